@@ -1,0 +1,71 @@
+"""Cameras, boards, rays and clocks: the calibration of multi-camera rigs and the geometry that follows from it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from calibration.camera import Camera
+    from calibration.errors import (
+        FileFormatError,
+        InvalidValueError,
+        MismatchError,
+        OutputError,
+        SuiteError,
+        SuiteWarning,
+    )
+    from calibration.formats import load_rig, save_rig
+    from calibration.lens import BrownConrady, Fisheye
+    from calibration.rig import Rig
+    from calibration.transforms import RigidTransform
+    from calibration.triangulation import Status, Triangulation, triangulate
+
+_HOMES = {
+    "BrownConrady": "lens",
+    "Camera": "camera",
+    "FileFormatError": "errors",
+    "Fisheye": "lens",
+    "InvalidValueError": "errors",
+    "MismatchError": "errors",
+    "OutputError": "errors",
+    "Rig": "rig",
+    "RigidTransform": "transforms",
+    "Status": "triangulation",
+    "SuiteError": "errors",
+    "SuiteWarning": "errors",
+    "Triangulation": "triangulation",
+    "load_rig": "formats",
+    "save_rig": "formats",
+    "triangulate": "triangulation",
+}
+
+__all__ = [
+    "BrownConrady",
+    "Camera",
+    "FileFormatError",
+    "Fisheye",
+    "InvalidValueError",
+    "MismatchError",
+    "OutputError",
+    "Rig",
+    "RigidTransform",
+    "Status",
+    "SuiteError",
+    "SuiteWarning",
+    "Triangulation",
+    "load_rig",
+    "save_rig",
+    "triangulate",
+]
+
+
+def __getattr__(name: str) -> object:
+    # PEP 562: names are loaded when first used, so that `import calibration` costs nothing.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'calibration' has no attribute '{name}'")
+    return getattr(import_module(f"calibration.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

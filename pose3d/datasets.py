@@ -1,0 +1,291 @@
+"""The labeled arrays that flow through the suite: their schemas and constructors.
+
+Missing is NaN, confidence is in [0, 1], and frame numbers (coordinate `frame`), never row positions, say which rows
+belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from calibration.errors import InvalidValueError
+from calibration.schema import Schema, Variable, check
+
+__all__ = ["POSES2D", "POSES3D", "poses2d", "poses3d", "time_coordinates"]
+
+_TIME = Variable(("time",), "fi", None, "presentation time in seconds; the frame number where no frame rate is known")
+_FRAME = Variable(("time",), "i", None, "frame number in the recording, starting at 0", minimum=0)
+_KEYPOINT = Variable(("keypoint",), "U", None, "names of the keypoints")
+_INDIVIDUAL = Variable(("individual",), "U", None, "names of the animals or people")
+_CAMERA = Variable(("camera",), "U", None, "names of the cameras, as in the rig")
+_SPACE2D = Variable(("space",), "U", None, "x, y")
+_SPACE3D = Variable(("space",), "U", None, "x, y, z")
+
+POSES2D = Schema(
+    name="Poses2D",
+    description="2D poses of every camera, with one name per individual across cameras.",
+    coordinates={
+        "time": _TIME,
+        "frame": _FRAME,
+        "camera": _CAMERA,
+        "individual": _INDIVIDUAL,
+        "keypoint": _KEYPOINT,
+        "space": _SPACE2D,
+    },
+    variables={
+        "position": Variable(
+            ("time", "camera", "individual", "keypoint", "space"),
+            "f",
+            "px",
+            "pixel coordinates; the center of the top-left pixel is (0, 0)",
+        ),
+        "confidence": Variable(
+            ("time", "camera", "individual", "keypoint"),
+            "f",
+            "1",
+            "score of the detector, 1 where it gives none",
+            minimum=0.0,
+            maximum=1.0,
+        ),
+        "covariance": Variable(
+            ("time", "camera", "individual", "keypoint", "space", "space_"),
+            "f",
+            "px^2",
+            "covariance of the position",
+            required=False,
+        ),
+        "image_size": Variable(
+            ("camera", "space"), "fi", "px", "width and height of the images the poses were found in", required=False
+        ),
+    },
+)
+
+POSES3D = Schema(
+    name="Poses3D",
+    description="3D poses in the world frame and length unit of the rig.",
+    coordinates={
+        "time": _TIME,
+        "frame": _FRAME,
+        "space": _SPACE3D,
+        "keypoint": _KEYPOINT,
+        "individual": _INDIVIDUAL,
+    },
+    variables={
+        "position": Variable(("time", "space", "keypoint", "individual"), "f", "rig", "position in the world"),
+        "confidence": Variable(
+            ("time", "keypoint", "individual"),
+            "f",
+            "1",
+            "mean 2D confidence of the cameras that were used",
+            minimum=0.0,
+            maximum=1.0,
+        ),
+        "reprojection_error": Variable(
+            ("time", "keypoint", "individual"),
+            "f",
+            "px",
+            "RMS distance between the 2D positions that were used and the projected 3D position",
+            required=False,
+            minimum=0.0,
+        ),
+        "n_cameras": Variable(
+            ("time", "keypoint", "individual"), "i", "1", "number of cameras that were used", required=False, minimum=0
+        ),
+        "status": Variable(
+            ("time", "keypoint", "individual"), "i", "1", "0, or why the position is missing", required=False
+        ),
+        "covariance": Variable(
+            ("time", "space", "space_", "keypoint", "individual"),
+            "f",
+            "rig^2",
+            "covariance of the position",
+            required=False,
+        ),
+        "inlier": Variable(
+            ("time", "camera", "keypoint", "individual"), "bi", "1", "1 where the camera was used", required=False
+        ),
+    },
+)
+
+
+def poses2d(
+    position: ArrayLike,
+    confidence: ArrayLike | None = None,
+    *,
+    cameras: Sequence[str],
+    individuals: Sequence[str],
+    keypoints: Sequence[str],
+    frames: ArrayLike | None = None,
+    frame_rate: float | None = None,
+    image_size: ArrayLike | None = None,
+    source_software: str = "",
+    source_file: str = "",
+) -> xr.Dataset:
+    """A Poses2D Dataset from arrays.
+
+    Args:
+        position: (time, camera, individual, keypoint, 2) pixels, NaN where missing.
+        confidence: (time, camera, individual, keypoint) in [0, 1]; 1 where a position is given, by default.
+        cameras, individuals, keypoints: names along these axes.
+        frames: (time,) frame numbers; 0, 1, 2, ... by default.
+        frame_rate: frames per second; without it `time` holds frame numbers.
+        image_size: (camera, 2) width and height, NaN where unknown.
+        source_software, source_file: where the poses came from.
+
+    Raises:
+        InvalidValueError: shapes do not fit, names are repeated, values are infinite or confidence is out of [0, 1].
+    """
+    points = np.asarray(position, dtype=np.float64)
+    shape = (len(cameras), len(individuals), len(keypoints), 2)
+    if points.ndim != 5 or points.shape[1:] != shape:
+        raise InvalidValueError(
+            source_file or "Poses2D, position",
+            expected=f"shape (time, camera, individual, keypoint, 2) = (n, {', '.join(map(str, shape))})",
+            got=f"shape {points.shape}",
+            remedy="Check the order of the axes and the number of names.",
+        )
+    scores = np.isfinite(points).all(-1).astype(np.float64) if confidence is None else np.asarray(confidence, float)
+    variables: dict[str, object] = {
+        "position": (POSES2D.variables["position"].dims, points, {"units": "px"}),
+        "confidence": (POSES2D.variables["confidence"].dims, scores, {"units": "1"}),
+    }
+    if image_size is not None:
+        variables["image_size"] = (("camera", "space"), np.asarray(image_size, dtype=np.float64), {"units": "px"})
+    try:
+        dataset = xr.Dataset(
+            variables,
+            coords={
+                **time_coordinates(len(points), frames, frame_rate),
+                "camera": [str(name) for name in cameras],
+                "individual": [str(name) for name in individuals],
+                "keypoint": [str(name) for name in keypoints],
+                "space": ["x", "y"],
+            },
+            attrs=_attributes(frame_rate, source_software, source_file),
+        )
+    except ValueError as error:
+        raise _shapes_differ("Poses2D", source_file, error) from error
+    return check(dataset, POSES2D, subject=source_file or None)
+
+
+def poses3d(
+    position: ArrayLike,
+    confidence: ArrayLike | None = None,
+    *,
+    individuals: Sequence[str],
+    keypoints: Sequence[str],
+    unit: str,
+    frames: ArrayLike | None = None,
+    frame_rate: float | None = None,
+    source_software: str = "",
+    source_file: str = "",
+) -> xr.Dataset:
+    """A Poses3D Dataset from arrays, with position and confidence only.
+
+    Args:
+        position: (time, 3, keypoint, individual) in `unit`, NaN where missing.
+        confidence: (time, keypoint, individual) in [0, 1]; 1 where a position is given, by default.
+        individuals, keypoints: names along these axes.
+        unit: length unit ("mm", "m").
+        frames, frame_rate, source_software, source_file: as for `poses2d`.
+
+    Raises:
+        InvalidValueError: shapes do not fit, names are repeated, values are infinite or confidence is out of [0, 1].
+    """
+    points = np.asarray(position, dtype=np.float64)
+    shape = (3, len(keypoints), len(individuals))
+    if points.ndim != 4 or points.shape[1:] != shape:
+        raise InvalidValueError(
+            source_file or "Poses3D, position",
+            expected=f"shape (time, 3, keypoint, individual) = (n, {', '.join(map(str, shape))})",
+            got=f"shape {points.shape}",
+            remedy="Check the order of the axes and the number of names.",
+        )
+    scores = np.isfinite(points).all(1).astype(np.float64) if confidence is None else np.asarray(confidence, float)
+    try:
+        dataset = xr.Dataset(
+            {
+                "position": (POSES3D.variables["position"].dims, points, {"units": unit}),
+                "confidence": (POSES3D.variables["confidence"].dims, scores, {"units": "1"}),
+            },
+            coords={
+                **time_coordinates(len(points), frames, frame_rate),
+                "space": ["x", "y", "z"],
+                "keypoint": [str(name) for name in keypoints],
+                "individual": [str(name) for name in individuals],
+            },
+            attrs=_attributes(frame_rate, source_software, source_file),
+        )
+    except ValueError as error:
+        raise _shapes_differ("Poses3D", source_file, error) from error
+    return check(dataset, POSES3D, subject=source_file or None)
+
+
+def time_coordinates(
+    length: int, frames: ArrayLike | None, frame_rate: float | None
+) -> dict[str, tuple[str, NDArray[np.generic], dict[str, str]]]:
+    """The coordinates `time` and `frame` along the dimension time.
+
+    Args:
+        length: number of rows.
+        frames: (length,) increasing frame numbers; 0, 1, 2, ... by default.
+        frame_rate: frames per second, or None where it is unknown: `time` then holds frame numbers.
+
+    Raises:
+        InvalidValueError: the frame numbers do not increase, or the frame rate is not positive.
+    """
+    numbers = np.arange(length) if frames is None else np.asarray(frames)
+    if frame_rate is not None and not (np.isfinite(frame_rate) and frame_rate > 0):
+        raise InvalidValueError(
+            "frame rate",
+            expected="a positive number of frames per second",
+            got=str(frame_rate),
+            remedy="Give the rate at which the videos were recorded.",
+        )
+    if numbers.shape != (length,) or numbers.dtype.kind not in "iu" or bool((np.diff(numbers) <= 0).any()):
+        raise InvalidValueError(
+            "frame numbers",
+            expected=f"{length} increasing whole numbers, each once",
+            got=f"shape {numbers.shape}, type {numbers.dtype}, first {numbers.ravel()[:5]}",
+            remedy="Sort the rows by frame and keep one row per frame.",
+        )
+    numbers = numbers.astype(np.int64)
+    if frame_rate is None:
+        time, units = numbers.astype(np.float64), "frames"
+    else:
+        time, units = numbers / float(frame_rate), "s"
+    return {"time": ("time", time, {"units": units}), "frame": ("time", numbers, {})}
+
+
+def _attributes(frame_rate: float | None, source_software: str, source_file: str) -> dict[str, object]:
+    # The names are those of the movement package, so that it takes the Dataset as its own.
+    attributes: dict[str, object] = {
+        "ds_type": "poses",
+        "time_unit": "frames" if frame_rate is None else "seconds",
+        "source_software": source_software or f"pose3d {_version()}",
+        "source_file": source_file,
+    }
+    if frame_rate is not None:
+        attributes["fps"] = float(frame_rate)
+    return attributes
+
+
+def _shapes_differ(name: str, source_file: str, error: ValueError) -> InvalidValueError:
+    return InvalidValueError(
+        source_file or name,
+        expected="arrays whose axes agree with the names",
+        got=str(error),
+        remedy="Check the number of cameras, individuals, keypoints and frames.",
+    )
+
+
+def _version() -> str:
+    try:
+        return version("pose3d-suite")
+    except PackageNotFoundError:
+        return "(not installed)"

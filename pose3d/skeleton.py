@@ -1,0 +1,186 @@
+"""Skeletons: named keypoints, the edges between them, and the mirrored pairs."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calibration.errors import FileFormatError, InvalidValueError
+
+__all__ = ["PRESETS", "Skeleton", "load_skeleton"]
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Named keypoints and what joins them.
+
+    Attributes:
+        name: what it is a skeleton of.
+        keypoints: names, each once.
+        edges: pairs of keypoint names that a bone or the eye joins.
+        mirrored_pairs: pairs of keypoint names that swap when left and right are swapped.
+
+    Raises:
+        InvalidValueError: a name is repeated, or an edge or pair names a keypoint that does not exist or the same twice.
+    """
+
+    name: str
+    keypoints: tuple[str, ...]
+    edges: tuple[tuple[str, str], ...] = ()
+    mirrored_pairs: tuple[tuple[str, str], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keypoints", tuple(map(str, self.keypoints)))
+        repeated = sorted({name for name in self.keypoints if self.keypoints.count(name) > 1})
+        if repeated or not self.keypoints:
+            raise InvalidValueError(
+                f"skeleton '{self.name}', keypoints",
+                expected="at least one name, each once",
+                got=f"repeated: {', '.join(repeated)}" if repeated else "none",
+                remedy="Give every keypoint a name of its own.",
+            )
+        for label in ("edges", "mirrored_pairs"):
+            object.__setattr__(self, label, self._as_pairs(label, getattr(self, label)))
+
+    def _as_pairs(self, label: str, pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+        result = []
+        for pair in pairs:
+            if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(self.keypoints):
+                raise InvalidValueError(
+                    f"skeleton '{self.name}', {label}",
+                    expected=f"pairs of different keypoints out of: {', '.join(self.keypoints)}",
+                    got=str(list(pair)),
+                    remedy="Correct the spelling, or add the keypoint.",
+                )
+            result.append((str(pair[0]), str(pair[1])))
+        return tuple(result)
+
+    def select(self, keypoints: Sequence[str]) -> Skeleton:
+        """The skeleton with these keypoints, in this order, and what joins them; unknown names get no edge."""
+        kept = set(keypoints)
+        return Skeleton(
+            self.name,
+            tuple(keypoints),
+            tuple(edge for edge in self.edges if set(edge) <= kept),
+            tuple(pair for pair in self.mirrored_pairs if set(pair) <= kept),
+        )
+
+
+def load_skeleton(path: str | os.PathLike[str]) -> Skeleton:
+    """Read a skeleton from a TOML file with `keypoints`, `edges` and `mirrored_pairs` (at the top or in [skeleton]).
+
+    Raises:
+        FileFormatError: the file cannot be read or is no TOML.
+        InvalidValueError: the names do not fit together.
+    """
+    file = Path(path)
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FileFormatError(
+            file,
+            expected="a skeleton as TOML",
+            got=str(error),
+            remedy='Write keypoints = ["nose", ...] and edges = [["nose", "neck"], ...].',
+        ) from error
+    table = content.get("skeleton", content)
+    return _skeleton_of(table, file)
+
+
+def _skeleton_of(table: object, file: Path) -> Skeleton:
+    keypoints = table.get("keypoints") if isinstance(table, Mapping) else None
+    if not isinstance(table, Mapping) or not isinstance(keypoints, list) or not keypoints:
+        raise FileFormatError(
+            file,
+            expected='a list keypoints = ["nose", ...]',
+            got=f"the keys {sorted(map(str, table)) if isinstance(table, Mapping) else type(table).__name__}",
+            remedy="Add the keypoints, in [skeleton] or at the top of the file.",
+        )
+    pairs = {}
+    for label in ("edges", "mirrored_pairs"):
+        value = table.get(label, [])
+        if not isinstance(value, list) or not all(isinstance(pair, list) for pair in value):
+            raise FileFormatError(
+                file,
+                expected=f'{label} = [["a", "b"], ...]',
+                got=str(value)[:80],
+                remedy="Write a list of pairs of names.",
+            )
+        pairs[label] = tuple(tuple(map(str, pair)) for pair in value)
+    return Skeleton(str(table.get("name", file.stem)), tuple(map(str, keypoints)), pairs["edges"], pairs["mirrored_pairs"])
+
+
+_SIDES = ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "BigToe", "SmallToe", "Heel", "Eye", "Ear")
+_HUMAN_PAIRS = tuple((f"L{part}", f"R{part}") for part in _SIDES)
+_HUMAN_LIMBS = tuple(
+    (f"{side}{a}", f"{side}{b}")
+    for side in "LR"
+    for a, b in (
+        ("Shoulder", "Elbow"),
+        ("Elbow", "Wrist"),
+        ("Hip", "Knee"),
+        ("Knee", "Ankle"),
+        ("Ankle", "Heel"),
+        ("Ankle", "BigToe"),
+        ("BigToe", "SmallToe"),
+        ("Eye", "Ear"),
+    )
+)
+
+_BODY_25_KEYPOINTS = (
+    "Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist MidHip RHip RKnee RAnkle LHip LKnee LAnkle REye LEye "
+    "REar LEar LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel"
+)
+_BODY_25B_KEYPOINTS = (
+    "Nose LEye REye LEar REar LShoulder RShoulder LElbow RElbow LWrist RWrist LHip RHip LKnee RKnee LAnkle RAnkle Neck "
+    "Head LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel"
+)
+_COCO_17_KEYPOINTS = (
+    "Nose LEye REye LEar REar LShoulder RShoulder LElbow RElbow LWrist RWrist LHip RHip LKnee RKnee LAnkle RAnkle"
+)
+_COCO_18_KEYPOINTS = (
+    "Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist RHip RKnee RAnkle LHip LKnee LAnkle REye LEye REar LEar"
+)
+
+
+def _human(name: str, keypoints: str, trunk: tuple[tuple[str, str], ...]) -> Skeleton:
+    names = tuple(keypoints.split())
+    edges = tuple(edge for edge in _HUMAN_LIMBS + trunk if set(edge) <= set(names))
+    return Skeleton(name, names, edges, tuple(pair for pair in _HUMAN_PAIRS if set(pair) <= set(names)))
+
+
+_TRUNK_WITH_NECK = (
+    ("Neck", "Nose"),
+    ("Nose", "LEye"),
+    ("Nose", "REye"),
+    ("Neck", "LShoulder"),
+    ("Neck", "RShoulder"),
+)
+
+PRESETS: Mapping[str, Skeleton] = {
+    skeleton.name: skeleton
+    for skeleton in (
+        _human("body_25", _BODY_25_KEYPOINTS, (*_TRUNK_WITH_NECK, ("Neck", "MidHip"), ("MidHip", "LHip"), ("MidHip", "RHip"))),
+        _human(
+            "body_25b",
+            _BODY_25B_KEYPOINTS,
+            (*_TRUNK_WITH_NECK, ("Neck", "Head"), ("LHip", "RHip"), ("LShoulder", "LHip"), ("RShoulder", "RHip")),
+        ),
+        _human(
+            "coco_17",
+            _COCO_17_KEYPOINTS,
+            (
+                ("Nose", "LEye"),
+                ("Nose", "REye"),
+                ("LShoulder", "RShoulder"),
+                ("LHip", "RHip"),
+                ("LShoulder", "LHip"),
+                ("RShoulder", "RHip"),
+            ),
+        ),
+        _human("coco_18", _COCO_18_KEYPOINTS, (*_TRUNK_WITH_NECK, ("Neck", "LHip"), ("Neck", "RHip"))),
+    )
+}
