@@ -1,0 +1,33 @@
+"""What all tests share: where the real recordings are, and settings of the tools."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+
+# The same examples in every run, so that a change that breaks a law breaks it for everyone; no deadline, since the first
+# call of a numba kernel compiles it. `--hypothesis-profile=explore` looks for new examples.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile("suite")
+
+# No test opens a window.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "real"):
+            item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real recordings; tests that ask for it are skipped where it is absent."""
+    folder = Path(os.environ.get("POSE3D_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings in {folder}; set POSE3D_REAL_DATA to their folder")
+    return folder
