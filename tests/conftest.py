@@ -8,8 +8,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 
-# The same examples in every run, so that a change that breaks a law breaks it for everyone; no deadline, since the first
-# call of a numba kernel compiles it. `--hypothesis-profile=explore` looks for new examples.
+# The same examples in every run, so that a change that breaks a law breaks it for everyone; no deadline, since the
+# first call of a numba kernel compiles it. `--hypothesis-profile=explore` looks for new examples.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile("suite")
