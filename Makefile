@@ -58,7 +58,7 @@ types: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	@echo "== documentation"
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 schemas: $(VENV)/.core
 	$(BIN)/python docs/generate_schemas.py
