@@ -1,0 +1,9 @@
+"""Moving animals with known truth: quadrupeds walk in front of a rig, and a detector reports them with known errors."""
+
+from __future__ import annotations
+
+from pose3d.synthetic.quadruped import QUADRUPED
+from pose3d.synthetic.scene import Scene, simulate
+from pose3d.synthetic.settings import SimulationSettings
+
+__all__ = ["QUADRUPED", "Scene", "SimulationSettings", "simulate"]
