@@ -289,8 +289,7 @@ def paw_position(circuit: Circuit, gait: Gait, limb: str, distance: Array, scale
     # The minimum-jerk profile of Flash and Hogan (1985), at rest at both ends; the lift is at rest there too.
     along = swing**3 * (10 - 15 * swing + 6 * swing**2)
     lift = 16 * swing**2 * (1 - swing) ** 2 * _SWING_HEIGHT["fore" if "fore" in limb else "hind"] * scale
-    moving = here + along[..., None] * (there - here) + _up(lift)
-    return np.where((swing > 0)[..., None], moving, here)
+    return here + along[..., None] * (there - here) + _up(lift)
 
 
 def footprint(circuit: Circuit, gait: Gait, limb: str, step: NDArray[np.int64], scale: float) -> Array:

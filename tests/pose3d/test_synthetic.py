@@ -243,20 +243,17 @@ class TestOcclusion:
         camera = np.array([0.0, -100.0, 0.0])
         assert bool(occluded_by(self.BALL_BEAM, camera, np.array(point).reshape(1, 1, 1, 3))[0, 0, 0]) is hidden
 
-    def test_it_agrees_with_sampling_the_sight_line(self) -> None:
-        rng = np.random.default_rng(0)
-        points = rng.uniform(-20, 20, (400, 1, 1, 3))
-        camera = np.array([3.0, -60.0, 15.0])
+    @pytest.mark.parametrize("camera", [(3.0, -60.0, 15.0), (-40.0, -20.0, 5.0), (70.0, 1.0, 1.0)])
+    def test_it_agrees_with_sampling_the_sight_line(self, camera: tuple[float, float, float]) -> None:
+        points = np.random.default_rng(0).uniform(-20, 20, (1000, 1, 1, 3))
         samples = camera + np.linspace(0, 1, 2001)[:, None, None] * (points[:, 0, 0] - camera)
         along = np.clip(samples[..., :1], -10, 10) * np.array([1.0, 0, 0])
         nearest = np.linalg.norm(samples - along, axis=-1).min(axis=0)
-        bodies = Capsules(
-            np.repeat(self.BALL_BEAM.start, 400, 0), np.repeat(self.BALL_BEAM.end, 400, 0), self.BALL_BEAM.radius
-        )
-        hidden = occluded_by(bodies, camera, points)[:, 0, 0]
-        clear = abs(nearest - 2.0) > 0.01
+        start, end = (np.repeat(ends, 1000, 0) for ends in (self.BALL_BEAM.start, self.BALL_BEAM.end))
+        hidden = occluded_by(Capsules(start, end, np.array([6.0])), np.array(camera), points)[:, 0, 0]
+        clear = abs(nearest - 6.0) > 0.01
         assert hidden[clear].any()
-        np.testing.assert_array_equal(hidden[clear], nearest[clear] < 2.0)
+        np.testing.assert_array_equal(hidden[clear], nearest[clear] < 6.0)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_scene() -> None:
