@@ -40,6 +40,9 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
         "algorithms",
         frozenset(
             {
+                "calibration._triangulation_engine",
+                "calibration._triangulation_kernels",
+                "calibration._triangulation_numpy",
                 "calibration.alignment",
                 "calibration.bundle",
                 "calibration.diagnosis",
@@ -94,6 +97,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
         "calibration.lens",
         "calibration.video",
         "pose3d.networks.augmentation",
+        "pose3d.visualization.drawing",
         "pose3d.visualization.overlay",
     ),
 }
