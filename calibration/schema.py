@@ -19,7 +19,8 @@ class Variable:
     Attributes:
         dims: dimension names, in the order in which they are stored.
         kind: NumPy kind characters that are allowed: "f" float, "i" integer, "b" bool, "U" text.
-        units: the units the variable carries, or "rig" for the length unit of the rig; None where units make no sense.
+        units: the units the variable carries; "rig" and "rig^2" for the length unit of the rig and its square; None
+            where units make no sense.
         description: one sentence for the documentation.
         required: False for optional variables.
         minimum, maximum: closed range of all values that are not NaN.
@@ -99,7 +100,8 @@ def _check_variable(dataset: xr.Dataset, name: str, variable: Variable, subject:
             remedy="Convert it with .astype before.",
         )
     units = array.attrs.get("units")
-    if variable.units is not None and variable.units != "rig" and units is not None and units != variable.units:
+    fixed = variable.units is not None and not variable.units.startswith("rig")
+    if fixed and units is not None and units != variable.units:
         raise InvalidValueError(
             f"{subject}, '{name}'",
             expected=f"units '{variable.units}'",
