@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint64
 
-__all__ = ["triangulate_range"]
+__all__ = ["cache_folder", "triangulate_range"]
 
 # NaN means missing here, so "nnan" and "ninf" stay off; the others only reorder and contract.
 _FASTMATH = {"contract", "reassoc", "arcp", "nsz"}
@@ -782,3 +782,8 @@ def triangulate_range(
         _polish(cam, obs, pts)
         _widest_angle(cam, obs, pts)
         _store(obs, pts, hard, first, count, accept, cosine, points, inliers, residuals, status, covariance)
+
+
+def cache_folder() -> str | None:
+    """The folder in which the compiled kernels are kept; None where there is none that can be written."""
+    return getattr(triangulate_range.stats, "cache_path", None)

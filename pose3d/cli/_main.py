@@ -1,0 +1,87 @@
+"""The entry point `pose3d`: finds commands without importing them, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from calibration.errors import SuiteError
+from pose3d.cli._console import print_error, showing_warnings
+
+__all__ = ["main"]
+
+# name: (module, one line of help). The help stands here so that `pose3d --help` imports none of them.
+_COMMANDS = {
+    "demo": ("pose3d.cli.demo", "Run the main job on an embedded sample and compare with its truth."),
+    "doctor": ("pose3d.cli.doctor", "Report versions, optional parts, and how to get what is missing."),
+    "simulate": ("pose3d.cli.simulate", "Make a rig and moving animals with known truth."),
+    "triangulate": ("pose3d.cli.triangulate", "Make 3D poses of 2D poses and a calibration, frame by frame."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports the module of a command when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Example: pose3d triangulate --rig calibration.toml --poses2d poses/ -o session.nc",
+)
+@click.version_option(package_name="pose3d-suite", prog_name="pose3d")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error (may stand anywhere on the line).")
+def _group(debug: bool) -> None:
+    """From synchronized 2D poses of several cameras to 3D poses, with the uncertainty of every number."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 the work failed, 2 wrong usage.
+
+    Args:
+        arguments: what was typed after `pose3d`; sys.argv by default.
+    """
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in typed
+    sys.exit(_run([word for word in typed if word != "--debug"], debug=debug))
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
+    with warnings.catch_warnings(), showing_warnings(everything=debug):
+        try:
+            _group.main(arguments, prog_name="pose3d", standalone_mode=False)
+        except click.exceptions.Exit as request:
+            return request.exit_code
+        except click.ClickException as error:  # wrong usage
+            error.show()
+            return error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            print_error("Interrupted. No unfinished file was left under a final name.")
+            return 1
+        except BrokenPipeError:  # the reader of a pipe went away
+            return 1
+        except Exception as error:  # the last net: a user sees a message, never a bare traceback
+            if debug:
+                raise
+            print_error(error if isinstance(error, SuiteError) else f"{type(error).__name__}: {error}")
+            if not isinstance(error, SuiteError):
+                print_error("This is a fault of the program. Repeat the command with --debug and report what it shows.")
+            return 1
+    return 0
