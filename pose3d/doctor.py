@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distributions, requires, version
+from importlib.metadata import PackageNotFoundError, distributions, metadata, requires, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from packaging.requirements import Requirement
 
 from calibration.errors import SuiteError
 
@@ -34,9 +35,6 @@ _OPENCV_WHEELS = (
     "opencv-python-headless",
     "opencv-python",
 )
-# PEP 508 with an extra, as importlib.metadata gives it: name, anything, extra == "nn"
-_REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9._-]+)(.*)$", re.DOTALL)
-_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        group: "system", "core", "check" or "extra NAME".
+        group: "system", "core", "optional" or "check".
         name: what was looked at.
         state: "ok", "missing" (an optional part that is not there) or "broken".
         detail: version or value.
@@ -76,32 +74,44 @@ def _system() -> list[Finding]:
 
 
 def _packages() -> list[Finding]:
-    """Every requirement of the distribution, core first, then by extra."""
+    """One finding for each requirement of the core, and one for each extra that adds something."""
     try:
-        lines = requires(DISTRIBUTION) or []
+        own = metadata(DISTRIBUTION)
+        requirements = [Requirement(line) for line in requires(DISTRIBUTION) or []]
     except PackageNotFoundError:
         remedy = "python -m pip install -e ."
         return [Finding("core", DISTRIBUTION, "broken", "the list of requirements is not installed", remedy)]
-    findings: dict[tuple[str, str], Finding] = {}
-    for line in lines:
-        match = _REQUIREMENT.match(line)
-        if match is None or match[1] == DISTRIBUTION:
-            continue
-        extra = _EXTRA.search(line)
-        group = "core" if extra is None else f"extra {extra[1]}"
-        findings[(group, match[1])] = _package(match[1], group)
-    return sorted(findings.values(), key=lambda finding: (finding.group != "core", finding.group, finding.name))
+    core = {item.name: item for item in requirements if item.marker is None or item.marker.evaluate({"extra": ""})}
+    findings = [_core_package(requirement) for _, requirement in sorted(core.items())]
+    for extra in sorted(own.get_all("Provides-Extra") or []):
+        names = {item.name for item in requirements if item.marker and item.marker.evaluate({"extra": extra})}
+        findings.append(_extra(extra, sorted(names - set(core) - {DISTRIBUTION})))
+    return findings
 
 
-def _package(name: str, group: str) -> Finding:
+def _core_package(requirement: Requirement) -> Finding:
+    remedy = f'python -m pip install "{requirement.name}{requirement.specifier}"'
     try:
-        return Finding(group, name, "ok", version(name))
+        found = version(requirement.name)
     except PackageNotFoundError:
-        if group == "core":
-            return Finding(group, name, "broken", "not installed", f'python -m pip install "{name}"')
-        extra = group.removeprefix("extra ")
-        purpose = _PURPOSES.get(extra, "")
-        return Finding(group, name, "missing", purpose, f'python -m pip install "{DISTRIBUTION}[{extra}]"')
+        return Finding("core", requirement.name, "broken", "not installed", remedy)
+    if not requirement.specifier.contains(found, prereleases=True):
+        return Finding("core", requirement.name, "broken", f"{found}, needed {requirement.specifier}", remedy)
+    return Finding("core", requirement.name, "ok", found)
+
+
+def _extra(extra: str, names: list[str]) -> Finding:
+    present, missing = [], []
+    for name in names:
+        try:
+            present.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    purpose = _PURPOSES.get(extra, "optional")
+    if not missing:
+        return Finding("optional", extra, "ok", f"{purpose}: {', '.join(present)}")
+    detail = f"{purpose}: without {', '.join(missing)}"
+    return Finding("optional", extra, "missing", detail, f"python -m pip install {' '.join(missing)}")
 
 
 def _opencv() -> Finding:
