@@ -171,10 +171,13 @@ class TestProcrustes:
         for value, expected in zip(found, (rotation, shift, scale), strict=True):
             np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-8)
 
-    def test_it_is_no_worse_than_any_nearby_motion(self) -> None:
+    @pytest.mark.parametrize("mirror", [1.0, -1.0])
+    def test_it_is_no_worse_than_any_nearby_motion(self, mirror: float) -> None:
         rng = np.random.default_rng(3)
         source = make_points(20, radius=10.0)
-        target = source @ Rotation.random(rng=rng).as_matrix().T + rng.standard_normal(source.shape)
+        target = source * np.array([mirror, 1.0, 1.0]) @ Rotation.random(rng=rng).as_matrix().T + rng.standard_normal(
+            source.shape
+        )
 
         def cost(rotation: np.ndarray, translation: np.ndarray, scale: float) -> float:
             return float(np.square(scale * source @ rotation.T + translation - target).sum())
