@@ -1,0 +1,151 @@
+"""Files of calibrations: `load_rig` reads every known format, `save_rig` writes those that can be written.
+
+Packages add formats through the entry-point group `pose3d.rig_formats`, whose entries are `RigFormat`s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+from warnings import warn
+
+import numpy as np
+
+from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
+from calibration.formats._registry import describe, known_formats
+from calibration.formats.rig_format import UNKNOWN_UNIT, RigFormat
+from calibration.rig import Rig
+
+if TYPE_CHECKING:
+    FORMATS: Mapping[str, RigFormat]
+
+__all__ = ["FORMATS", "RigFormat", "load_rig", "save_rig"]
+
+_DEFAULT_UNIT = "mm"
+
+
+def __getattr__(name: str) -> object:
+    # Other packages' formats are looked up when they are first asked for, not when this package is imported.
+    if name == "FORMATS":
+        return known_formats()
+    raise AttributeError(f"module 'calibration.formats' has no attribute '{name}'")
+
+
+def load_rig(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002 - the name users know from other libraries
+    unit: str | None = None,
+) -> Rig:
+    """The rig of a calibration file or folder.
+
+    Args:
+        path: the file; a folder for formats with one file per camera.
+        format: a key of `FORMATS`; detected from the content if left out.
+        unit: what the lengths in the file are in. Wins over what the file says and over the format's convention;
+            numbers are not converted.
+
+    Returns:
+        The rig in the conventions of this package: pixel centers at whole numbers, `x_cam = R x_world + t`.
+
+    Raises:
+        InvalidValueError: `format` is not known, or `unit` is empty.
+        FileFormatError: no format fits, the file is missing or broken, or a value in it is missing or wrong.
+
+    Warns:
+        SuiteWarning: something was left out or assumed (a camera without a pose, an image size, the unit), or two
+            cameras have the same pose.
+    """
+    source = Path(path)
+    formats = known_formats()
+    if format is not None and format not in formats:
+        raise InvalidValueError(
+            "format", expected=f"one of {', '.join(formats)}", got=f"'{format}'", remedy="Use one of these names."
+        )
+    if unit is not None and not unit.strip():
+        raise InvalidValueError(
+            "unit", expected="a length unit such as mm or m", got=repr(unit), remedy="Name the unit, or leave it out."
+        )
+    rig = (_detect(source, formats) if format is None else formats[format]).read(source)
+    for first, second in _at_one_place(rig):
+        warn(
+            f"{source}: the cameras '{first}' and '{second}' have the same pose; one is probably a copy of the other, "
+            "and what only these two see cannot be triangulated",
+            SuiteWarning,
+            stacklevel=2,
+        )
+    if unit is not None:
+        return replace(rig, unit=unit)
+    if rig.unit == UNKNOWN_UNIT:
+        warn(
+            f"{source}: neither the file nor its format says the length unit; {_DEFAULT_UNIT} is assumed (say it "
+            "with unit=)",
+            SuiteWarning,
+            stacklevel=2,
+        )
+        return replace(rig, unit=_DEFAULT_UNIT)
+    return rig
+
+
+def save_rig(
+    rig: Rig,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002 - the name users know from other libraries
+) -> None:
+    """Write a rig to a file, completely or not at all.
+
+    Args:
+        rig: the rig.
+        path: the file, or the folder for formats with one file per camera.
+        format: a key of `FORMATS`; by default the first one that writes files of this ending, `rig-toml` for .toml.
+
+    Raises:
+        InvalidValueError: the format is not known or is only read, or it cannot hold this rig without loss.
+        OutputError: the file cannot be written.
+    """
+    target = Path(path)
+    writers = {name: known.write for name, known in known_formats().items() if known.write is not None}
+    if format is None:
+        suffix = target.suffix.lower()
+        fitting = [name for name in writers if suffix in known_formats()[name].suffixes]
+        if not fitting:
+            raise InvalidValueError(
+                target,
+                expected="a name that ends with .toml (rig.toml of this package), or a format",
+                got=f"the ending '{target.suffix}'",
+                remedy=f"Add .toml, or name one of the formats {', '.join(writers)}.",
+            )
+        format = fitting[0]  # noqa: A001 - the argument, now chosen
+    if format not in writers:
+        raise InvalidValueError(
+            "format",
+            expected=f"one of {', '.join(writers)}",
+            got=f"'{format}'" + (", which is only read" if format in known_formats() else ""),
+            remedy="Use one of these names.",
+        )
+    writers[format](rig, target)
+
+
+def _at_one_place(rig: Rig) -> list[tuple[str, str]]:
+    return [
+        (first.name, second.name)
+        for first, second in combinations(rig, 2)
+        if np.array_equal(first.cam_from_world.matrix, second.cam_from_world.matrix)
+    ]
+
+
+def _detect(path: Path, formats: Mapping[str, RigFormat]) -> RigFormat:
+    for known in formats.values():
+        if known.sniff(path):
+            return known
+    raise FileFormatError(
+        path,
+        expected=f"a calibration in one of the formats {', '.join(formats)}",
+        got=describe(path),
+        remedy="Check the path; if the file is right, name its format, and the error will say what is missing in it.",
+    )

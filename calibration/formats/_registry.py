@@ -1,0 +1,105 @@
+"""The table of known formats, and words for files that fit none of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType
+from warnings import warn
+
+from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
+from calibration.formats import anipose, caliscope, label3d, opencv, pose2sim, rig_toml
+from calibration.formats._reading import natural_key, read_text, read_toml
+from calibration.formats.rig_format import RigFormat
+
+__all__ = ["ENTRY_POINT_GROUP", "collect_formats", "describe", "known_formats"]
+
+ENTRY_POINT_GROUP = "pose3d.rig_formats"
+
+# In the order in which files are shown to them; no file fits two of them.
+_BUILT_IN = (
+    rig_toml.FORMAT,
+    anipose.FORMAT,
+    pose2sim.FORMAT,
+    caliscope.FORMAT,
+    opencv.FORMAT,
+    label3d.FORMAT,
+)
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+@functools.cache
+def known_formats() -> Mapping[str, RigFormat]:
+    """The formats of this package, then those of installed packages, by name.
+
+    Raises:
+        InvalidValueError: see `collect_formats`.
+    """
+    return MappingProxyType(collect_formats(_BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
+
+
+def collect_formats(built_in: Iterable[RigFormat], others: Iterable[EntryPoint]) -> dict[str, RigFormat]:
+    """Formats by name; one of another package that cannot be imported is left out with a SuiteWarning.
+
+    Raises:
+        InvalidValueError: two formats have the same name, or an entry point is not a RigFormat.
+    """
+    formats = {known.name: known for known in built_in}
+    for entry in others:
+        try:
+            added = entry.load()
+        except (ImportError, AttributeError) as error:
+            warn(f"format '{entry.name}' ({entry.value}) left out: {error}", SuiteWarning, stacklevel=2)
+            continue
+        if not isinstance(added, RigFormat):
+            raise InvalidValueError(
+                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}",
+                expected="a RigFormat",
+                got=f"{entry.value}, a {type(added).__name__}",
+                remedy="Correct or remove the package that adds it.",
+            )
+        if added.name in formats:
+            raise InvalidValueError(
+                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}",
+                expected="a format with a name of its own",
+                got=f"'{added.name}', which is already there",
+                remedy=f"Rename it in {entry.value}, or remove that package.",
+            )
+        formats[added.name] = added
+    return formats
+
+
+def describe(path: Path) -> str:
+    """What a file or folder that fits no format looks like."""
+    try:
+        if path.is_dir():
+            return _describe_folder(path)
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        return error.strerror or str(error)
+    if head.startswith((_HDF5_SIGNATURE, b"MATLAB 7.3")):
+        return "an HDF5 file without camera parameters"
+    if head.startswith(b"MATLAB 5.0"):
+        return "a MATLAB file that is cut off or has no camera parameters (params, camParams, or K, r and t)"
+    try:
+        first = read_text(path).strip().splitlines()[0]
+    except FileFormatError as error:
+        return error.got
+    if path.suffix.lower() == ".toml":
+        try:
+            return f"a TOML file with {', '.join(map(repr, read_toml(path))) or 'nothing'} and no section of a camera"
+        except FileFormatError as error:
+            return error.got
+    return f"text that begins with {first[:60]!r}"
+
+
+def _describe_folder(path: Path) -> str:
+    names = sorted((file.name for file in path.iterdir()), key=natural_key)
+    if not names:
+        return "an empty folder"
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"a folder with {shown}; give one of the files if it is the calibration"
