@@ -121,7 +121,7 @@ def _load(pixels, confidence, lowest, precision, index, first, count, cam, obs):
                 u, v = pixels[row, c, 0], pixels[row, c, 1]
                 score = confidence[row, c] if confidence.shape[0] > 0 else 1.0
                 w = precision[c] * score if score >= lowest else 0.0
-            seen = np.isfinite(u + v) and w > 0.0
+            seen = u == u and v == v and w > 0.0  # np.isfinite folds to True under fastmath
             obs[o + U + k] = u if seen else center_u
             obs[o + V + k] = v if seen else center_v
             obs[o + W + k] = w if seen else 0.0
@@ -234,7 +234,7 @@ def _undistort_one(cam, c, obs, o, k):
             x, y = x * pull, y * pull
         bx, by, a, b, d, e = _bend(cam, c, x, y)
         ex, ey = bx - xd, by - yd
-        if not ex * ex + ey * ey > tolerance2:
+        if ex * ex + ey * ey <= tolerance2:
             converged = True
             break
         i = 1.0 / (a * e - b * d)
@@ -246,7 +246,7 @@ def _undistort_one(cam, c, obs, o, k):
     obs[o + G01 + k] = fx * b + skew * e
     obs[o + G10 + k] = fy * d
     obs[o + G11 + k] = fy * e
-    valid = converged and np.isfinite(x + y) and a * e - b * d > 0.0
+    valid = converged and a * e - b * d > 0.0
     if not valid:
         obs[o + W + k] = 0.0
         obs[o + X + k] = 0.0
