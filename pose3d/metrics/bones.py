@@ -8,7 +8,7 @@ import xarray as xr
 from calibration.errors import MismatchError
 from calibration.schema import check
 from pose3d.datasets import POSES3D
-from pose3d.metrics.statistics import quantiles
+from pose3d.metrics._statistics import quantiles
 from pose3d.skeleton import Skeleton
 
 __all__ = ["bone_lengths", "bone_statistics"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pose3d.synthetic.quadruped import QUADRUPED
+from pose3d.synthetic._quadruped import QUADRUPED
 from pose3d.synthetic.scene import Scene, simulate
 from pose3d.synthetic.settings import SimulationSettings
 

@@ -15,9 +15,9 @@ from calibration.rig import Rig
 from calibration.synthetic import make_rig
 from pose3d.datasets import poses2d, poses3d
 from pose3d.skeleton import Skeleton
-from pose3d.synthetic.motion import circuit_radius, gait_events, make_walks, wiggle
-from pose3d.synthetic.observation import Detections, detect
-from pose3d.synthetic.quadruped import (
+from pose3d.synthetic._motion import circuit_radius, gait_events, make_walks, wiggle
+from pose3d.synthetic._observation import Detections, detect
+from pose3d.synthetic._quadruped import (
     GAITS,
     QUADRUPED,
     REACH,

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibration.errors import InvalidValueError
 from calibration.synthetic import LENSES
-from pose3d.synthetic.quadruped import GAITS
+from pose3d.synthetic._quadruped import GAITS
 
 __all__ = ["OCCLUSIONS", "SimulationSettings"]
 

@@ -14,8 +14,8 @@ from calibration.errors import InvalidValueError
 from calibration.schema import check
 from pose3d.datasets import POSES2D, POSES3D
 from pose3d.synthetic import QUADRUPED, Scene, SimulationSettings, simulate
-from pose3d.synthetic.observation import occluded_by
-from pose3d.synthetic.quadruped import Capsules, trunk_capsules
+from pose3d.synthetic._observation import occluded_by
+from pose3d.synthetic._quadruped import Capsules, trunk_capsules
 
 SMALL = SimulationSettings(duration=6.0, frame_rate=50.0, cameras=4)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from calibration.rig import Rig
 from calibration.synthetic import observe
 from pose3d.skeleton import Skeleton
-from pose3d.synthetic.quadruped import Capsules
+from pose3d.synthetic._quadruped import Capsules
 from pose3d.synthetic.settings import SimulationSettings
 
 __all__ = ["Detections", "detect", "occluded_by"]

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pose3d.datasets import time_coordinates
-from pose3d.synthetic.quadruped import LIMBS, PLAN_LENGTH, REACH, Circuit, Gait, footprint
+from pose3d.synthetic._quadruped import LIMBS, PLAN_LENGTH, REACH, Circuit, Gait, footprint
 from pose3d.synthetic.settings import SimulationSettings
 
 __all__ = ["Walk", "circuit_radius", "gait_events", "make_walks", "wiggle"]
