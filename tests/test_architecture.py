@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
         "values",
         frozenset(
             {
+                "calibration._inversion",
                 "calibration.boards",
                 "calibration.camera",
                 "calibration.lens",
@@ -72,6 +73,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.formats",
                 "calibration.plots",
                 "calibration.report",
+                "pose3d.doctor",
                 "pose3d.formats",
                 "pose3d.visualization",
             }

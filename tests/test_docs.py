@@ -10,15 +10,12 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
 
-def _public_modules(package: str) -> list[str]:
-    names = []
-    for file in sorted((ROOT / package).rglob("*.py")):
-        parts = file.relative_to(ROOT).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        # The command line is documented by its own --help, and a package by its modules.
-        if name != package and not name.startswith("pose3d.cli") and "._" not in name:
-            names.append(name)
-    return names
+def _public_parts(package: str) -> set[str]:
+    """Public modules and packages right inside a package; a package there exports what its modules offer."""
+    files = (*(ROOT / package).glob("*.py"), *(file.parent for file in (ROOT / package).glob("*/__init__.py")))
+    names = {file.stem for file in files if not file.name.startswith("_")}
+    # The command line is documented by its own --help.
+    return {f"{package}.{name}" for name in names - {"cli"}}
 
 
 @pytest.fixture(scope="module")
@@ -47,4 +44,4 @@ def test_every_variable_is_on_the_page_of_schemas(generator: ModuleType) -> None
 def test_every_public_module_has_its_place_in_the_api(package: str) -> None:
     page = (DOCS / "api" / f"{package}.md").read_text(encoding="utf-8")
     listed = {line.removeprefix("::: ") for line in page.splitlines() if line.startswith("::: ")}
-    assert listed == set(_public_modules(package))
+    assert listed == _public_parts(package)
