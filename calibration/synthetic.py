@@ -25,6 +25,7 @@ LENSES = ("pinhole", "brown4", "brown5", "brown8", "brown12", "brown14", "fishey
 # How far real cameras stray from the plan, as shares (of the distance, of the gap between neighbors, of the focal
 # length, of the image) and in radians.
 _DISTANCE_JITTER = 0.05
+_AIM_JITTER = 0.02
 _AZIMUTH_JITTER = 0.1
 _ELEVATION_JITTER = 0.05
 _ROLL_JITTER = 0.05
@@ -75,9 +76,9 @@ def make_rig(
 ) -> Rig:
     """Cameras around the origin of a world whose z axis points up, all looking at it.
 
-    They stand at equal steps of azimuth, alternately low and high, at about the same distance; position, roll, focal
-    length, principal point and distortion stray a little from the plan, as in real rigs. With the defaults a ball of
-    radius 250 about the origin is in every image.
+    They stand at equal steps of azimuth, alternately low and high, at about the same distance; position, aim, roll,
+    focal length, principal point and distortion stray a little from the plan, as in real rigs. With the defaults a ball
+    of radius 250 about the origin is in every image.
 
     Args:
         cameras: how many; they are named cam_1, cam_2, ...
@@ -99,6 +100,7 @@ def make_rig(
     _check_number("lens", lens, f"one of {', '.join(LENSES)}", lens in LENSES)
     _check_number("elevation", elevation, "angles within ±pi/2", max(map(abs, elevation)) < np.pi / 2 - 0.05)
     rng = np.random.default_rng(seed)
+    aims = np.random.default_rng([seed, 1]).uniform(-_AIM_JITTER, _AIM_JITTER, (int(cameras), 2)) * distance
     count = int(cameras)
     spacing = 2 * np.pi / count
     return Rig(
@@ -111,6 +113,7 @@ def make_rig(
                 azimuth=spacing * _jitter(rng, index + 0.5, _AZIMUTH_JITTER),
                 elevation=_jitter(rng, elevation[index % 2], _ELEVATION_JITTER),
                 roll=_jitter(rng, 0.0, _ROLL_JITTER),
+                aim=aims[index],
             )
             for index in range(count)
         ),
@@ -189,16 +192,28 @@ def observe(
 
 
 def _make_camera(
-    name: str, size: tuple[int, int], lens: Lens, *, distance: float, azimuth: float, elevation: float, roll: float
+    name: str,
+    size: tuple[int, int],
+    lens: Lens,
+    *,
+    distance: float,
+    azimuth: float,
+    elevation: float,
+    roll: float,
+    aim: NDArray[np.float64],
 ) -> Camera:
+    """A camera whose optical axis passes the origin at `aim` (2,) to its right and below."""
     outward = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
-    # Without roll: z looks at the origin, x is level, y points down (pixel rows grow downward).
-    z = -outward
-    x = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
-    y = np.cross(z, x)
-    rolled_x = np.cos(roll) * x + np.sin(roll) * y
+    # Without roll x is level and y points down (pixel rows grow downward).
+    level = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
+    center = distance * outward
+    z = aim[0] * level + aim[1] * np.cross(-outward, level) - center
+    z /= np.linalg.norm(z)
+    x = level - (level @ z) * z
+    x /= np.linalg.norm(x)
+    rolled_x = np.cos(roll) * x + np.sin(roll) * np.cross(z, x)
     rotation = np.stack([rolled_x, np.cross(z, rolled_x), z])
-    return Camera(name, size, lens, RigidTransform(rotation, -rotation @ (distance * outward)))
+    return Camera(name, size, lens, RigidTransform(rotation, -rotation @ center))
 
 
 def _make_lens(kind: str, focal_length: float, size: tuple[int, int], rng: np.random.Generator) -> Lens:

@@ -53,6 +53,13 @@ def test_cameras_stand_around_the_origin_above_the_floor_and_upright() -> None:
     assert (top[:, 1] < bottom[:, 1]).all()
 
 
+def test_cameras_aim_near_the_origin_but_not_all_at_one_point() -> None:
+    rig = make_rig(6, distance=500.0)
+    passing = [np.linalg.norm(camera.cam_from_world([0.0, 0.0, 0.0])[:2]) for camera in rig]
+    assert max(passing) < 0.05 * 500
+    assert min(passing) > 0
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     points = make_points((7, 9), seed=4)
     assert points.shape == (7, 9, 3)
