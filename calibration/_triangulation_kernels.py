@@ -357,7 +357,7 @@ def _normal_equations(cam, obs, pts):
         for k in range(LANES):
             px, py, pz = pts[PX + k], pts[PY + k], pts[PZ + k]
             depth = r6 * px + r7 * py + r8 * pz + t2
-            i = 1.0 / depth
+            i = 1.0 / depth if depth != 0.0 else 0.0  # an unseen camera must not make 0 times infinity
             x = (r0 * px + r1 * py + r2 * pz + t0) * i
             y = (r3 * px + r4 * py + r5 * pz + t1) * i
             dx, dy = x - obs[o + X + k], y - obs[o + Y + k]
@@ -401,7 +401,7 @@ def _step(pts):
 
 @_jit
 def _true_normal_equations(cam, obs, pts):
-    """H, B and R2 on the true reprojection error in distorted pixels.
+    """H, B and R2 on the true reprojection error in distorted pixels; R2 is NaN where the camera cannot see the point.
 
     WORK gets the smallest squared depth in use, or -1 where a point lies behind a camera in use.
     """
@@ -423,10 +423,11 @@ def _true_radial(cam, c, obs, pts):
     k1, k2, p1, p2, k3 = cam[c, K], cam[c, K + 1], cam[c, K + 2], cam[c, K + 3], cam[c, K + 4]
     r0, r1, r2, r3, r4, r5, r6, r7, r8 = cam[c, ROT : ROT + 9]
     t0, t1, t2 = cam[c, TRA], cam[c, TRA + 1], cam[c, TRA + 2]
+    limit = cam[c, RADIUS2]
     for k in range(LANES):
         px, py, pz = pts[PX + k], pts[PY + k], pts[PZ + k]
         depth = r6 * px + r7 * py + r8 * pz + t2
-        i = 1.0 / depth
+        i = 1.0 / depth if depth != 0.0 else 0.0
         x = (r0 * px + r1 * py + r2 * pz + t0) * i
         y = (r3 * px + r4 * py + r5 * pz + t1) * i
         w = obs[o + USE + k]
@@ -441,7 +442,8 @@ def _true_radial(cam, c, obs, pts):
         g00, g01, g10, g11 = fx * xx + skew * cross, fx * cross + skew * yy, fy * cross, fy * yy
         e0 = fx * bx + skew * by + cx - obs[o + U + k]
         e1 = fy * by + cy - obs[o + V + k]
-        obs[o + R2 + k] = e0 * e0 + e1 * e1
+        obs[o + R2 + k] = e0 * e0 + e1 * e1 if (depth > 0.0 and q <= limit) else np.nan
+        i = i if w > 0.0 else 0.0  # in the focal plane of a camera not in use the derivatives overflow
         a0, a1, a2 = (r0 - x * r6) * i, (r1 - x * r7) * i, (r2 - x * r8) * i
         b0, b1, b2 = (r3 - y * r6) * i, (r4 - y * r7) * i, (r5 - y * r8) * i
         i0, i1, i2 = g00 * a0 + g01 * b0, g00 * a1 + g01 * b1, g00 * a2 + g01 * b2
@@ -465,6 +467,7 @@ def _true_general(cam, c, obs, pts):
     o = uint64(c) * OBS_ROWS * LANES
     fx, fy, cx, cy, skew = cam[c, FX], cam[c, FY], cam[c, CX], cam[c, CY], cam[c, SKEW]
     r = cam[c, ROT : ROT + 9]
+    limit = cam[c, RADIUS2]
     for k in range(LANES):
         w = obs[o + USE + k]
         if not obs[o + W + k] > 0.0:
@@ -479,7 +482,7 @@ def _true_general(cam, c, obs, pts):
         g00, g01, g10, g11 = fx * xx + skew * yx, fx * xy + skew * yy, fy * yx, fy * yy
         e0 = fx * bx + skew * by + cx - obs[o + U + k]
         e1 = fy * by + cy - obs[o + V + k]
-        obs[o + R2 + k] = e0 * e0 + e1 * e1
+        obs[o + R2 + k] = e0 * e0 + e1 * e1 if (depth > 0.0 and x * x + y * y <= limit) else np.nan
         if not w > 0.0:
             continue
         a0, a1, a2 = (r[0] - x * r[6]) * i, (r[1] - x * r[7]) * i, (r[2] - x * r[8]) * i
@@ -540,9 +543,10 @@ def _pair_point(cam, obs, i, j, k):
         o = uint64(c) * OBS_ROWS * LANES
         x, y = obs[o + X + k], obs[o + Y + k]
         f = abs(obs[o + G00 + k] * obs[o + G11 + k] - obs[o + G01 + k] * obs[o + G10 + k])
-        r = cam[c, ROT : ROT + 9]
-        a0, a1, a2, at = r[0] - x * r[6], r[1] - x * r[7], r[2] - x * r[8], x * cam[c, TRA + 2] - cam[c, TRA]
-        b0, b1, b2, bt = r[3] - y * r[6], r[4] - y * r[7], r[5] - y * r[8], y * cam[c, TRA + 2] - cam[c, TRA + 1]
+        r6, r7, r8, t2 = cam[c, ROT + 6], cam[c, ROT + 7], cam[c, ROT + 8], cam[c, TRA + 2]
+        a0, a1, a2 = cam[c, ROT] - x * r6, cam[c, ROT + 1] - x * r7, cam[c, ROT + 2] - x * r8
+        b0, b1, b2 = cam[c, ROT + 3] - y * r6, cam[c, ROT + 4] - y * r7, cam[c, ROT + 5] - y * r8
+        at, bt = x * t2 - cam[c, TRA], y * t2 - cam[c, TRA + 1]
         h00 += f * (a0 * a0 + b0 * b0)
         h01 += f * (a0 * a1 + b0 * b1)
         h02 += f * (a0 * a2 + b0 * b2)
@@ -653,7 +657,7 @@ def _polish(cam, obs, pts):
 
 @_jit
 def _widest_angle(cam, obs, pts):
-    """B0 = cosine of the largest angle between rays in use."""
+    """B0 = cosine of the angle between the rays in use that are the least parallel; facing each other is parallel."""
     n_cameras = cam.shape[0]
     for k in range(LANES):
         pts[B0 + k] = 1.0
@@ -669,14 +673,49 @@ def _widest_angle(cam, obs, pts):
                 b0, b1, b2 = px - j0, py - j1, pz - j2
                 dot = a0 * b0 + a1 * b1 + a2 * b2
                 norm = np.sqrt((a0 * a0 + a1 * a1 + a2 * a2) * (b0 * b0 + b1 * b1 + b2 * b2))
-                cosine = dot / norm
+                cosine = abs(dot) / norm
                 both = obs[oi + USE + k] > 0.0 and obs[oj + USE + k] > 0.0
                 smallest = pts[B0 + k]
                 pts[B0 + k] = cosine if (both and cosine < smallest) else smallest
 
 
 @_jit
-def _store(obs, pts, index, first, count, accept, cosine, points, inliers, residuals, status, covariance):
+def _reason(cam, obs, k, cosine, code):
+    """Why lane k has no point, more closely: parallel observed rays, or two that meet behind a camera, or `code`."""
+    n, i, j = 0, 0, 0
+    widest = 1.0
+    for c in range(cam.shape[0]):
+        if not obs[uint64(c) * OBS_ROWS * LANES + W + k] > 0.0:
+            continue
+        c0, c1, c2 = _direction(cam, obs, c, k)
+        for b in range(c):
+            if obs[uint64(b) * OBS_ROWS * LANES + W + k] > 0.0:
+                b0, b1, b2 = _direction(cam, obs, b, k)
+                widest = min(widest, abs(b0 * c0 + b1 * c1 + b2 * c2))
+        n += 1
+        i, j = j, c
+    if not widest <= cosine:
+        return PARALLEL_RAYS
+    if n == 2:
+        x, y, z = _pair_point(cam, obs, i, j, k)
+        for c in (i, j):
+            if cam[c, ROT + 6] * x + cam[c, ROT + 7] * y + cam[c, ROT + 8] * z + cam[c, TRA + 2] <= 0.0:
+                return BEHIND_CAMERA
+    return code
+
+
+@_jit
+def _direction(cam, obs, c, k):
+    """Unit vector, in the world, along the observed ray of camera c and lane k."""
+    o = uint64(c) * OBS_ROWS * LANES
+    x, y = obs[o + X + k], obs[o + Y + k]
+    r = cam[c, ROT : ROT + 9]
+    i = 1.0 / np.sqrt(x * x + y * y + 1.0)
+    return (r[0] * x + r[3] * y + r[6]) * i, (r[1] * x + r[4] * y + r[7]) * i, (r[2] * x + r[5] * y + r[8]) * i
+
+
+@_jit
+def _store(cam, obs, pts, index, first, count, accept, cosine, points, inliers, residuals, status, covariance):
     """Write the lanes whose `accept` is set to their rows; NaN and the reason where there is no point."""
     n_cameras = inliers.shape[1]
     with_covariance = covariance.shape[0] > 0
@@ -693,6 +732,8 @@ def _store(obs, pts, index, first, count, accept, cosine, points, inliers, resid
             code = BEHIND_CAMERA
         elif not pts[B0 + k] <= cosine:
             code = PARALLEL_RAYS
+        if code == NO_CONSENSUS or code == BEHIND_CAMERA:
+            code = _reason(cam, obs, k, cosine, code)
         status[row] = code
         good = code == OK
         points[row, 0] = pts[PX + k] if good else np.nan
@@ -767,7 +808,7 @@ def triangulate_range(
                     n_hard += 1
         _polish(cam, obs, pts)
         _widest_angle(cam, obs, pts)
-        _store(obs, pts, index, first, count, accept, cosine, points, inliers, residuals, status, covariance)
+        _store(cam, obs, pts, index, first, count, accept, cosine, points, inliers, residuals, status, covariance)
     accept[:] = True
     for first in range(0, n_hard, lanes):
         count = min(lanes, n_hard - first)
@@ -781,7 +822,7 @@ def triangulate_range(
         _count(obs, pts, n_cameras, USE, USED)
         _polish(cam, obs, pts)
         _widest_angle(cam, obs, pts)
-        _store(obs, pts, hard, first, count, accept, cosine, points, inliers, residuals, status, covariance)
+        _store(cam, obs, pts, hard, first, count, accept, cosine, points, inliers, residuals, status, covariance)
 
 
 def cache_folder() -> str | None:

@@ -76,13 +76,15 @@ def triangulate_range(
             used[hard] = _search(some, seen[hard], threshold, strides, patience)
             start[hard], used[hard] = _refit(some, seen[hard], used[hard], threshold)
         found, squares, normal, nearest = _polish(views, used, start)
-        widest = _smallest_cosine(views, used, found)
+        widest = _smallest_cosine([found - view.center for view in views], used)
         count = (used > 0).sum(-1)
         status[:] = np.select(
             [(seen > 0).sum(-1) < 2, count < 2, ~(nearest > 0), ~(widest <= cosine)],
             [TOO_FEW_VIEWS, NO_CONSENSUS, BEHIND_CAMERA, PARALLEL_RAYS],
             OK,
         )
+        missing = np.flatnonzero((status == NO_CONSENSUS) | (status == BEHIND_CAMERA))
+        status[missing] = _reason([view.take(missing) for view in views], seen[missing], cosine, status[missing])
         good = status == OK
         points[:] = np.where(good[:, None], found, np.nan)
         inliers[:] = good[:, None] & (used > 0)
@@ -159,8 +161,10 @@ def _start(views: list[_View], used: _Floats) -> tuple[_Floats, _Floats]:
         by_point = (view.rotation[:2] - normalized[:, :, None] * view.rotation[2]) / depth[:, None, None]
         rows = view.slope @ by_point
         error = np.einsum("pij,pj->pi", view.slope, normalized - view.normalized)
-        normal += used[:, index, None, None] * np.einsum("pki,pkj->pij", rows, rows)
-        right += used[:, index, None] * np.einsum("pki,pk->pi", rows, error)
+        weight = used[:, index]
+        taken = weight > 0
+        normal[taken] += weight[taken, None, None] * np.einsum("pki,pkj->pij", rows[taken], rows[taken])
+        right[taken] += weight[taken, None] * np.einsum("pki,pk->pi", rows[taken], error[taken])
     step = _solve(normal, right)
     return points - np.where(np.isfinite(step).all(-1, keepdims=True), step, 0.0), errors
 
@@ -272,7 +276,8 @@ def _true_equations(views: list[_View], used: _Floats, points: _Floats) -> tuple
         by_point = (view.rotation[:2] - normalized[:, :, None] * view.rotation[2]) / depth[:, None, None]
         rows = view.lens.jacobian(normalized) @ by_point
         error = _extended_distort(view.lens, normalized) - view.pixel
-        squares[:, index] = (error**2).sum(-1)
+        visible = (depth > 0) & ((normalized**2).sum(-1) <= view.lens.valid_radius**2)
+        squares[:, index] = np.where(visible, (error**2).sum(-1), np.nan)
         weight = used[:, index]
         taken = weight > 0
         nearest = np.where(taken, np.minimum(nearest, np.where(depth > 0, depth**2, -1.0)), nearest)
@@ -286,14 +291,30 @@ def _extended_distort(lens: Lens, normalized: _Floats) -> _Floats:
     return lens._to_pixels(lens._distort_normalized(normalized))
 
 
-def _smallest_cosine(views: list[_View], used: _Floats, points: _Floats) -> _Floats:
-    """(point,) cosine of the largest angle between two rays in use; 1 where there are fewer than two."""
-    rays = [points - view.center for view in views]
+def _smallest_cosine(rays: list[_Floats], used: _Floats) -> _Floats:
+    """(point,) cosine of the angle between the two rays in use that are the least parallel; 1 with fewer than two.
+
+    Rays that face each other are parallel too: they leave the depth as open.
+    """
     rays = [ray / np.linalg.norm(ray, axis=-1, keepdims=True) for ray in rays]
-    result = np.ones(len(points))
-    for i in range(len(views)):
-        for j in range(i + 1, len(views)):
+    result = np.ones(len(used))
+    for i in range(len(rays)):
+        for j in range(i + 1, len(rays)):
             both = (used[:, i] > 0) & (used[:, j] > 0)
-            cosine = (rays[i] * rays[j]).sum(-1)
+            cosine = np.abs((rays[i] * rays[j]).sum(-1))
             result = np.where(both, np.fmin(result, cosine), result)
     return result
+
+
+def _reason(views: list[_View], seen: _Floats, cosine: float, code: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Why there is no point, more closely: parallel observed rays, or two that meet behind a camera, or `code`."""
+    ones = np.ones((len(seen), 1))
+    rays = [np.hstack([view.normalized, ones]) @ view.rotation for view in views]
+    parallel = ~(_smallest_cosine(rays, seen) <= cosine)
+    chosen = (seen > 0).astype(np.float64)
+    points = _pair(views, chosen)
+    behind = np.zeros(len(seen), dtype=np.bool_)
+    for index, view in enumerate(views):
+        behind |= (chosen[:, index] > 0) & (_to_camera(view, points)[1] <= 0)
+    behind &= chosen.sum(-1) == 2
+    return np.select([parallel, behind], [PARALLEL_RAYS, BEHIND_CAMERA], code).astype(np.int8)
