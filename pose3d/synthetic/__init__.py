@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pose3d.synthetic._quadruped import QUADRUPED
+from pose3d.synthetic.sample import SAMPLE_FILES, sample_folder
 from pose3d.synthetic.scene import Scene, simulate
 from pose3d.synthetic.settings import SimulationSettings
 
-__all__ = ["QUADRUPED", "Scene", "SimulationSettings", "simulate"]
+__all__ = ["QUADRUPED", "SAMPLE_FILES", "Scene", "SimulationSettings", "sample_folder", "simulate"]

@@ -1,0 +1,153 @@
+"""`pose3d simulate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+
+from calibration.errors import InvalidValueError, OutputError
+from calibration.files import atomic_path, write_text
+from pose3d.cli._console import console, print_json, progress
+
+if TYPE_CHECKING:
+    from pose3d.skeleton import Skeleton
+    from pose3d.synthetic import Scene, SimulationSettings
+
+__all__ = ["simulate"]
+
+_FILES = {
+    "rig.toml": "the cameras",
+    "skeleton.toml": "keypoints, edges and mirrored pairs",
+    "poses2d.nc": "what the detector reports, in /poses2d",
+    "truth.nc": "true positions in /poses3d, steps in /gait, what is true of each 2D position in /labels2d",
+}
+
+# The defaults are those of SimulationSettings (a test compares them); they stand here so that --help loads nothing.
+_SHARE = click.FloatRange(0.0, 1.0)
+_POSITIVE = click.FloatRange(0.0, min_open=True)
+
+
+@click.command(epilog="Example: pose3d simulate -o demo --seed 1 --cameras 4 --individuals 2 --occlusion drop")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--seed", default=0, type=click.IntRange(0), help="Seed of all random draws.", show_default=True)
+@click.option("--individuals", default=1, type=click.IntRange(1), help="Number of animals.", show_default=True)
+@click.option("--duration", default=10.0, type=_POSITIVE, help="Seconds.", show_default=True)
+@click.option("--frame-rate", default=100.0, type=_POSITIVE, help="Frames per second.", show_default=True)
+@click.option("--body-length", default=80.0, type=_POSITIVE, help="Nose to tail base, mm.", show_default=True)
+@click.option("--speed", default=150.0, type=_POSITIVE, help="Mean walking speed, mm/s.", show_default=True)
+@click.option("--stride", default=0.6, type=_POSITIVE, help="Stride length, body lengths.", show_default=True)
+@click.option(
+    "--duty-factor", default=0.65, type=_SHARE, help="Share of a stride with ground contact.", show_default=True
+)
+@click.option(
+    "--gait", default="walk", type=click.Choice(["walk", "trot"]), help="Order of the feet.", show_default=True
+)
+@click.option("--cameras", default=6, type=click.IntRange(1), help="Number of cameras.", show_default=True)
+@click.option("--distance", type=_POSITIVE, help="Of the cameras from the middle, mm.  [default: sees everything]")
+@click.option(
+    "--size", default=(1280, 1024), type=click.IntRange(1), nargs=2, help="Width and height, px.", show_default=True
+)
+@click.option("--focal-length", default=1400.0, type=_POSITIVE, help="Pixels.", show_default=True)
+@click.option(
+    "--lens",
+    default="brown5",
+    type=click.Choice(["pinhole", "brown4", "brown5", "brown8", "brown12", "brown14", "fisheye"]),
+    help="Lens model; the number counts its distortion coefficients.",
+    show_default=True,
+)
+@click.option("--noise", default=1.0, type=click.FloatRange(0.0), help="RMS noise per axis, px.", show_default=True)
+@click.option("--outlier-rate", default=0.05, type=_SHARE, help="Share of wrong 2D positions.", show_default=True)
+@click.option("--dropout-rate", default=0.05, type=_SHARE, help="Share of missing 2D positions.", show_default=True)
+@click.option("--swap-rate", default=0.0, type=_SHARE, help="Share of left-right pairs exchanged.", show_default=True)
+@click.option(
+    "--occlusion",
+    default="guess",
+    type=click.Choice(["guess", "drop", "none"]),
+    help="Keypoints behind a body: guessed with 6 times the noise, not reported, or seen through it.",
+    show_default=True,
+)
+@click.option("--force", is_flag=True, help="Overwrite files of an earlier simulation.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def simulate(output: Path, force: bool, as_json: bool, **options: object) -> None:
+    """Make a rig and moving animals with known truth.
+
+    Quadrupeds walk on curved paths in front of calibrated cameras, and a detector with known faults reports their
+    keypoints. Written are rig.toml, skeleton.toml, poses2d.nc and truth.nc; the same options give the same files.
+    """
+    present = [name for name in _FILES if (output / name).exists()]
+    if present and not force:
+        raise OutputError(
+            output,
+            expected="a folder without an earlier simulation",
+            got=", ".join(present),
+            remedy="Choose another folder, or overwrite them with --force.",
+        )
+    scene = _run(options)
+    _write(scene, output)
+    shares = {name: float(scene.labels2d[name].mean()) for name in ("visible", "occluded", "outlier", "swapped")}
+    shares["missing"] = float(scene.poses2d["position"].isnull().any("space").mean())
+    sizes = {name: (output / name).stat().st_size for name in _FILES}
+    if as_json:
+        print_json(
+            {
+                "folder": str(output),
+                "files": [{"name": name, "content": _FILES[name], "bytes": size} for name, size in sizes.items()],
+                "settings": dataclasses.asdict(scene.settings),
+                "shares": shares,
+            }
+        )
+        return
+    to = console(result=True)
+    to.print(
+        f"{scene.settings.frame_count} frames, {len(scene.rig)} cameras, {len(scene.skeleton.keypoints)} keypoints"
+    )
+    to.print("2D positions: " + ", ".join(f"{share:.1%} {name}" for name, share in shares.items()))
+    for name, size in sizes.items():
+        to.print(f"{escape(str(output / name))}  ({size / 1000:.0f} kB)  {_FILES[name]}")
+
+
+def _run(options: dict[str, object]) -> Scene:
+    from pose3d.synthetic import SimulationSettings
+    from pose3d.synthetic import simulate as run
+
+    try:
+        settings = SimulationSettings(**options)  # type: ignore[arg-type]  # click has converted and named them
+        with progress("Simulating", settings.frame_count, "frames") as bar:
+            return run(settings, on_progress=lambda done, _: bar.update(bar.task_ids[0], completed=done))
+    except InvalidValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _write(scene: Scene, folder: Path) -> None:
+    from calibration.formats import save_rig
+    from pose3d.formats import save_session
+    from pose3d.formats.provenance import provenance_of
+
+    provenance = provenance_of((), settings=_settings(scene.settings), seed=scene.settings.seed)
+    save_rig(scene.rig, folder / "rig.toml")
+    write_text(folder / "skeleton.toml", _skeleton_text(scene.skeleton))
+    save_session(folder / "poses2d.nc", poses2d=scene.poses2d, provenance=provenance, compression=1)
+    with atomic_path(folder / "truth.nc") as partial:
+        save_session(partial, rig=scene.rig, poses3d=scene.poses3d, provenance=provenance, compression=1)
+        for group, dataset in (("gait", scene.gait), ("labels2d", scene.labels2d)):
+            encoding = {
+                name: {"zlib": True, "complevel": 1} for name, data in dataset.items() if data.dtype.kind in "fb"
+            }
+            dataset.to_netcdf(partial, mode="a", group=group, engine="netcdf4", encoding=encoding)
+
+
+def _settings(settings: SimulationSettings) -> dict[str, object]:
+    return dataclasses.asdict(settings) | {"size": list(settings.size)}
+
+
+def _skeleton_text(skeleton: Skeleton) -> str:
+    # A JSON list of text is a TOML list too; one pair per line reads better than what a TOML writer makes of it.
+    lines = [f"name = {json.dumps(skeleton.name)}", f"keypoints = {json.dumps(skeleton.keypoints)}"]
+    for name in ("edges", "mirrored_pairs"):
+        lines += ["", f"{name} = [", *(f"    {json.dumps(pair)}," for pair in getattr(skeleton, name)), "]"]
+    return "\n".join(lines) + "\n"
