@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,19 +71,20 @@ def run(rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64] |
     smallest = plan.sigma.min()
     precision = (smallest / plan.sigma) ** 2
     strides, patience = pair_strides(n_cameras, plan.seed), pair_patience(n_cameras)
-    cosine = float(np.cos(plan.minimum_angle))
+    # Python floats: another type of number would be another kernel to compile.
+    lowest, threshold, cosine = float(plan.minimum_confidence), float(plan.threshold), float(np.cos(plan.minimum_angle))
     none = np.empty((0, n_cameras))
 
     def work(part: _Part) -> None:
         rows, where = part
         triangulate_range(
             table,
-            np.ascontiguousarray(pixels[where]).reshape(-1, n_cameras, 2),
-            none if confidence is None else np.ascontiguousarray(confidence[where]).reshape(-1, n_cameras),
-            plan.minimum_confidence,
+            _plain(pixels[where]).reshape(-1, n_cameras, 2),
+            none if confidence is None else _plain(confidence[where]).reshape(-1, n_cameras),
+            lowest,
             precision,
             plan.robust,
-            plan.threshold,
+            threshold,
             cosine,
             strides,
             patience,
@@ -92,8 +94,10 @@ def run(rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64] |
             fit.status[rows],
             fit.covariance[rows] if plan.covariance else fit.covariance,
         )
+        if plan.covariance:
+            fit.covariance[rows] *= smallest**2
 
-    parts = _parts(pixels.shape[:-2])
+    parts = list(_parts(pixels.shape[:-2]))
     workers = min(plan.workers or _available_processors(), len(parts))
     if workers <= 1:
         for part in parts:
@@ -104,7 +108,6 @@ def run(rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64] |
         with ThreadPoolExecutor(workers) as pool:
             for _ in pool.map(work, parts):
                 pass
-    fit.covariance[...] *= smallest**2
     return fit
 
 
@@ -134,7 +137,7 @@ def pair_patience(n_cameras: int) -> NDArray[np.int64]:
     exists, because the fit to all n was refused before the search.
     """
     table = np.full((n_cameras + 1, n_cameras + 1), n_cameras * n_cameras, dtype=np.int64)
-    for n in range(5, n_cameras + 1):
+    for n in range(4, n_cameras + 1):
         for m in range(2, n):
             share = (m + 1) * m / (n * (n - 1))
             table[n, m] = 1 if m >= n - 1 else int(np.ceil(np.log(1e-4) / np.log(1.0 - share)))
@@ -142,21 +145,31 @@ def pair_patience(n_cameras: int) -> NDArray[np.int64]:
     return table
 
 
-_Part = tuple[slice, tuple[slice, ...]]
+_Part = tuple[slice, tuple[int | slice, ...]]
 
 
-def _parts(batch: tuple[int, ...]) -> list[_Part]:
-    """Rows of the flat outcome and the index of the same points in the batch, in tasks of about `_POINTS_PER_TASK`."""
+def _parts(batch: tuple[int, ...], row: int = 0, outer: tuple[int, ...] = ()) -> Iterator[_Part]:
+    """Rows of the flat outcome and the index of the same points in the batch, in tasks of about `_POINTS_PER_TASK`.
+
+    A task is a range of one axis and all of those after it; `row` is the first row of what `outer` has indexed.
+    """
     if not batch:
-        return [(slice(0, 1), ())]
-    per_row = int(np.prod(batch[1:]))
-    if per_row == 0:
-        return []
-    step = max(1, _POINTS_PER_TASK // per_row)
-    return [
-        (slice(first * per_row, min(first + step, batch[0]) * per_row), (slice(first, first + step),))
-        for first in range(0, batch[0], step)
-    ]
+        yield slice(row, row + 1), outer
+        return
+    per_index = int(np.prod(batch[1:]))
+    if per_index > _POINTS_PER_TASK:
+        for index in range(batch[0]):
+            yield from _parts(batch[1:], row + index * per_index, (*outer, index))
+        return
+    step = max(1, _POINTS_PER_TASK // max(per_index, 1))
+    for first in range(0, batch[0], step):
+        last = min(first + step, batch[0])
+        yield slice(row + first * per_index, row + last * per_index), (*outer, slice(first, last))
+
+
+def _plain(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values as one writable block: a read-only or unaligned array would be another kernel to compile."""
+    return np.require(values, np.float64, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
 
 
 def _available_processors() -> int:

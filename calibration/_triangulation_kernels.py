@@ -732,7 +732,7 @@ def _store(cam, obs, pts, index, first, count, accept, cosine, points, inliers, 
             code = BEHIND_CAMERA
         elif not pts[B0 + k] <= cosine:
             code = PARALLEL_RAYS
-        if code == NO_CONSENSUS or code == BEHIND_CAMERA:
+        if code in (NO_CONSENSUS, BEHIND_CAMERA):
             code = _reason(cam, obs, k, cosine, code)
         status[row] = code
         good = code == OK
