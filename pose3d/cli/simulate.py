@@ -88,7 +88,8 @@ def simulate(output: Path, force: bool, as_json: bool, **options: object) -> Non
             remedy="Choose another folder, or overwrite them with --force.",
         )
     scene = _run(options)
-    _write(scene, output)
+    with console().status("Writing ..."):
+        _write(scene, output)
     shares = {name: float(scene.labels2d[name].mean()) for name in ("visible", "occluded", "outlier", "swapped")}
     shares["missing"] = float(scene.poses2d["position"].isnull().any("space").mean())
     sizes = {name: (output / name).stat().st_size for name in _FILES}
