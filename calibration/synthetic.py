@@ -95,14 +95,13 @@ def make_rig(
         InvalidValueError: an argument is out of its range.
     """
     _check_number("cameras", cameras, "a whole number from 1", cameras == int(cameras) and cameras >= 1)
-    _check_number("distance", distance, "a positive length", np.isfinite(distance) and distance > 0)
-    _check_number("focal_length", focal_length, "positive pixels", np.isfinite(focal_length) and focal_length > 0)
+    for name, value in (("distance", distance), ("focal_length", focal_length)):
+        _check_number(name, value, "a positive number", np.isfinite(value) and value > 0)
     _check_number("lens", lens, f"one of {', '.join(LENSES)}", lens in LENSES)
     _check_number("elevation", elevation, "angles within ±pi/2", max(map(abs, elevation)) < np.pi / 2 - 0.05)
     rng = np.random.default_rng(seed)
     aims = np.random.default_rng([seed, 1]).uniform(-_AIM_JITTER, _AIM_JITTER, (int(cameras), 2)) * distance
-    count = int(cameras)
-    spacing = 2 * np.pi / count
+    spacing = 2 * np.pi / cameras
     return Rig(
         tuple(
             _make_camera(
@@ -115,7 +114,7 @@ def make_rig(
                 roll=_jitter(rng, 0.0, _ROLL_JITTER),
                 aim=aims[index],
             )
-            for index in range(count)
+            for index in range(int(cameras))
         ),
         unit=unit,
         metadata={"source": "synthetic", "seed": int(seed)},
@@ -170,7 +169,7 @@ def observe(
     try:
         deviation = np.broadcast_to(deviation, truth.shape[:-1])
     except ValueError:
-        _check_number("noise", deviation.shape, f"a shape that broadcasts against {truth.shape[:-1]}", False)
+        _check_number("noise", deviation.shape, f"a shape that broadcasts against {truth.shape[:-1]}", fits=False)
     rng = np.random.default_rng(seed)
     size = np.array([camera.size for camera in rig], dtype=np.float64)
     with np.errstate(invalid="ignore"):
@@ -184,11 +183,17 @@ def observe(
     camera = np.nonzero(outlier)[-1]
     pixels[outlier] = rng.random((len(camera), 2)) * size[camera] - 0.5
     pixels[~reported] = np.nan
+    return Observation(pixels, _draw_confidence(reported, outlier, rng), outlier, visible, truth)
+
+
+def _draw_confidence(
+    reported: NDArray[np.bool_], outlier: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64]:
     # Of a uniform u, u^(1/5) has the mean 5/6 and the density 5 c^4; 1 - sqrt(1 - u) has 1/3 and 2 - 2c: they overlap.
-    uniform = rng.random(shape)
+    uniform = rng.random(reported.shape)
     confidence = np.where(outlier, 1.0 - np.sqrt(1.0 - uniform), uniform**0.2)
     confidence[~reported] = 0.0
-    return Observation(pixels, confidence, outlier, visible, truth)
+    return confidence
 
 
 def _make_camera(
