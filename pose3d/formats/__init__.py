@@ -1,4 +1,7 @@
-"""Files of poses: the formats of 2D poses that are read, the session file, and the formats that 3D poses are written to."""
+"""Files of poses: the readers of 2D poses, the session file, and the writers of 3D poses.
+
+Packages add formats of 2D poses through the entry-point group `pose3d.pose_formats`, whose entries are `PoseFormat`s.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pose3d.formats.anipose import read_anipose
     from pose3d.formats.anipose3d import write_anipose3d
+    from pose3d.formats.corners_csv import read_corners_csv
     from pose3d.formats.csv_table import write_csv
+    from pose3d.formats.deeplabcut import read_deeplabcut
     from pose3d.formats.deeplabcut3d import write_deeplabcut3d
+    from pose3d.formats.label3d import read_label3d
+    from pose3d.formats.lightning_pose import read_lightning_pose
     from pose3d.formats.loading import load_poses2d
-    from pose3d.formats.registry import FORMATS, PoseFormat
+    from pose3d.formats.netcdf import read_netcdf
+    from pose3d.formats.openpose import read_openpose
+    from pose3d.formats.pose_format import PoseFormat
     from pose3d.formats.session import open_session, save_session
+    from pose3d.formats.sleap import read_sleap, read_sleap_analysis
     from pose3d.formats.trc import write_trc
 
-# Readers of 2D poses first, then the session file and the writers.
+    FORMATS: Mapping[str, PoseFormat]
+
 _HOMES = {
-    "FORMATS": "registry",
-    "PoseFormat": "registry",
+    "PoseFormat": "pose_format",
     "load_poses2d": "loading",
     "open_session": "session",
+    "read_anipose": "anipose",
+    "read_corners_csv": "corners_csv",
+    "read_deeplabcut": "deeplabcut",
+    "read_label3d": "label3d",
+    "read_lightning_pose": "lightning_pose",
+    "read_netcdf": "netcdf",
+    "read_openpose": "openpose",
+    "read_sleap": "sleap",
+    "read_sleap_analysis": "sleap",
     "save_session": "session",
     "write_anipose3d": "anipose3d",
     "write_csv": "csv_table",
@@ -32,6 +54,15 @@ __all__ = [
     "PoseFormat",
     "load_poses2d",
     "open_session",
+    "read_anipose",
+    "read_corners_csv",
+    "read_deeplabcut",
+    "read_label3d",
+    "read_lightning_pose",
+    "read_netcdf",
+    "read_openpose",
+    "read_sleap",
+    "read_sleap_analysis",
     "save_session",
     "write_anipose3d",
     "write_csv",
@@ -41,7 +72,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # PEP 562: a format's module, and the library it needs, is loaded when its name is first used.
+    # PEP 562: a format's module, and the library it needs, is loaded when its name is first used. Other packages'
+    # formats are looked up when they are first asked for.
+    if name == "FORMATS":
+        return import_module("pose3d.formats._registry").known_formats()
     if name not in _HOMES:
         raise AttributeError(f"module 'pose3d.formats' has no attribute '{name}'")
     return getattr(import_module(f"pose3d.formats.{_HOMES[name]}"), name)

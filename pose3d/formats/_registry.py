@@ -1,0 +1,128 @@
+"""The table of known formats, and which of them a file is in."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType
+from warnings import warn
+
+from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
+from pose3d.formats import anipose, corners_csv, deeplabcut, label3d, lightning_pose, netcdf, openpose, sleap
+from pose3d.formats.pose_format import PoseFormat
+
+__all__ = ["ENTRY_POINT_GROUP", "collect_formats", "detect_format", "known_formats", "named_format"]
+
+ENTRY_POINT_GROUP = "pose3d.pose_formats"
+
+# In the order in which files are shown to them; no file fits two of them.
+_BUILT_IN = (
+    netcdf.FORMAT,
+    sleap.ANALYSIS_FORMAT,
+    sleap.PROJECT_FORMAT,
+    deeplabcut.FORMAT,
+    lightning_pose.FORMAT,
+    anipose.FORMAT,
+    openpose.FORMAT,
+    label3d.FORMAT,
+    corners_csv.FORMAT,
+)
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+@functools.cache
+def known_formats() -> Mapping[str, PoseFormat]:
+    """The formats of this package, then those of installed packages, by name.
+
+    Raises:
+        InvalidValueError: see `collect_formats`.
+    """
+    return MappingProxyType(collect_formats(_BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
+
+
+def collect_formats(built_in: Iterable[PoseFormat], others: Iterable[EntryPoint]) -> dict[str, PoseFormat]:
+    """Formats by name; one of another package that cannot be imported is left out with a SuiteWarning.
+
+    Raises:
+        InvalidValueError: two formats have the same name, or an entry point is not a PoseFormat.
+    """
+    formats = {known.name: known for known in built_in}
+    for entry in others:
+        try:
+            added = entry.load()
+        except (ImportError, AttributeError) as error:
+            warn(f"format '{entry.name}' ({entry.value}) left out: {error}", SuiteWarning, stacklevel=2)
+            continue
+        if not isinstance(added, PoseFormat):
+            raise InvalidValueError(
+                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}",
+                expected="a PoseFormat",
+                got=f"{entry.value}, a {type(added).__name__}",
+                remedy="Correct or remove the package that adds it.",
+            )
+        if added.name in formats:
+            raise InvalidValueError(
+                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}",
+                expected="a format with a name of its own",
+                got=f"'{added.name}', which is already there",
+                remedy=f"Rename it in {entry.value}, or remove that package.",
+            )
+        formats[added.name] = added
+    return formats
+
+
+def named_format(name: str) -> PoseFormat:
+    """The format of that name.
+
+    Raises:
+        InvalidValueError: there is none.
+    """
+    formats = known_formats()
+    if name not in formats:
+        raise InvalidValueError(
+            "format", expected=f"one of {', '.join(formats)}", got=f"'{name}'", remedy="Use one of these names."
+        )
+    return formats[name]
+
+
+def detect_format(path: Path) -> PoseFormat:
+    """The format of a file or folder, by its content.
+
+    Raises:
+        FileFormatError: it fits none, or two (of which one is another package's).
+    """
+    fitting = [known for known in known_formats().values() if known.sniff(path)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise FileFormatError(
+            path,
+            expected="poses in one format",
+            got=f"what could be {' or '.join(known.name for known in fitting)}",
+            remedy="Name the format.",
+        )
+    raise FileFormatError(
+        path,
+        expected=f"2D poses in one of the formats {', '.join(known_formats())}",
+        got=_describe(path),
+        remedy="Check the path; if the file is right, name its format, and the error will say what is missing in it.",
+    )
+
+
+def _describe(path: Path) -> str:
+    """What a file that fits no format looks like."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        return error.strerror or str(error)
+    if not head.strip():
+        return "an empty file"
+    if head.startswith(_HDF5_SIGNATURE):
+        return "an HDF5 file that is cut off or has no 2D poses"
+    if head.startswith(b"MATLAB"):
+        return "a MATLAB file that is cut off or has no labels (labelData)"
+    return f"a file that begins with {head[:40]!r}"

@@ -1,0 +1,42 @@
+"""2D poses in this project's own netCDF files: the group /poses2d of a result file, or a file of nothing else.
+
+The file is opened, not loaded: values are read when they are used.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import xarray as xr
+
+from pose3d.formats._hdf5 import peek_hdf5
+from pose3d.formats.pose_format import PoseFormat
+from pose3d.formats.session import open_session
+
+__all__ = ["FORMAT", "read_netcdf"]
+
+
+def read_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Poses2D of all cameras in a netCDF file of this project; values are read from the file when they are used.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, or has no 2D poses.
+        InvalidValueError: the Dataset in it does not follow the schema.
+    """
+    dataset = open_session(path).require("poses2d")
+    return dataset if dataset.attrs.get("source_file") else dataset.assign_attrs(source_file=str(Path(path)))
+
+
+def _sniff(path: Path) -> bool:
+    return peek_hdf5(path, lambda file: "poses2d" in file or {"position", "camera", "keypoint"} <= set(file))
+
+
+FORMAT = PoseFormat(
+    name="netcdf",
+    description="this project's netCDF, 2D poses of all cameras",
+    suffixes=(".nc", ".nc4"),
+    sniff=_sniff,
+    read=read_netcdf,
+    names_cameras=True,
+)

@@ -1,0 +1,264 @@
+"""OpenPose's JSON: a folder of one file per frame, with the keypoints of each person.
+
+The frame is the last number in the name of the file (cam01.0081.json, video_000000000081_keypoints.json). A keypoint
+at (0, 0) with score 0 was not found. The files do not name keypoints: how many there are, and where they lie, tells
+which of OpenPose's models found them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
+from pose3d.datasets import poses2d
+from pose3d.formats._tidy import clean_confidence, clean_positions, keypoint_names, last_number
+from pose3d.formats.pose_format import PoseFormat
+from pose3d.skeleton import PRESETS
+
+__all__ = ["FORMAT", "read_openpose"]
+
+_WHAT = "OpenPose JSON: an object with a list 'people', each with 'pose_keypoints_2d'"
+_REMEDY = "Write the file again with OpenPose's --write_json, or take it out of the folder."
+# The first versions wrote 'pose_keypoints'.
+_KEYS = ("pose_keypoints_2d", "pose_keypoints")
+_OTHER_PARTS = ("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d")
+# The highest peak of OpenPose's heatmaps seen was 1.1.
+_HIGHEST_SCORE = 2.0
+# One model explains the keypoints if its eyes are this many times nearer to its nose than the other's.
+_CLEARLY_NEARER = 2.0
+
+
+def read_openpose(
+    path: str | os.PathLike[str],
+    *,
+    keypoints: str | Sequence[str] | None = None,
+    camera: str | None = None,
+    frame_rate: float | None = None,
+) -> xr.Dataset:
+    """Poses2D of one camera from a folder of OpenPose JSON files, or from one such file.
+
+    Individuals are OpenPose's person ids where it tracked people. Otherwise they are the places in each frame's list,
+    person_0, person_1, ..., which need not be the same person from frame to frame; a SuiteWarning says so where there
+    is more than one. Face and hands are left out. The attribute `keypoint_set` says which model was recognized.
+
+    Args:
+        path: the folder, or a file.
+        keypoints: names of the keypoints in the file's order, or the name of a preset ("body_25", "body_25b",
+            "coco_18", ...); by default recognized from their number and place.
+        camera: the name of the camera; the name of the folder by default.
+        frame_rate: frames per second, where it is known.
+
+    Raises:
+        FileFormatError: there are no files, one is damaged or of another format, a frame is there twice, nobody is in
+            any frame, or the number of keypoints changes.
+        InvalidValueError: a score is far out of [0, 1], a position is infinite, or `keypoints` does not fit the file.
+    """
+    file = Path(path)
+    frames, files = _files(file)
+    people = [_people(name) for name in files]
+    values, individuals = _arrays(people, files, file)
+    missing = (values[..., :2] == 0).all(axis=-1)
+    values[missing] = np.nan
+    position = clean_positions(values[..., :2])
+    names, keypoint_set = _keypoint_names(position, keypoints, file)
+    dataset = poses2d(
+        position[:, None],
+        clean_confidence(values[..., 2], position, file, highest=_HIGHEST_SCORE)[:, None],
+        cameras=[camera or file.stem],
+        individuals=individuals,
+        keypoints=names,
+        frames=frames,
+        frame_rate=frame_rate,
+        source_software="OpenPose",
+        source_file=str(file),
+    )
+    return dataset.assign_attrs(keypoint_set=keypoint_set)
+
+
+def _files(path: Path) -> tuple[NDArray[np.int64], list[Path]]:
+    """Frame numbers, increasing, and the file of each."""
+    if path.is_dir():
+        files = [file for file in path.iterdir() if file.suffix.casefold() == ".json" and not file.name.startswith(".")]
+    else:
+        files = [path]
+    numbered = [(number, file) for file in files if (number := _frame(file)) is not None]
+    if len(numbered) < max(1, len(files)):
+        odd = next((file.name for file in files if _frame(file) is None), None)
+        raise FileFormatError(
+            path,
+            expected="OpenPose JSON files with the frame number in their names, as video_000000000012_keypoints.json",
+            got=f"'{odd}'" if odd else "no JSON file",
+            remedy="Give the folder that OpenPose's --write_json wrote, and take other files out of it.",
+        )
+    numbered.sort(key=lambda pair: (pair[0], pair[1].name))
+    for (number, first), (next_number, second) in pairwise(numbered):
+        if number == next_number:
+            raise FileFormatError(
+                path,
+                expected="one file per frame of one camera",
+                got=f"frame {number} in '{first.name}' and '{second.name}'",
+                remedy="Put the files of each camera into a folder of their own.",
+            )
+    return np.array([number for number, _ in numbered], dtype=np.int64), [file for _, file in numbered]
+
+
+def _frame(path: Path) -> int | None:
+    return last_number(path.stem.removesuffix("_keypoints"))
+
+
+def _people(path: Path) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileFormatError(path, expected=_WHAT, got=f"no JSON ({error})", remedy=_REMEDY) from error
+    people = content.get("people") if isinstance(content, dict) else None
+    if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
+        found = f"the keys {', '.join(map(repr, content))}" if isinstance(content, dict) else type(content).__name__
+        raise FileFormatError(path, expected=_WHAT, got=found[:80], remedy=_REMEDY)
+    return people
+
+
+def _arrays(
+    people: list[list[dict[str, Any]]], files: Sequence[Path], path: Path
+) -> tuple[NDArray[np.float64], list[str]]:
+    """(frame, individual, keypoint, 3) x, y and score, NaN where there is nobody, and the names of the individuals."""
+    flat = [_pose(person, file) for persons, file in zip(people, files, strict=True) for person in persons]
+    counts = sorted({len(pose) for pose in flat})
+    if not flat or counts == [0]:
+        raise FileFormatError(
+            path,
+            expected="people with body keypoints",
+            got=f"nobody in {len(files)} files" if not flat else "people without 'pose_keypoints_2d'",
+            remedy="Check that this is the right folder and that OpenPose found people in the video.",
+        )
+    if len(counts) > 1 or counts[0] % 3:
+        raise FileFormatError(
+            path,
+            expected="the same number of keypoints everywhere, each with x, y and score",
+            got=f"lists of {', '.join(map(str, counts[:5]))} numbers",
+            remedy="Keep the files of one run of one model in the folder.",
+        )
+    poses = np.array(flat, dtype=np.float64).reshape(len(flat), -1, 3)
+    rows = np.repeat(np.arange(len(people)), [len(persons) for persons in people])
+    names, columns = _individuals(people, path)
+    values = np.full((len(people), len(names), *poses.shape[1:]), np.nan)
+    values[rows, columns] = poses
+    _warn_of_other_parts(people, path)
+    return values, names
+
+
+def _pose(person: dict[str, Any], path: Path) -> list[float]:
+    pose: object = next((person[key] for key in _KEYS if key in person), [])
+    if not isinstance(pose, list) or not all(isinstance(value, int | float) for value in pose):
+        raise FileFormatError(path, expected=_WHAT, got="keypoints that are not a list of numbers", remedy=_REMEDY)
+    return pose
+
+
+def _individuals(people: list[list[dict[str, Any]]], path: Path) -> tuple[list[str], NDArray[np.int64]]:
+    """Names, and the index of the name of each person in all frames."""
+    ids = [[_person_id(person) for person in persons] for persons in people]
+    if all(number is not None and number >= 0 for number in chain.from_iterable(ids)):
+        unique = all(len(set(row)) == len(row) for row in ids)
+        if unique:
+            known = sorted({number for number in chain.from_iterable(ids) if number is not None})
+            index = {number: place for place, number in enumerate(known)}
+            columns = [index[number] for number in chain.from_iterable(ids) if number is not None]
+            return [f"person_{number}" for number in known], np.array(columns)
+    most = max(map(len, people))
+    if most > 1:
+        warnings.warn(
+            f"{path}: up to {most} people without ids; they are told apart by their order in each frame, which need "
+            "not be the same from frame to frame and from camera to camera",
+            SuiteWarning,
+            stacklevel=2,
+        )
+    return [f"person_{place}" for place in range(most)], np.concatenate([np.arange(len(persons)) for persons in people])
+
+
+def _person_id(person: dict[str, Any]) -> int | None:
+    value = person.get("person_id")
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value if isinstance(value, int) else None
+
+
+def _warn_of_other_parts(people: list[list[dict[str, Any]]], path: Path) -> None:
+    parts = {part for person in chain.from_iterable(people) for part in _OTHER_PARTS if any(person.get(part) or ())}
+    if parts:
+        named = ", ".join(sorted(part.removesuffix("_keypoints_2d") for part in parts))
+        warnings.warn(f"{path}: keypoints of {named} are left out; only the body is read", SuiteWarning, stacklevel=2)
+
+
+def _keypoint_names(
+    position: NDArray[np.float64], keypoints: str | Sequence[str] | None, path: Path
+) -> tuple[tuple[str, ...], str]:
+    """Names of the keypoints, and of the preset they come from."""
+    count = position.shape[-2]
+    if keypoints is not None:
+        given = keypoints if isinstance(keypoints, str) else "given"
+        return tuple(keypoint_names(keypoints, count, path)), given
+    candidates = [name for name, preset in PRESETS.items() if len(preset.keypoints) == count]
+    chosen = _recognize(position, candidates, path)
+    if chosen is None:
+        return tuple(f"keypoint_{index}" for index in range(count)), "unknown"
+    return PRESETS[chosen].keypoints, chosen
+
+
+def _recognize(position: NDArray[np.float64], candidates: Sequence[str], path: Path) -> str | None:
+    """The model whose eyes lie nearest to its nose: in BODY_25 the second keypoint is the neck, in BODY_25B an eye."""
+    if len(candidates) < 2:
+        return next(iter(candidates), None)
+    distances = sorted((_eyes_to_nose(position, PRESETS[name].keypoints), name) for name in candidates)
+    (nearest, chosen), (second, _) = distances[:2]
+    if not nearest * _CLEARLY_NEARER < second:
+        raise InvalidValueError(
+            f"{path}, keypoints",
+            expected=f"keypoints that look like those of {' or '.join(candidates)}",
+            got="too few faces to tell which",
+            remedy=f"Say it: keypoints={' or '.join(map(repr, candidates))}.",
+        )
+    return chosen
+
+
+def _eyes_to_nose(position: NDArray[np.float64], names: Sequence[str]) -> float:
+    """The median distance of the eyes from the nose, px; infinite where they were never seen together."""
+    if not {"Nose", "LEye", "REye"} <= set(names):
+        return float("inf")
+    nose = position[..., names.index("Nose"), :]
+    distances = np.stack(
+        [np.linalg.norm(position[..., names.index(eye), :] - nose, axis=-1) for eye in ("LEye", "REye")]
+    )
+    seen = distances[np.isfinite(distances)]
+    return float(np.median(seen)) if seen.size else float("inf")
+
+
+def _sniff(path: Path) -> bool:
+    try:
+        if path.is_dir():
+            path = next(file for file in path.iterdir() if file.suffix.casefold() == ".json")
+        elif path.suffix.casefold() != ".json":
+            return False
+        _people(path)
+    except (FileFormatError, StopIteration, OSError):
+        return False
+    return True
+
+
+FORMAT = PoseFormat(
+    name="openpose",
+    description="OpenPose JSON, a folder of one file per frame (BODY_25, BODY_25B, COCO)",
+    suffixes=(),
+    sniff=_sniff,
+    read=read_openpose,
+    names_keypoints=False,
+)

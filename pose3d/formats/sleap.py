@@ -1,0 +1,265 @@
+"""SLEAP: analysis files (h5) and projects (.slp, through sleap-io).
+
+Coordinates are in pixels with the center of the top-left pixel at (0, 0), as here. Projects before format 1.1 had the
+corner there; sleap-io shifts them. Scores are peaks of confidence maps, which overshoot 1 a little; they are cut at 1.
+What a person placed has no score and counts as certain.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from calibration.errors import FileFormatError, SuiteWarning
+from pose3d.datasets import poses2d
+from pose3d.formats._camera_names import distinguishing_names
+from pose3d.formats._hdf5 import open_hdf5, peek_hdf5, text, texts
+from pose3d.formats._tidy import clean_confidence, clean_positions
+from pose3d.formats.pose_format import PoseFormat
+
+if TYPE_CHECKING:
+    import sleap_io
+
+__all__ = ["ANALYSIS_FORMAT", "PROJECT_FORMAT", "read_sleap", "read_sleap_analysis"]
+
+_WHAT = "a SLEAP analysis file with tracks and node_names"
+_REMEDY = "Export it again from SLEAP (File > Export Analysis HDF5)."
+_CANONICAL = ("frame", "track", "node", "xy")
+# The layouts of files that do not name their axes: SLEAP's own, for MATLAB, and the same transposed.
+_LAYOUTS = (("track", "xy", "node", "frame"), ("frame", "node", "xy", "track"))
+# The highest peak seen in a confidence map whose targets end at 1 was 1.3.
+_HIGHEST_SCORE = 2.0
+
+
+def read_sleap_analysis(
+    path: str | os.PathLike[str], *, camera: str | None = None, frame_rate: float | None = None
+) -> xr.Dataset:
+    """Poses2D of one camera from a SLEAP analysis h5 file, in any of its layouts; individuals are its tracks.
+
+    Args:
+        path: the file.
+        camera: the name of the camera; the name of the file by default.
+        frame_rate: frames per second, where it is known.
+
+    Raises:
+        FileFormatError: the file is missing, damaged or not of this format.
+        InvalidValueError: a score is far out of [0, 1], or a position is infinite.
+    """
+    file = Path(path)
+    with open_hdf5(file, _WHAT) as content:
+        position, scores, tracks, nodes = _analysis_arrays(content, file)
+    position = clean_positions(position)
+    return poses2d(
+        position[:, None],
+        clean_confidence(scores, position, file, highest=_HIGHEST_SCORE)[:, None],
+        cameras=[camera or _stem(file)],
+        individuals=tracks,
+        keypoints=nodes,
+        frame_rate=frame_rate,
+        source_software="SLEAP",
+        source_file=str(file),
+    )
+
+
+def _analysis_arrays(
+    content: h5py.File, path: Path
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, list[str], list[str]]:
+    """(frame, track, node, 2) positions, (frame, track, node) scores, names of the tracks and of the nodes."""
+    missing = [name for name in ("tracks", "node_names") if not isinstance(content.get(name), h5py.Dataset)]
+    if missing:
+        raise FileFormatError(path, expected=_WHAT, got=f"no {' and no '.join(missing)}", remedy=_REMEDY)
+    tracks, nodes = content["tracks"], texts(content["node_names"])
+    axes = _axes(content, len(nodes))
+    if axes is None or tracks.dtype.kind != "f":
+        raise FileFormatError(
+            f"{path}, tracks",
+            expected=f"numbers of shape (track, 2, node, frame), or transposed, with {len(nodes)} nodes",
+            got=f"{tracks.dtype} of shape {tracks.shape}",
+            remedy=_REMEDY,
+        )
+    position = tracks[()].astype(np.float64).transpose([axes.index(axis) for axis in _CANONICAL])
+    names = texts(content["track_names"]) if "track_names" in content and content["track_names"].size else []
+    if len(names) != position.shape[1]:
+        names = [f"track_{index}" for index in range(position.shape[1])]
+    scores = content.get("point_scores")
+    if scores is None:
+        return position, None, names, nodes
+    remaining = [axis for axis in axes if axis != "xy"]
+    ordered = scores[()].astype(np.float64).transpose([remaining.index(axis) for axis in _CANONICAL[:3]])
+    if ordered.shape != position.shape[:3]:
+        raise FileFormatError(
+            f"{path}, point_scores",
+            expected=f"one score per point: {position.shape[:3]}",
+            got=f"{ordered.shape} (frame, track, node)",
+            remedy=_REMEDY,
+        )
+    return position, ordered, names, nodes
+
+
+def _axes(content: h5py.File, nodes: int) -> tuple[str, ...] | None:
+    """The names of the axes of `tracks`, None where they do not fit the number of nodes."""
+    tracks = content["tracks"]
+    if tracks.ndim != 4:
+        return None
+    named = text(tracks.attrs.get("dims", b""))
+    if named:
+        axes = tuple(str(axis) for axis in json.loads(named))
+        layouts = [axes] if sorted(axes) == sorted(_CANONICAL) else []
+    else:
+        layouts = list(_LAYOUTS)
+    fitting = [axes for axes in layouts if (_length(tracks, axes, "xy"), _length(tracks, axes, "node")) == (2, nodes)]
+    count = content["track_names"].size if "track_names" in content else 0
+    # With two nodes both layouts fit; the number of tracks then decides.
+    return next((axes for axes in fitting if _length(tracks, axes, "track") == count), (*fitting, None)[0])
+
+
+def _length(dataset: h5py.Dataset, axes: tuple[str, ...], name: str) -> int:
+    return int(dataset.shape[axes.index(name)])
+
+
+def read_sleap(
+    path: str | os.PathLike[str], *, camera: str | None = None, frame_rate: float | None = None
+) -> xr.Dataset:
+    """Poses2D from a SLEAP project (.slp): of one camera, or of one camera per video where it has several.
+
+    Individuals are the tracks. Without tracks, several animals are told apart only by their order in each frame, which
+    a SuiteWarning says.
+
+    Args:
+        path: the file.
+        camera: the name of the camera of a project with one video; the name of the file by default. With several
+            videos, cameras are named by what distinguishes their paths.
+        frame_rate: frames per second, where it is known.
+
+    Raises:
+        FileFormatError: sleap-io is not installed; the file is missing, damaged, not of this format, or without poses.
+        InvalidValueError: a score is far out of [0, 1], or a position is infinite.
+    """
+    file = Path(path)
+    labels = _load_project(file)
+    videos = [video for video in labels.videos if len(labels.find(video))]
+    if not videos or len(labels.skeletons) == 0:
+        raise FileFormatError(
+            file,
+            expected="a project with poses",
+            got="none",
+            remedy="Save the predictions or labels into the project, and give that file.",
+        )
+    nodes = list(labels.skeletons[0].node_names)
+    arrays, tracks = _project_arrays(labels, videos, file)
+    if len(videos) == 1:
+        cameras = [camera or _stem(file)]
+    else:
+        cameras = distinguishing_names([str(video.filename) for video in videos])
+    frames = np.unique([labeled.frame_idx for labeled in labels.labeled_frames])
+    merged = np.full((len(frames), len(videos), len(tracks), len(nodes), 3), np.nan)
+    for index, array in enumerate(arrays):
+        inside = frames < len(array)
+        merged[inside, index] = array[frames[inside]]
+    position = clean_positions(merged[..., :2])
+    return poses2d(
+        position,
+        clean_confidence(merged[..., 2], position, file, highest=_HIGHEST_SCORE),
+        cameras=cameras,
+        individuals=tracks,
+        keypoints=nodes,
+        frames=frames,
+        frame_rate=frame_rate,
+        image_size=_image_sizes(videos),
+        source_software="SLEAP",
+        source_file=str(file),
+    )
+
+
+def _load_project(path: Path) -> sleap_io.Labels:
+    if not path.is_file():
+        raise FileFormatError(
+            path, expected="a SLEAP project", got="no such file", remedy="Check the path and its permissions."
+        )
+    try:
+        import sleap_io
+    except ImportError as error:
+        raise FileFormatError(
+            path,
+            expected="the package sleap-io, which reads .slp files",
+            got="it is not installed",
+            remedy="Install it with `pip install 'pose3d-suite[formats]'`, or export analysis h5 files from SLEAP.",
+        ) from error
+    try:
+        return sleap_io.load_slp(str(path), open_videos=False)
+    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
+        # sleap-io passes on whatever its libraries raise for a damaged file.
+        raise FileFormatError(
+            path,
+            expected="a SLEAP project",
+            got=f"a file that sleap-io cannot read ({type(error).__name__}: {error})",
+            remedy="Open and save it again in SLEAP, or export analysis h5 files.",
+        ) from error
+
+
+def _project_arrays(
+    labels: sleap_io.Labels, videos: list[Any], path: Path
+) -> tuple[list[NDArray[np.float64]], list[str]]:
+    """One (frame, individual, node, 3) array per video, the last axis being x, y, score, and the individuals' names."""
+    tracked = len(labels.tracks) > 0
+    arrays = [
+        np.asarray(labels.numpy(video=video, untracked=not tracked, return_confidence=True), dtype=np.float64)
+        for video in videos
+    ]
+    count = max(array.shape[1] for array in arrays)
+    if tracked:
+        return arrays, [track.name for track in labels.tracks]
+    if count > 1:
+        warnings.warn(
+            f"{path}: {count} animals without tracks; they are told apart by their order in each frame, "
+            "which need not be the same from frame to frame and from camera to camera",
+            SuiteWarning,
+            stacklevel=2,
+        )
+    padding = [((0, 0), (0, count - array.shape[1]), (0, 0), (0, 0)) for array in arrays]
+    padded = [np.pad(array, widths, constant_values=np.nan) for array, widths in zip(arrays, padding, strict=True)]
+    return padded, [f"track_{index}" for index in range(count)]
+
+
+def _image_sizes(videos: list[Any]) -> NDArray[np.float64] | None:
+    """(camera, 2) width and height, as far as the project knows them."""
+    shapes = [video.shape or (np.nan, np.nan, np.nan, np.nan) for video in videos]
+    sizes = np.array([(width, height) for _, height, width, _ in shapes], dtype=np.float64)
+    return sizes if np.isfinite(sizes).any() else None
+
+
+def _stem(path: Path) -> str:
+    return path.stem.removesuffix(".analysis")
+
+
+def _sniff_analysis(path: Path) -> bool:
+    return peek_hdf5(path, lambda file: {"tracks", "node_names"} <= set(file))
+
+
+def _sniff_project(path: Path) -> bool:
+    return peek_hdf5(path, lambda file: "metadata" in file and "json" in file["metadata"].attrs and "frames" in file)
+
+
+ANALYSIS_FORMAT = PoseFormat(
+    name="sleap-analysis",
+    description="SLEAP analysis h5 (tracks, node_names, point_scores)",
+    suffixes=(".h5", ".hdf5"),
+    sniff=_sniff_analysis,
+    read=read_sleap_analysis,
+)
+
+PROJECT_FORMAT = PoseFormat(
+    name="sleap",
+    description="SLEAP project .slp, with one video or several (needs the extra `formats`)",
+    suffixes=(".slp",),
+    sniff=_sniff_project,
+    read=read_sleap,
+)
