@@ -102,7 +102,8 @@ class VideoWriter:
         try:
             if self._shape is None:
                 self._open(image.shape)
-            even = np.pad(image, [(0, n % 2) for n in image.shape[:2]] + [(0, 0)] * (image.ndim - 2), mode="edge")
+            odd = [(0, length % 2) for length in image.shape[:2]]
+            even = np.pad(image, odd + [(0, 0)] * (image.ndim - 2), mode="edge") if (0, 1) in odd else image
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24" if color else "gray")
             frame.pts, frame.time_base = self.count, 1 / self._rate
             self._container.mux(self._stream.encode(frame))
@@ -118,7 +119,7 @@ class VideoWriter:
         self._stream.height, self._stream.width = (size + size % 2 for size in shape[:2])
         self._stream.pix_fmt = "yuv420p"
         if self.encoder == "libx264":
-            self._stream.options = {"crf": str(self._quality), "preset": "veryfast"}
+            self._stream.options = {"crf": str(self._quality), "preset": "superfast"}
         else:
             self._stream.bit_rate = int(0.2 * self._stream.height * self._stream.width * float(self._rate))
 

@@ -1,0 +1,37 @@
+"""Pictures of rigs, and what all pictures share: style and point of view."""
+
+from __future__ import annotations
+
+from calibration.plots.rig import rig_figure
+from calibration.plots.style import (
+    GRID,
+    INK,
+    MUTED,
+    PALETTE,
+    SURFACE,
+    categorical_colors,
+    new_figure,
+    plain,
+    style_axes,
+)
+from calibration.plots.view import Ground, View, choose_view, frustum, ground_grid, round_step, up_direction
+
+__all__ = [
+    "GRID",
+    "INK",
+    "MUTED",
+    "PALETTE",
+    "SURFACE",
+    "Ground",
+    "View",
+    "categorical_colors",
+    "choose_view",
+    "frustum",
+    "ground_grid",
+    "new_figure",
+    "plain",
+    "rig_figure",
+    "round_step",
+    "style_axes",
+    "up_direction",
+]

@@ -1,0 +1,77 @@
+"""Figures, videos and the report of 3D poses."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pose3d.visualization.evidence import Evidence, collect_evidence
+    from pose3d.visualization.figures import bone_figure, skeleton_figure, trajectory_figure, truth_figure
+    from pose3d.visualization.overlay import OverlaySettings, overlay_frames, overlay_video
+    from pose3d.visualization.quality_figures import (
+        coverage_figure,
+        missing_figure,
+        reprojection_figure,
+        reprojection_time_figure,
+    )
+    from pose3d.visualization.report import write_report
+    from pose3d.visualization.skeleton_video import SkeletonVideoSettings, skeleton_frames, skeleton_video
+    from pose3d.visualization.verdict import Finding, Verdict, judge
+
+_HOMES = {
+    "Evidence": "evidence",
+    "Finding": "verdict",
+    "OverlaySettings": "overlay",
+    "SkeletonVideoSettings": "skeleton_video",
+    "Verdict": "verdict",
+    "bone_figure": "figures",
+    "collect_evidence": "evidence",
+    "coverage_figure": "quality_figures",
+    "judge": "verdict",
+    "missing_figure": "quality_figures",
+    "overlay_frames": "overlay",
+    "overlay_video": "overlay",
+    "reprojection_figure": "quality_figures",
+    "reprojection_time_figure": "quality_figures",
+    "skeleton_figure": "figures",
+    "skeleton_frames": "skeleton_video",
+    "skeleton_video": "skeleton_video",
+    "trajectory_figure": "figures",
+    "truth_figure": "figures",
+    "write_report": "report",
+}
+
+__all__ = [
+    "Evidence",
+    "Finding",
+    "OverlaySettings",
+    "SkeletonVideoSettings",
+    "Verdict",
+    "bone_figure",
+    "collect_evidence",
+    "coverage_figure",
+    "judge",
+    "missing_figure",
+    "overlay_frames",
+    "overlay_video",
+    "reprojection_figure",
+    "reprojection_time_figure",
+    "skeleton_figure",
+    "skeleton_frames",
+    "skeleton_video",
+    "trajectory_figure",
+    "truth_figure",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> object:
+    # PEP 562: drawing a video needs no figures, and a figure no video library.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pose3d.visualization' has no attribute '{name}'")
+    return getattr(import_module(f"pose3d.visualization.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,271 @@
+"""What the cameras say about 3D poses: which detections were used, how far they are from the reprojection, and when.
+
+Everything that the figures, the tables and the verdict of a report are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from calibration.rig import Rig
+from calibration.schema import check
+from calibration.triangulation import Status
+from pose3d.datasets import POSES2D, POSES3D
+from pose3d.metrics import ResidualHistogram
+
+__all__ = ["Evidence", "collect_evidence", "match_poses2d"]
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# Frames that are projected at once: bounds the memory of the intermediate float64 arrays.
+_CHUNK = 4096
+# A shift is only estimated from keypoints that move at least this far between frames, in pixels.
+_LEAST_MOTION = 1.0
+_LEAST_SAMPLES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """2D detections beside reprojected 3D positions; the leading axis is that of the 3D poses.
+
+    Attributes:
+        frames, time: (time,) frame numbers, and seconds (or frame numbers).
+        time_label: label of a time axis.
+        cameras, individuals, keypoints: names. There are no cameras where the 2D poses or the rig are unknown.
+        error: (time, camera, individual, keypoint) px, float32; NaN without a detection or a 3D position.
+        detected, used: the same shape; a 2D position is reported, and was used for the 3D position.
+        missing: (time, individual, keypoint) there is no 3D position.
+        status: (time, individual, keypoint) values of `calibration.triangulation.Status`, or None where unknown.
+        mean_error: (time, individual, keypoint) px, RMS over the used cameras, or None where unknown.
+        diagonals: (camera,) of the images, px.
+        shifts: (camera, 2) by how many frames a camera is ahead of the reprojection, and the standard error: frame n
+            of the camera shows what the others show at n + shift. NaN where the animals move too little to tell.
+    """
+
+    frames: NDArray[np.int64]
+    time: Array
+    time_label: str
+    cameras: tuple[str, ...]
+    individuals: tuple[str, ...]
+    keypoints: tuple[str, ...]
+    error: NDArray[np.float32]
+    detected: Mask
+    used: Mask
+    missing: Mask
+    status: NDArray[np.int64] | None
+    mean_error: Array | None
+    diagonals: Array
+    shifts: Array
+
+    def histogram(self, individuals: Sequence[int] | None = None) -> ResidualHistogram:
+        """Histogram of the errors of the used detections, of some of the individuals or of all."""
+        chosen = list(range(len(self.individuals))) if individuals is None else list(individuals)
+        result = ResidualHistogram.empty(self.keypoints, self.cameras)
+        for start in range(0, len(self.frames), _CHUNK):
+            part = np.s_[start : start + _CHUNK, :, chosen]
+            result = result.add(*(np.moveaxis(array[part], 1, -1) for array in (self.error, self.used, self.detected)))
+        return result
+
+    def summary(self, by: Sequence[str], individuals: Sequence[int] | None = None) -> xr.Dataset:
+        """`ResidualHistogram.summary`, also where there are no 2D poses: then of the errors stored in the 3D poses.
+
+        Args:
+            by: any of "keypoint" and "camera".
+            individuals: positions of the individuals to count; all by default.
+        """
+        if self.cameras or "camera" in by:
+            table = self.histogram(individuals).summary(by)
+        else:
+            table = self._stored_summary(by, individuals)
+        if "camera" not in by:
+            missing = self._chosen(self.missing, individuals)
+            table["missing_3d"] = (tuple(by), _share(missing, by), {"units": "1"})
+        return table
+
+    def reasons(self) -> dict[str, Array]:
+        """Why 3D positions are missing: by reason, the share (keypoint,) of all frames and individuals."""
+        if self.status is None or not self.missing.size:
+            return {}
+        codes = np.unique(self.status[self.missing]).tolist()
+        return {_meaning(code): _share(self.missing & (self.status == code), ("keypoint",)) for code in codes}
+
+    def _stored_summary(self, by: Sequence[str], individuals: Sequence[int] | None) -> xr.Dataset:
+        stored = self.mean_error if self.mean_error is not None else np.full(self.missing.shape, np.nan)
+        error = self._chosen(stored, individuals)
+        columns = [error[..., index] for index in range(len(self.keypoints))] if "keypoint" in by else [error]
+        spreads = np.array([_spread(column) for column in columns]).reshape(-1, 3)
+        none = np.full(len(columns), np.nan)
+        table = {"used": none, "rms": spreads[:, 0], "median": spreads[:, 1], "p95": spreads[:, 2], "missing_2d": none}
+        coords = {"keypoint": list(self.keypoints)} if by else {}
+        dims = tuple(by)
+        return xr.Dataset({name: (dims, values if by else values[0]) for name, values in table.items()}, coords=coords)
+
+    @staticmethod
+    def _chosen(values: NDArray[Any], individuals: Sequence[int] | None) -> NDArray[Any]:
+        return values if individuals is None else values[:, list(individuals)]
+
+
+def collect_evidence(poses3d: xr.Dataset, poses2d: xr.Dataset | None = None, rig: Rig | None = None) -> Evidence:
+    """Bring 3D poses, 2D poses and cameras together, by frame number and by names.
+
+    Args:
+        poses3d: Poses3D Dataset.
+        poses2d: the Poses2D Dataset it was made from, if at hand.
+        rig: the cameras, if at hand.
+
+    Raises:
+        InvalidValueError: a Dataset breaks its schema.
+    """
+    check(poses3d, POSES3D, values=False)
+    if poses2d is not None:
+        check(poses2d, POSES2D, values=False)
+    cameras = _common_cameras(poses2d, rig)
+    keypoints, individuals = (tuple(str(name) for name in poses3d[dim].values) for dim in ("keypoint", "individual"))
+    points = poses3d["position"].transpose("time", "individual", "keypoint", "space").values
+    count = len(points)
+    shape = (count, len(cameras), len(individuals), len(keypoints))
+    error = np.full(shape, np.nan, np.float32)
+    detected = np.zeros(shape, bool)
+    motion = _Motion(len(cameras))
+    if poses2d is not None and rig is not None and cameras:
+        chosen = rig.select(cameras)
+        for start in range(0, count, _CHUNK):
+            rows = slice(start, min(start + _CHUNK, count))
+            frames = poses3d["frame"].values[rows]
+            observed = match_poses2d(poses2d, frames, cameras, individuals, keypoints)
+            projected = np.moveaxis(chosen.project(points[rows]), -2, 1)
+            residual = observed - projected
+            detected[rows] = np.isfinite(observed).all(axis=-1)
+            error[rows] = np.hypot(residual[..., 0], residual[..., 1])
+            motion.add(residual, projected, frames)
+    seconds = poses3d.attrs.get("time_unit") != "frames"
+    return Evidence(
+        frames=poses3d["frame"].values,
+        time=poses3d["time"].values.astype(np.float64),
+        time_label="time (s)" if seconds else "frame",
+        cameras=cameras,
+        individuals=individuals,
+        keypoints=keypoints,
+        error=error,
+        detected=detected,
+        used=_used(poses3d, cameras, error),
+        missing=~np.isfinite(points).all(axis=-1),
+        status=None if "status" not in poses3d else _by_keypoint(poses3d["status"]).astype(np.int64),
+        mean_error=None if "reprojection_error" not in poses3d else _by_keypoint(poses3d["reprojection_error"]),
+        diagonals=np.array([np.hypot(*rig[name].size) for name in cameras] if rig is not None else []),
+        shifts=motion.shifts(),
+    )
+
+
+def _common_cameras(poses2d: xr.Dataset | None, rig: Rig | None) -> tuple[str, ...]:
+    if poses2d is None or rig is None:
+        return ()
+    known = {str(name) for name in poses2d["camera"].values}
+    return tuple(name for name in rig.names if name in known)
+
+
+def match_poses2d(
+    poses2d: xr.Dataset,
+    frames: NDArray[np.int64],
+    cameras: Sequence[str],
+    individuals: Sequence[str],
+    keypoints: Sequence[str],
+) -> Array:
+    """(time, camera, individual, keypoint, 2) positions by frame number and names; NaN where `poses2d` has none."""
+    named = poses2d["position"].assign_coords(time=("time", poses2d["frame"].values))
+    matched = named.reindex(time=frames, camera=list(cameras), individual=list(individuals), keypoint=list(keypoints))
+    return matched.transpose(*POSES2D.variables["position"].dims).values.astype(np.float64)
+
+
+def _used(poses3d: xr.Dataset, cameras: Sequence[str], error: NDArray[np.float32]) -> Mask:
+    """Where an inlier mask names a camera, that; else every detection with a 3D position counts as used."""
+    used = np.isfinite(error)
+    if "inlier" not in poses3d or "camera" not in poses3d.coords:
+        return used
+    inlier = poses3d["inlier"].transpose("time", "camera", "individual", "keypoint")
+    names = [str(name) for name in poses3d["camera"].values]
+    for index, name in enumerate(cameras):
+        if name in names:
+            used[:, index] &= inlier.values[:, names.index(name)].astype(bool)
+        else:
+            used[:, index] = False
+    return used
+
+
+def _by_keypoint(array: xr.DataArray) -> NDArray[Any]:
+    return array.transpose("time", "individual", "keypoint").values
+
+
+def _share(mask: Mask, by: Sequence[str]) -> Array:
+    """Share that is true of a mask (time, individual, keypoint), by keypoint or of everything; NaN of nothing."""
+    parts = np.moveaxis(mask, 2, 0).reshape(mask.shape[2], -1) if "keypoint" in by else mask.reshape(1, -1)
+    shares = parts.mean(axis=1) if parts.shape[1] else np.full(len(parts), np.nan)
+    return np.asarray(shares if "keypoint" in by else shares[0], dtype=np.float64)
+
+
+def _spread(values: Array) -> tuple[float, float, float]:
+    """RMS, median and 95th percentile of what is not NaN."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return float("nan"), float("nan"), float("nan")
+    median, p95 = np.percentile(finite, (50, 95))
+    return float(np.sqrt(np.mean(finite**2))), float(median), float(p95)
+
+
+def _meaning(code: int) -> str:
+    known = {int(status) for status in Status}
+    if code == Status.OK:
+        return "removed after triangulation"
+    return Status(code).meaning if code in known else f"status {code}"
+
+
+class _Motion:
+    """Collects how residuals lie along the motion of their keypoints.
+
+    A camera that is d frames ahead reports a keypoint d times its motion per frame away from where it should be, along
+    the motion. The ratio, as the median weighted by speed, is robust against outliers. Central differences leave out
+    the frame itself, so that the noise of the 3D position does not bias the ratio.
+    """
+
+    def __init__(self, cameras: int) -> None:
+        self._ratios: list[list[Array]] = [[] for _ in range(cameras)]
+        self._speeds: list[list[Array]] = [[] for _ in range(cameras)]
+
+    def add(self, residual: Array, projected: Array, frames: NDArray[np.int64]) -> None:
+        """Take residuals and projections (time, camera, individual, keypoint, 2) of consecutive rows."""
+        even = (frames[2:] - frames[:-2]) == 2
+        velocity = (projected[2:] - projected[:-2])[even] / 2
+        along = (residual[1:-1][even] * velocity).sum(axis=-1)
+        squared = (velocity**2).sum(axis=-1)
+        for camera in range(len(self._ratios)):
+            with np.errstate(invalid="ignore"):
+                moving = np.isfinite(along[:, camera]) & (squared[:, camera] > _LEAST_MOTION**2)
+            self._ratios[camera].append(along[:, camera][moving] / squared[:, camera][moving])
+            self._speeds[camera].append(np.sqrt(squared[:, camera][moving]))
+
+    def shifts(self) -> Array:
+        """(camera, 2) estimate and standard error, in frames; NaN where too little moves."""
+        result = np.full((len(self._ratios), 2), np.nan)
+        for camera, (ratios, speeds) in enumerate(zip(self._ratios, self._speeds, strict=True)):
+            ratio, speed = (np.concatenate([np.zeros(0), *parts]) for parts in (ratios, speeds))
+            if len(ratio) >= _LEAST_SAMPLES:
+                # Neighboring samples are alike; ten stretches of the recording are nearly independent.
+                parts = [
+                    _weighted_median(*pair)
+                    for pair in zip(np.array_split(ratio, 10), np.array_split(speed, 10), strict=True)
+                ]
+                result[camera] = _weighted_median(ratio, speed), np.std(parts, ddof=1) / np.sqrt(len(parts))
+        return result
+
+
+def _weighted_median(values: Array, weights: Array) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])

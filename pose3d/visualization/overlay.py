@@ -1,0 +1,296 @@
+"""Reprojection overlay: what was detected and what the 3D pose projects to, on the frames of a video."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from calibration.camera import Camera
+from calibration.errors import InvalidValueError, MismatchError
+from calibration.rig import Rig
+from calibration.schema import check
+from calibration.video import Video, VideoWriter, open_video
+from pose3d.datasets import POSES2D, POSES3D
+from pose3d.skeleton import Skeleton
+from pose3d.visualization.coloring import ColorBy, Coloring, choose_coloring
+from pose3d.visualization.drawing import (
+    Color,
+    Image,
+    Lettering,
+    blend,
+    draw_crosses,
+    draw_dots,
+    draw_lines,
+    rgb,
+    scaled,
+)
+from pose3d.visualization.evidence import match_poses2d
+
+__all__ = ["OverlaySettings", "overlay_frames", "overlay_video"]
+
+Array = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+_DEFAULT_FRAME_RATE = 30.0
+_WHITE: Color = (255, 255, 255)
+_BLACK: Color = (0, 0, 0)
+_RESIDUAL: Color = (255, 236, 120)
+_REJECTED: Color = (255, 80, 80)
+_BRIGHTEN = 0.25  # share of white in the colors of the body, for dark recordings
+
+
+@dataclass(frozen=True)
+class OverlaySettings:
+    """How an overlay looks.
+
+    Attributes:
+        color_by: "side" of the body, "individual", or "auto": by individual where there are several.
+        scale: size of the output relative to the video.
+        detections: draw the 2D positions: circles, crosses where the camera was not used for the 3D position.
+        residuals: draw a line from each detection to the reprojected keypoint.
+
+    Raises:
+        InvalidValueError: the scale is not positive.
+    """
+
+    color_by: ColorBy = "auto"
+    scale: float = 1.0
+    detections: bool = True
+    residuals: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= 8:
+            raise InvalidValueError(
+                "scale", expected="a factor from 0 to 8", got=str(self.scale), remedy="1 keeps the size of the video."
+            )
+
+
+def overlay_video(
+    video: str | os.PathLike[str],
+    poses2d: xr.Dataset | None,
+    poses3d: xr.Dataset,
+    rig: Rig,
+    camera: str,
+    path: str | os.PathLike[str],
+    *,
+    skeleton: Skeleton | None = None,
+    frames: Sequence[int] | None = None,
+    frame_rate: float | None = None,
+    settings: OverlaySettings | None = None,
+    on_progress: Progress | None = None,
+) -> None:
+    """Write the video of one camera with the poses drawn on it.
+
+    Detected keypoints are circles, and crosses where the camera was not used; the 3D pose is drawn where this camera
+    should see it; yellow lines join the two. Frames are matched by the coordinate `frame`: number 0 is the first frame
+    of the video.
+
+    Args:
+        video: the video file of this camera.
+        poses2d: Poses2D Dataset with this camera, or None to draw the 3D pose only.
+        poses3d: Poses3D Dataset.
+        rig: the cameras.
+        camera: name of the camera in the rig and in `poses2d`.
+        path: the file to write (.mp4).
+        skeleton: what to join with lines; None draws the keypoints only.
+        frames: frame numbers to draw; by default all that `poses3d` has.
+        frame_rate: pictures per second of the output; that of the video by default.
+        settings: how it looks.
+        on_progress: called with the number of pictures that are done and of all.
+
+    Raises:
+        FileFormatError: the video cannot be read.
+        MismatchError: the camera is unknown, the video's size is not the calibrated one, or no frame is in both.
+        InvalidValueError: a Dataset breaks its schema.
+        OutputError: the output cannot be written.
+    """
+    chosen = settings or OverlaySettings()
+    with open_video(video) as source:
+        scene = _Scene.of(source, poses2d, poses3d, rig, camera, skeleton, frames, chosen)
+        with VideoWriter(path, frame_rate or source.frame_rate or _DEFAULT_FRAME_RATE) as writer:
+            for done, picture in enumerate(_draw_all(source, scene, chosen), start=1):
+                writer.write(picture)
+                if on_progress is not None:
+                    on_progress(done, len(scene.frames))
+
+
+def overlay_frames(
+    video: str | os.PathLike[str],
+    poses2d: xr.Dataset | None,
+    poses3d: xr.Dataset,
+    rig: Rig,
+    camera: str,
+    *,
+    skeleton: Skeleton | None = None,
+    frames: Sequence[int] | None = None,
+    settings: OverlaySettings | None = None,
+) -> Iterator[Image]:
+    """The pictures of `overlay_video`, one by one: (height, width, 3) RGB, uint8. Arguments and errors are the same."""
+    chosen = settings or OverlaySettings()
+    with open_video(video) as source:
+        scene = _Scene.of(source, poses2d, poses3d, rig, camera, skeleton, frames, chosen)
+        yield from _draw_all(source, scene, chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What is drawn on each frame, in pixels of the video."""
+
+    camera: str
+    frames: list[int]
+    reprojected: Array  # (frame, individual, keypoint, 2)
+    detected: Array  # the same
+    used: NDArray[np.bool_]  # (frame, individual, keypoint)
+    coloring: Coloring
+
+    @classmethod
+    def of(
+        cls,
+        video: Video,
+        poses2d: xr.Dataset | None,
+        poses3d: xr.Dataset,
+        rig: Rig,
+        camera: str,
+        skeleton: Skeleton | None,
+        frames: Sequence[int] | None,
+        settings: OverlaySettings,
+    ) -> _Scene:
+        check(poses3d, POSES3D, values=False)
+        lens = rig[camera]
+        _check_size(video, lens)
+        chosen = _common_frames(video, poses3d, frames)
+        rows = poses3d.isel(time=np.searchsorted(poses3d["frame"].values, chosen))
+        points = rows["position"].transpose("time", "individual", "keypoint", "space").values
+        reprojected = lens.project(points)
+        keypoints, individuals = ([str(name) for name in rows[dim].values] for dim in ("keypoint", "individual"))
+        detected = np.full(reprojected.shape, np.nan)
+        if poses2d is not None:
+            detected = _detections(poses2d, camera, chosen, individuals, keypoints)
+        used = np.isfinite(detected[..., 0]) & np.isfinite(reprojected[..., 0])
+        if "inlier" in rows and camera in rows["camera"].values:
+            inlier = rows["inlier"].sel(camera=camera).transpose("time", "individual", "keypoint").values
+            used &= inlier.astype(bool)
+        return cls(
+            camera=camera,
+            frames=chosen.tolist(),
+            reprojected=reprojected,
+            detected=detected,
+            used=used,
+            coloring=choose_coloring(skeleton, keypoints, individuals, settings.color_by),
+        )
+
+
+def _check_size(video: Video, camera: Camera) -> None:
+    if video.size != camera.size:
+        raise MismatchError(
+            f"{video.path}, camera '{camera.name}'",
+            expected=f"images of the calibrated size {camera.size[0]} x {camera.size[1]}",
+            got=f"{video.size[0]} x {video.size[1]}",
+            remedy="Check that this is the video of this camera, neither cropped nor scaled after the calibration.",
+        )
+
+
+def _common_frames(video: Video, poses3d: xr.Dataset, frames: Sequence[int] | None) -> NDArray[np.int64]:
+    known = poses3d["frame"].values
+    wanted = known if frames is None else np.unique(np.asarray(frames, dtype=np.int64))
+    common = np.intersect1d(known, wanted)
+    common = common[common < len(video)]
+    if not len(common):
+        span = f"frames {known[0]} to {known[-1]}" if len(known) else "no frames"
+        raise MismatchError(
+            video.path,
+            expected="frames that are in the video and in the poses" + ("" if frames is None else " as asked for"),
+            got=f"a video of {len(video)} frames, poses of {span}",
+            remedy="Check that video and poses are of the same recording and count frames from 0.",
+        )
+    return common
+
+
+def _detections(
+    poses2d: xr.Dataset, camera: str, frames: NDArray[np.int64], individuals: list[str], keypoints: list[str]
+) -> Array:
+    """(frame, individual, keypoint, 2) positions by name and frame number; NaN where `poses2d` has none."""
+    check(poses2d, POSES2D, values=False)
+    cameras = [str(name) for name in poses2d["camera"].values]
+    if camera not in cameras:
+        raise MismatchError(
+            "Poses2D",
+            expected=f"poses of the camera '{camera}'",
+            got=f"poses of {', '.join(cameras)}",
+            remedy="Name a camera that the poses have.",
+        )
+    return match_poses2d(poses2d, frames, [camera], individuals, keypoints)[:, 0]
+
+
+def _draw_all(video: Video, scene: _Scene, settings: OverlaySettings) -> Iterator[Image]:
+    scale = settings.scale
+    # Everything is drawn at one size relative to the picture, whatever the camera's resolution.
+    stroke = max(1.0, min(video.size) * scale / 700)
+    artist = _Artist(scene, settings, stroke, Lettering(max(11.0, 17 * stroke)))
+    rows = {number: row for row, number in enumerate(scene.frames)}
+    for frame in video.frames(scene.frames):
+        picture = np.ascontiguousarray(scaled(frame.image, scale))
+        artist.draw(picture, rows[frame.index], frame.time)
+        yield picture
+
+
+@dataclass(frozen=True, eq=False)
+class _Artist:
+    scene: _Scene
+    settings: OverlaySettings
+    stroke: float
+    letters: Lettering
+
+    def draw(self, picture: Image, row: int, time: float) -> None:
+        scene, stroke = self.scene, self.stroke
+        edges = np.array(scene.coloring.edges, dtype=np.int64).reshape(-1, 2)
+        for individual, used in enumerate(scene.used[row]):
+            projected, detected = (
+                self._to_picture(pixels[row, individual]) for pixels in (scene.reprojected, scene.detected)
+            )
+            for color, members in _grouped(scene.coloring.edge[individual]):
+                draw_lines(picture, projected[edges[members]], color, 2.4 * stroke)
+            for color, members in _grouped(scene.coloring.keypoint[individual]):
+                draw_dots(picture, projected[members], color, 2.6 * stroke)
+            if self.settings.residuals:
+                both = np.stack([projected, detected], axis=-2)
+                draw_lines(picture, both[used], _RESIDUAL, 1.3 * stroke)
+            if self.settings.detections:
+                draw_dots(picture, detected[used], _BLACK, 5.6 * stroke, thickness=1)
+                draw_dots(picture, detected[used], _WHITE, 4.8 * stroke, thickness=1.2 * stroke)
+                draw_crosses(picture, detected[~used], _BLACK, 7 * stroke, thickness=3 * stroke)
+                draw_crosses(picture, detected[~used], _REJECTED, 7 * stroke, thickness=1.6 * stroke)
+        self._write(picture, row, time)
+
+    def _write(self, picture: Image, row: int, time: float) -> None:
+        scene = self.scene
+        margin = 10 * self.stroke
+        lines = [f"{scene.camera}   frame {scene.frames[row]}   {time:.3f} s"]
+        used = scene.used[row]
+        if self.settings.detections and used.any():
+            error = np.linalg.norm(scene.detected[row] - scene.reprojected[row], axis=-1)[used]
+            lines.append(f"median reprojection error {np.median(error):.1f} px of {used.sum()} keypoints")
+            crossed = int((np.isfinite(scene.detected[row, ..., 0]) & ~used).sum())
+            if crossed:
+                lines[-1] += f", {crossed} not used"
+        elif self.settings.detections:
+            lines.append("no keypoint of this camera is used")
+        for number, line in enumerate(lines):
+            top = margin + number * 1.35 * self.letters.height
+            self.letters.draw(picture, line, (margin, top), _WHITE, halo=_BLACK)
+
+    def _to_picture(self, pixels: Array) -> Array:
+        return pixels * self.settings.scale + (self.settings.scale - 1) / 2
+
+
+def _grouped(colors: Sequence[str]) -> list[tuple[Color, list[int]]]:
+    """Positions by color, so that everything of one color is drawn in one call."""
+    return [
+        (blend(rgb(color), _WHITE, _BRIGHTEN), [index for index, other in enumerate(colors) if other == color])
+        for color in dict.fromkeys(colors)
+    ]
