@@ -169,7 +169,7 @@ def _parts(batch: tuple[int, ...], row: int = 0, outer: tuple[int, ...] = ()) ->
 
 def _plain(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The values as one writable block: a read-only or unaligned array would be another kernel to compile."""
-    return np.require(values, np.float64, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
+    return np.require(values, np.float64, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE", "ENSUREARRAY"])
 
 
 def _available_processors() -> int:

@@ -20,23 +20,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from calibration._triangulation_engine import Fit, Plan, run
+from calibration._triangulation_engine import run
+from calibration._triangulation_noise import Noise, learn_noise, make_plan
 from calibration.errors import InvalidValueError, MismatchError
+from calibration.schema import as_floats
 
 if TYPE_CHECKING:
     from calibration.rig import Rig
 
 __all__ = ["Noise", "Status", "Triangulation", "TriangulationSettings", "estimate_noise", "prepare", "triangulate"]
-
-# Used where the noise cannot be learned because there are too few observations.
-_DEFAULT_THRESHOLD = 10.0
-# The length of a residual with Gaussian noise exceeds 4.5 sigma once in 25,000.
-_THRESHOLD_IN_SIGMA = 4.5
-_SMALLEST_THRESHOLD = 1.0
-_PILOT_THRESHOLD = 0.02  # of the image diagonal: 29 px at 1280 x 720, above the noise of any usable detector
-_PILOT_POINTS = 20_000
-_ENOUGH_FREEDOM = 200.0  # degrees of freedom for a standard deviation that is right to 5 % (1 / sqrt(2 n))
-_MEDIAN_OF_CHI2_2 = 1.3863  # of the squared length of a standard normal vector in the plane
 
 
 class Status(IntEnum):
@@ -75,7 +67,8 @@ class TriangulationSettings:
         minimum_confidence: a camera with less confidence in a point counts as not seeing it.
         minimum_angle: radians between the two widest rays in use, below which there is no point. At the default of one
             degree the depth is 57 times as uncertain as the other directions.
-        seed: chooses the pairs of cameras where more than eight see a point; up to eight all pairs are tried.
+        seed: chooses the pairs of cameras where more than eight see a point; up to eight all pairs are tried. Chooses
+            the points that the noise is learned from.
     """
 
     method: Literal["robust", "linear"] = "robust"
@@ -96,21 +89,7 @@ class TriangulationSettings:
         _require("minimum_confidence", 0 <= self.minimum_confidence <= 1, "0 to 1", self.minimum_confidence)
         angle = 0 <= self.minimum_angle < np.pi / 2
         _require("minimum_angle", bool(angle), "radians from 0 to less than pi / 2", self.minimum_angle)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What the observations say of their own noise.
-
-    Attributes:
-        sigma: (camera,) standard deviation of a pixel coordinate at confidence 1, in pixels.
-        threshold: largest residual of an inlier, in pixels.
-        freedom: (camera,) degrees of freedom behind each sigma; 0 where it was given or could not be estimated.
-    """
-
-    sigma: NDArray[np.float64]
-    threshold: float
-    freedom: NDArray[np.float64]
+        _require("seed", _is_whole(self.seed, 0), "a whole number from 0", self.seed)
 
 
 @dataclass(frozen=True)
@@ -121,7 +100,8 @@ class Triangulation:
         points: (..., 3) in the rig's unit, NaN where there is no point.
         covariance: (..., 3, 3) in the squared unit, None where not asked for.
         inliers: (..., camera) True where a camera was used.
-        residuals: (..., camera) reprojection error in pixels of every camera that saw the point, used or not.
+        residuals: (..., camera) reprojection error in pixels of every camera that saw the point, used or not; NaN
+            where the point that was found lies behind the camera or outside the valid radius of its lens.
         n_cameras: (...) number of cameras used.
         status: (...) values of `Status`.
         noise: noise and threshold that were used.
@@ -131,7 +111,7 @@ class Triangulation:
     covariance: NDArray[np.float64] | None
     inliers: NDArray[np.bool_]
     residuals: NDArray[np.float64]
-    n_cameras: NDArray[np.int8]
+    n_cameras: NDArray[np.int16]
     status: NDArray[np.int8]
     noise: Noise
 
@@ -168,10 +148,11 @@ def triangulate(
     """
     settings = TriangulationSettings(method, threshold, noise, minimum_confidence, minimum_angle, seed)
     _require("engine", engine in ("numba", "numpy"), "'numba' or 'numpy'", engine)
-    _require("workers", workers is None or workers >= 1, "a positive number of threads", workers)
+    _require("workers", workers is None or _is_whole(workers, 1), "a whole number of threads from 1", workers)
+    _check_noise(rig, settings)
     positions, scores = _as_observations(rig, pixels, confidence)
-    learned = _noise(rig, positions, scores, settings, engine)
-    plan = _plan(settings, learned, engine, covariance=covariance, workers=workers)
+    learned = learn_noise(rig, positions, scores, settings, engine)
+    plan = make_plan(settings, learned, engine, covariance=covariance, workers=workers)
     fit = run(rig, positions, scores, plan)
     batch = positions.shape[:-2]
     return Triangulation(
@@ -179,7 +160,7 @@ def triangulate(
         covariance=fit.covariance.reshape(*batch, 3, 3) if covariance else None,
         inliers=fit.inliers.reshape(*batch, len(rig)),
         residuals=fit.residuals.reshape(*batch, len(rig)),
-        n_cameras=fit.inliers.sum(-1, dtype=np.int8).reshape(batch),
+        n_cameras=fit.inliers.sum(-1, dtype=np.int16).reshape(batch),
         status=fit.status.reshape(batch),
         noise=learned,
     )
@@ -193,13 +174,14 @@ def estimate_noise(
     settings: TriangulationSettings | None = None,
     engine: Literal["numba", "numpy"] = "numba",
 ) -> Noise:
-    """Noise of the pixels and the threshold of inliers, learned from at most 20,000 evenly spaced points.
+    """Noise of the pixels and the threshold of inliers, learned from at most 20,000 points, spread evenly.
 
     A first robust triangulation with a wide threshold (2 % of the image diagonal) gives the core noise from the median
-    residual, which outliers do not move; 4.5 times it, but at least 1 px, is the threshold. A second one with that
-    threshold gives each camera's noise from the squared residuals of its inliers, divided by their degrees of freedom
-    (a camera's share is 2 minus the leverage of its observation). A camera with fewer than 200 of them gets
-    the common noise. Where all together have fewer, the threshold is 10 px.
+    residual, which outliers do not move; 4.5 times it, but at least 1 px, is the threshold. Then each camera's noise
+    follows from the squared residuals of its inliers, divided by their degrees of freedom (a camera's share is 2 minus
+    the leverage of its observation) and by what the threshold cuts off; repeated with weights of that noise until it
+    stays (estimation of variance components, Foerstner 1979). A camera with fewer than 200 degrees gets the common
+    noise. Where all together have fewer, the threshold is 10 px.
 
     Args:
         rig, pixels, confidence: as for `triangulate`.
@@ -209,8 +191,16 @@ def estimate_noise(
     Raises:
         InvalidValueError, MismatchError: as for `triangulate`.
     """
+    settings = settings or TriangulationSettings()
+    _check_noise(rig, settings)
     positions, scores = _as_observations(rig, pixels, confidence)
-    return _noise(rig, positions, scores, settings or TriangulationSettings(), engine)
+    return learn_noise(rig, positions, scores, settings, engine)
+
+
+def _check_noise(rig: Rig, settings: TriangulationSettings) -> None:
+    count = len(rig)
+    fits = settings.noise is None or np.size(settings.noise) in (1, count)
+    _require("noise", fits, f"one number, or {count}: one per camera", settings.noise)
 
 
 def prepare() -> None:
@@ -221,141 +211,48 @@ def prepare() -> None:
     triangulate(rig, rig.project(np.zeros((1, 3))), noise=1.0, threshold=1.0)
 
 
-def _noise(
-    rig: Rig,
-    pixels: NDArray[np.float64],
-    confidence: NDArray[np.float64] | None,
-    settings: TriangulationSettings,
-    engine: str,
-) -> Noise:
-    n_cameras = len(rig)
-    if settings.noise is not None:
-        _require("noise", np.size(settings.noise) in (1, n_cameras), f"1 or {n_cameras} numbers", settings.noise)
-        sigma = np.broadcast_to(np.asarray(settings.noise, dtype=np.float64), n_cameras).copy()
-        if settings.threshold is not None or settings.method == "linear":
-            return Noise(sigma, settings.threshold or np.inf, np.zeros(n_cameras))
-        return Noise(sigma, max(_SMALLEST_THRESHOLD, _THRESHOLD_IN_SIGMA * float(sigma.max())), np.zeros(n_cameras))
-    sample, sample_confidence = _pilot_sample(pixels, confidence)
-    given = settings.threshold
-    threshold = _learn_threshold(rig, sample, sample_confidence, settings, engine) if given is None else given
-    pilot = Noise(np.ones(n_cameras), threshold, np.zeros(n_cameras))
-    fit = run(rig, sample, sample_confidence, _plan(settings, pilot, engine))
-    squares, freedom = _squares_and_freedom(rig, sample_confidence, fit)
-    common = squares.sum() / freedom.sum() if freedom.sum() > 0 else 1.0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        variance = np.where(freedom >= _ENOUGH_FREEDOM, squares / freedom, common)
-    # Noise-free input has no spread to scale by: any small number serves, zero would divide.
-    sigma = np.sqrt(np.maximum(variance, 1e-24))
-    return Noise(sigma, threshold, freedom)
-
-
-def _learn_threshold(
-    rig: Rig,
-    pixels: NDArray[np.float64],
-    confidence: NDArray[np.float64] | None,
-    settings: TriangulationSettings,
-    engine: str,
-) -> float:
-    """4.5 times the core noise; see `estimate_noise`."""
-    wide = _PILOT_THRESHOLD * float(np.median([np.hypot(*camera.size) for camera in rig]))
-    fit = run(rig, pixels, confidence, _plan(settings, Noise(np.ones(len(rig)), wide, np.zeros(len(rig))), engine))
-    leverage, weights = _leverage(rig, confidence, fit)
-    counted = fit.inliers & (fit.inliers.sum(-1) >= 3)[:, None]
-    freedom = float((2.0 - leverage)[counted].sum())
-    if freedom < _ENOUGH_FREEDOM:
-        return _DEFAULT_THRESHOLD
-    scaled = weights * fit.residuals**2 / np.maximum(1.0 - leverage / 2.0, 0.05)
-    core = float(np.sqrt(np.median(scaled[counted]) / _MEDIAN_OF_CHI2_2))
-    return float(np.clip(_THRESHOLD_IN_SIGMA * core, _SMALLEST_THRESHOLD, wide))
-
-
-def _squares_and_freedom(
-    rig: Rig, confidence: NDArray[np.float64] | None, fit: Fit
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(camera,) sums of the weighted squared residuals of inliers, and of their degrees of freedom.
-
-    Points of two cameras have one degree of freedom, and where an outlier came through it is there: they count only
-    where there is nothing better.
-    """
-    leverage, weights = _leverage(rig, confidence, fit)
-    counted = fit.inliers & (fit.inliers.sum(-1) >= 3)[:, None]
-    if not counted.any():
-        counted = fit.inliers
-    squares = np.where(counted, weights * np.where(counted, fit.residuals, 0.0) ** 2, 0.0).sum(0)
-    return squares, np.where(counted, 2.0 - leverage, 0.0).sum(0)
-
-
-def _leverage(
-    rig: Rig, confidence: NDArray[np.float64] | None, fit: Fit
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Leverage (point, camera) in [0, 2] of each observation on its own residual, and its weight."""
-    weights = np.ones(fit.inliers.shape) if confidence is None else confidence.reshape(fit.inliers.shape)
-    leverage = np.zeros(fit.inliers.shape)
-    for index, camera in enumerate(rig):
-        in_camera = camera.cam_from_world(fit.points)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            normalized = in_camera[:, :2] / in_camera[:, 2:]
-            by_point = camera.cam_from_world.rotation[:2] - normalized[:, :, None] * camera.cam_from_world.rotation[2]
-            jacobian = camera.lens.jacobian(normalized) @ (by_point / in_camera[:, 2, None, None])
-        leverage[:, index] = weights[:, index] * np.einsum("pij,pjk,pik->p", jacobian, fit.covariance, jacobian)
-    return leverage, weights
-
-
-def _pilot_sample(
-    pixels: NDArray[np.float64], confidence: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """At most about `_PILOT_POINTS` points, evenly spaced along the first batch axis."""
-    if pixels.ndim == 2:
-        return pixels[None], None if confidence is None else confidence[None]
-    per_row = max(1, int(np.prod(pixels.shape[1:-2])))
-    rows = max(1, _PILOT_POINTS // per_row)
-    if pixels.shape[0] > rows:
-        chosen = np.linspace(0, pixels.shape[0] - 1, rows).round().astype(np.int64)
-        pixels = pixels[chosen]
-        confidence = None if confidence is None else confidence[chosen]
-    return pixels, confidence
-
-
-def _plan(
-    settings: TriangulationSettings, noise: Noise, engine: str, *, covariance: bool = True, workers: int | None = None
-) -> Plan:
-    return Plan(
-        robust=settings.method == "robust",
-        sigma=noise.sigma,
-        threshold=noise.threshold,
-        minimum_confidence=settings.minimum_confidence,
-        minimum_angle=settings.minimum_angle,
-        seed=settings.seed,
-        engine=engine,
-        covariance=covariance,
-        workers=workers,
-    )
-
-
 def _as_observations(
     rig: Rig, pixels: ArrayLike, confidence: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Pixels and confidence as float64 of fitting shapes, or an error."""
-    positions = np.asarray(pixels, dtype=np.float64)
+    positions = _as_numbers("pixels", pixels)
     _require("pixels", positions.ndim >= 2 and positions.shape[-1] == 2, "shape (..., camera, 2)", positions.shape)
     if positions.shape[-2] != len(rig):
         raise MismatchError(
-            "pixels",
+            "triangulate, pixels",
             expected=f"{len(rig)} cameras on the axis before the last: {', '.join(rig.names)}",
             got=f"{positions.shape[-2]}, in shape {positions.shape}",
             remedy="Select and order the cameras with rig.select, or fill missing cameras with NaN.",
         )
-    # one pass without a temporary as large as the input: infinities and NaN are told apart only where there are any
-    if not np.isfinite(positions.sum()) and bool(np.isinf(positions).any()):
-        _require("pixels", False, "finite pixels, NaN where missing", f"{int(np.isinf(positions).sum())} infinities")
+    if positions.size and not all(abs(limit) < np.inf for limit in _range(positions)):
+        infinite = int(np.isinf(positions).sum())
+        _require("pixels", infinite == 0, "finite pixels, NaN where missing", f"{infinite} infinities")
     if confidence is None:
         return positions, None
-    scores = np.asarray(confidence, dtype=np.float64)
+    scores = _as_numbers("confidence", confidence)
     _require("confidence", scores.shape == positions.shape[:-1], f"shape {positions.shape[:-1]}", scores.shape)
     if scores.size:
-        low, high = np.fmin.reduce(scores, axis=None), np.fmax.reduce(scores, axis=None)
+        low, high = _range(scores)
         _require("confidence", not (low < 0 or high > 1), "values in [0, 1], NaN where missing", f"{low:g} to {high:g}")
     return positions, scores
+
+
+def _as_numbers(subject: str, values: ArrayLike) -> NDArray[np.float64]:
+    """The values as an array; floats of another precision stay, and become float64 chunk by chunk."""
+    if isinstance(values, np.ma.MaskedArray):  # as netCDF4 gives them
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return values
+    return as_floats(values, f"triangulate, {subject}")
+
+
+def _range(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Smallest and largest value but for NaN, with no temporary of the size of the input."""
+    return float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+
+
+def _is_whole(value: object, lowest: int) -> bool:
+    return isinstance(value, int | np.integer) and int(value) >= lowest
 
 
 def _require(subject: str, fine: bool, expected: str, got: object) -> None:

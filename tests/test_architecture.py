@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
             {
                 "calibration._triangulation_engine",
                 "calibration._triangulation_kernels",
+                "calibration._triangulation_noise",
                 "calibration._triangulation_numpy",
                 "calibration.alignment",
                 "calibration.bundle",
