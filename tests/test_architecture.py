@@ -99,6 +99,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
         "calibration.intrinsics",
         "calibration.lens",
         "calibration.video",
+        "pose3d.doctor",  # looks whether it loads, and which
         "pose3d.networks.augmentation",
         "pose3d.visualization.drawing",
         "pose3d.visualization.overlay",

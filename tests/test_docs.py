@@ -1,6 +1,6 @@
 """The documentation says what the code does: generated pages are up to date and no module is left out."""
 
-from importlib import util
+from importlib import import_module, util
 from pathlib import Path
 from types import ModuleType
 
@@ -45,3 +45,10 @@ def test_every_public_module_has_its_place_in_the_api(package: str) -> None:
     page = (DOCS / "api" / f"{package}.md").read_text(encoding="utf-8")
     listed = {line.removeprefix("::: ") for line in page.splitlines() if line.startswith("::: ")}
     assert listed == _public_parts(package)
+
+
+@pytest.mark.parametrize("package", ["calibration", "pose3d"])
+def test_every_format_is_on_the_page_of_formats(package: str) -> None:
+    page = (DOCS / "formats.md").read_text(encoding="utf-8")
+    for name in import_module(f"{package}.formats").FORMATS:
+        assert f"| `{name}` |" in page
