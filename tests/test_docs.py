@@ -1,10 +1,15 @@
 """The documentation says what the code does: generated pages are up to date and no module is left out."""
 
+import shlex
+import shutil
 from importlib import import_module, util
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
+
+from pose3d.synthetic import sample_folder
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -52,3 +57,39 @@ def test_every_format_is_on_the_page_of_formats(package: str) -> None:
     page = (DOCS / "formats.md").read_text(encoding="utf-8")
     for name in import_module(f"{package}.formats").FORMATS:
         assert f"| `{name}` |" in page
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    pieces = page.read_text(encoding="utf-8").split("```")[1::2]
+    return [piece.partition("\n")[2] for piece in pieces if piece.partition("\n")[0].strip() == language]
+
+
+def _command_lines() -> list[str]:
+    pages = (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
+    lines = (
+        line for page in pages for block in (*_blocks(page, ""), *_blocks(page, "bash")) for line in block.split("\n")
+    )
+    return sorted({line.partition("#")[0].strip() for line in lines if line.startswith("pose3d ")})
+
+
+@pytest.mark.parametrize("line", _command_lines())
+def test_command_lines_in_the_documentation_are_understood(line: str) -> None:
+    name, *arguments = shlex.split(line)[1:]
+    command = import_module(f"pose3d.cli.{name}").__dict__[name]
+    context = click.Context(command, info_name=name)
+    command.make_parser(context).parse_args(arguments)  # raises NoSuchOption
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/triangulate.md"])
+def test_programs_in_the_documentation_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = sample_folder()
+    (tmp_path / "poses").mkdir()
+    shutil.copy(sample / "rig.toml", tmp_path / "calibration.toml")
+    shutil.copy(sample / "poses2d.nc", tmp_path / "poses")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    blocks = _blocks(ROOT / page, "python")
+    assert blocks
+    for block in blocks:
+        exec(block, names)
+    assert (tmp_path / "session.nc").is_file()
