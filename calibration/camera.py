@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import InvalidValueError
 from calibration.lens import BrownConrady, Fisheye, Lens
+from calibration.schema import as_floats
 from calibration.transforms import RigidTransform
 
 __all__ = ["Camera"]
@@ -25,7 +26,8 @@ class Camera:
         cam_from_world: `x_cam = R x_world + t`; z points forward.
 
     Raises:
-        InvalidValueError: the name is empty, the size is not two positive whole numbers, or the pose is a batch.
+        InvalidValueError: the name is empty, the size is not two positive whole numbers, the lens or the pose is of
+            another type, or the pose is a batch.
     """
 
     name: str
@@ -38,7 +40,7 @@ class Camera:
             raise InvalidValueError(
                 "camera", expected="a name", got=repr(self.name), remedy="Give every camera a name that is not empty."
             )
-        width_height = np.asarray(self.size, dtype=np.float64).ravel()
+        width_height = as_floats(self.size, f"camera '{self.name}', size")
         whole = width_height.shape == (2,) and bool(np.all(np.isfinite(width_height) & (width_height > 0)))
         if not whole or not np.array_equal(width_height, np.round(width_height)):
             raise InvalidValueError(
@@ -55,12 +57,14 @@ class Camera:
                 got=type(self.lens).__name__,
                 remedy="Build the lens first.",
             )
-        if self.cam_from_world.translation.shape != (3,):
+        pose = self.cam_from_world
+        if not isinstance(pose, RigidTransform) or pose.translation.shape != (3,):
+            batch = isinstance(pose, RigidTransform)
             raise InvalidValueError(
                 f"camera '{self.name}', cam_from_world",
-                expected="one transform",
-                got=f"a batch of shape {self.cam_from_world.translation.shape[:-1]}",
-                remedy="Make one Camera per transform.",
+                expected="one RigidTransform",
+                got=f"a batch of shape {pose.translation.shape[:-1]}" if batch else type(pose).__name__,
+                remedy="Make one Camera per transform, from a rotation and a translation.",
             )
 
     @property
@@ -77,17 +81,9 @@ class Camera:
         Raises:
             InvalidValueError: the last axis is not 3.
         """
-        values = np.asarray(points, dtype=np.float64)
-        if values.shape[-1:] != (3,):
-            raise InvalidValueError(
-                "points",
-                expected="shape (..., 3)",
-                got=f"shape {values.shape}",
-                remedy="Put x, y and z on the last axis.",
-            )
-        in_camera = self.cam_from_world(values)
-        depth = in_camera[..., 2]
         with np.errstate(all="ignore"):
+            in_camera = self.cam_from_world(points)
+            depth = in_camera[..., 2]
             normalized = in_camera[..., :2] / np.where(depth > 0, depth, np.nan)[..., None]
         return self.lens.distort(normalized)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from calibration.errors import OutputError
@@ -18,48 +19,52 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path beside `path` to write to; rename it to `path` when the block ends without an error.
 
     On any error, KeyboardInterrupt included, the partial file is removed and an existing `path` is left as it was.
-    Missing parent folders are created. The yielded name ends with the name of `path`, so writers that look at the
-    suffix work.
+    Missing parent folders are created. The yielded path exists, and its name ends as that of `path` does, so writers
+    that look at the suffix work. Where `path` is a symbolic link, the file it points to is replaced and the link stays.
+    A new file has the permissions of any new file; one that is replaced keeps its own.
 
     Raises:
-        OutputError: the folder cannot be created or written, or `path` is a folder.
+        OutputError: the folder cannot be created or written, or `path` is a folder; the disk is full or the file cannot
+            be replaced.
     """
-    final = Path(path)
+    given = Path(path)
+    final = Path(os.path.realpath(given)) if given.is_symlink() else given
     if final.is_dir():
         raise OutputError(
-            final, expected="a file to write", got="a folder", remedy="Name a file inside it, or another path."
+            given, expected="a file to write", got="a folder", remedy="Name a file inside it, or another path."
         )
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".part-", suffix=f"-{final.name}", dir=final.parent)
-        os.close(descriptor)
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp makes private files; results are to be shared
-    except OSError as error:
+        partial = _new_file(final)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise OutputError(
-            final,
+            given,
             expected="a folder that can be written",
-            got=error.strerror or str(error),
+            got=_reason(error),
             remedy="Choose another output folder, or free space and permissions there.",
         ) from error
-    partial = Path(name)
     try:
         yield partial
+        if final.exists():
+            shutil.copymode(final, partial)
         os.replace(partial, final)
     except OSError as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(
-            final,
+            given,
             expected="to write the file completely",
-            got=error.strerror or str(error),
+            got=_reason(error),
             remedy="Check free space and permissions; nothing was changed under the final name.",
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        # Windows refuses where a writer that failed still holds the file open; the first error matters more.
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write UTF-8 text with `\\n` line ends through `atomic_path`.
+    """Write UTF-8 text, with line feeds alone at the ends of lines, through `atomic_path`.
 
     Raises:
         OutputError: see `atomic_path`.
@@ -68,7 +73,14 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_file(final: Path) -> Path:
+    """An empty file beside `final`, hidden, of a name that no other has."""
+    # Not tempfile.mkstemp, which makes private files: results are shared, and only the system knows the umask safely.
+    # The end of a long name only: 255 bytes are the limit of most file systems.
+    path = final.with_name(f".part-{secrets.token_hex(8)}-{final.name[-40:]}")
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    return path
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

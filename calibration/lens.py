@@ -17,18 +17,21 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from calibration._inversion import first_failure, invert_in_disc, invert_increasing, positive_roots
 from calibration.errors import InvalidValueError
+from calibration.schema import as_floats
 
 __all__ = ["BrownConrady", "Fisheye", "Lens"]
 
 COEFFICIENT_COUNTS = (0, 4, 5, 8, 12, 14)
 
-# Newton from a starting value inside the valid radius converges quadratically; 4 to 7 steps were enough for every lens
-# of the real recordings and of the tests, up to 99 % of the valid radius. 30 leaves room at the very edge, where the slope vanishes.
-_MAXIMUM_STEPS = 30
 _PIXEL_TOLERANCE = 1e-9
+# Newton goes on to here, so that the rounding of what follows (ray, point, projection) stays below the tolerance.
+_PIXEL_AIM = 1e-11
 # Where the model has no turning point it is still meaningless at grazing angles: tan(85 degrees).
 _LARGEST_RADIUS = 11.43
+# The valid radius is kept this much inside a turning point or pole, so that the slope is positive and finite on it.
+_MARGIN = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,8 @@ class _Lens(ABC):
         )
 
     def __hash__(self) -> int:
-        return hash((self.model, self.camera_matrix.tobytes(), self.coefficients.tobytes()))
+        # Adding 0 makes one zero of 0 and -0, which are equal.
+        return hash((self.model, (self.camera_matrix + 0.0).tobytes(), (self.coefficients + 0.0).tobytes()))
 
     def distort(self, normalized: ArrayLike) -> NDArray[np.float64]:
         """Pixels (..., 2) of normalized image coordinates (..., 2); NaN beyond the valid radius.
@@ -61,44 +65,45 @@ class _Lens(ABC):
         Raises:
             InvalidValueError: the last axis is not 2.
         """
-        values = _as_pairs(normalized, "normalized coordinates")
-        bent = self._distort_normalized(values)
-        bent[~(np.hypot(values[..., 0], values[..., 1]) <= self.valid_radius)] = np.nan
-        return self._to_pixels(bent)
+        values = as_floats(normalized, "normalized coordinates", ends=(2,))
+        inside = np.hypot(values[..., 0], values[..., 1]) <= self.valid_radius
+        return self._to_pixels(self._distort_normalized(np.where(inside[..., None], values, np.nan)))
 
     def undistort(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Normalized image coordinates (..., 2) of pixels (..., 2).
 
-        Solved by Newton's method to 1e-9 px. NaN where the pixel lies outside the image of the valid radius, so that no
-        normalized point maps to it.
+        Solved by a damped Newton method to 1e-9 px. NaN where the pixel lies outside the image of the valid disc, so
+        that no normalized point maps to it.
 
         Raises:
             InvalidValueError: the last axis is not 2.
         """
-        values = _as_pairs(pixels, "pixels")
-        target = self._from_pixels(values)
-        result = self._starting_value(target)
-        tolerance = _PIXEL_TOLERANCE / float(max(self.camera_matrix[0, 0], self.camera_matrix[1, 1]))
-        converged = np.zeros(target.shape[:-1], dtype=bool)
+        values = as_floats(pixels, "pixels", ends=(2,))
         with np.errstate(all="ignore"):
-            for _ in range(_MAXIMUM_STEPS):
-                residual = self._distort_normalized(result) - target
-                converged = np.hypot(residual[..., 0], residual[..., 1]) <= tolerance
-                if bool((converged | ~np.isfinite(residual).all(-1)).all()):
-                    break
-                step = _solve_2x2(self._jacobian_normalized(result), residual)
-                result = np.where(converged[..., None], result, self._limit(result - step))
-            radius = np.hypot(result[..., 0], result[..., 1])
-        result[~(converged & (radius <= self.valid_radius))] = np.nan
-        return result
+            target = self._from_pixels(values).reshape(-1, 2)
+            result = np.full_like(target, np.nan)
+            known = np.flatnonzero(np.isfinite(target).all(-1))
+            focal_length = float(max(self.camera_matrix[0, 0], self.camera_matrix[1, 1]))
+            result[known] = invert_in_disc(
+                self._distort_normalized,
+                self._jacobian_normalized,
+                target[known],
+                self._starting_value(target[known]),
+                radius=self.valid_radius,
+                aim=_PIXEL_AIM / focal_length,
+                tolerance=_PIXEL_TOLERANCE / focal_length,
+            )
+        return result.reshape(values.shape)
 
     def jacobian(self, normalized: ArrayLike) -> NDArray[np.float64]:
         """(..., 2, 2) derivative of the pixels by the normalized coordinates (..., 2).
 
+        The derivative of the formula, also beyond the valid radius.
+
         Raises:
             InvalidValueError: the last axis is not 2.
         """
-        values = _as_pairs(normalized, "normalized coordinates")
+        values = as_floats(normalized, "normalized coordinates", ends=(2,))
         return self.camera_matrix[:2, :2] @ self._jacobian_normalized(values)
 
     def _to_pixels(self, bent: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,13 +118,11 @@ class _Lens(ABC):
         x = (pixels[..., 0] - matrix[0, 2] - matrix[0, 1] * y) / matrix[0, 0]
         return np.stack([x, y], axis=-1)
 
-    def _limit(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Pull a Newton step that left the valid disc back to its edge, so that it cannot reach a second solution."""
-        radius = np.hypot(normalized[..., 0], normalized[..., 1])
-        return normalized * np.minimum(1.0, self.valid_radius / np.maximum(radius, 1e-300))[..., None]
-
     def _starting_value(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._limit(target.copy())
+        """The solution for the radial terms alone, a little inside the valid disc."""
+        bent = np.hypot(target[:, 0], target[:, 1])
+        radius = np.minimum(self._undo_radial(bent), 0.999 * self.valid_radius)
+        return target * np.where(bent > 1e-8, radius / bent, 1.0)[:, None]
 
     @abstractmethod
     def _as_coefficients(self, coefficients: ArrayLike) -> NDArray[np.float64]:
@@ -128,6 +131,10 @@ class _Lens(ABC):
     @abstractmethod
     def _find_valid_radius(self) -> float:
         """The normalized radius up to which the model is one-to-one."""
+
+    @abstractmethod
+    def _undo_radial(self, bent: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Radii (n,) that the radial terms alone bend to `bent` (n,); at most the valid radius."""
 
     @abstractmethod
     def _distort_normalized(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -145,10 +152,12 @@ class BrownConrady(_Lens):
     Attributes:
         camera_matrix: (3, 3), pixels; may have a skew in its element (0, 1).
         coefficients: (n,) in OpenCV's order; 0 and 4 are kept as given.
-        valid_radius: normalized radius up to which the radial distortion is one-to-one.
+        valid_radius: radius of the disc of normalized coordinates on which the model, with all its terms, is proved
+            one-to-one; at most 11.43, which is 85 degrees from the optical axis.
 
     Raises:
-        InvalidValueError: the matrix is not a camera matrix, a value is not finite, or n is not a known count.
+        InvalidValueError: the matrix is not a camera matrix, a value is not finite, n is not a known count, or the
+            sensor is tilted by 90 degrees or more.
     """
 
     coefficients: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -160,62 +169,9 @@ class BrownConrady(_Lens):
         """(14,) the coefficients, filled with zeros."""
         return np.concatenate([self.coefficients, np.zeros(14 - len(self.coefficients))])
 
-    def _as_coefficients(self, coefficients: ArrayLike) -> NDArray[np.float64]:
-        return _as_coefficients(coefficients, COEFFICIENT_COUNTS, "OpenCV's order k1, k2, p1, p2, k3, ...")
-
-    def _find_valid_radius(self) -> float:
-        k1, k2, _, _, k3, k4, k5, k6 = self.padded_coefficients[:8]
-        numerator = np.array([k3, k2, k1, 1.0])  # in r^2, highest power first
-        denominator = np.array([k6, k5, k4, 1.0])
-        # d/dr (r N / D) = 0, times D^2 and with s = r^2:  (N + 2 s N') D - 2 s N D' = 0
-        slope = np.polysub(
-            np.polymul(np.polyadd(numerator, 2 * np.append(np.polyder(numerator), 0.0)), denominator),
-            2 * np.append(np.polymul(numerator, np.polyder(denominator)), 0.0),
-        )
-        limits = [_LARGEST_RADIUS**2, *_positive_roots(slope), *_positive_roots(denominator)]
-        return float(np.sqrt(min(limits)))
-
-    def _distort_normalized(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
-        k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4, _, _ = self.padded_coefficients
-        x, y = normalized[..., 0], normalized[..., 1]
-        r2 = x * x + y * y
-        with np.errstate(all="ignore"):
-            radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-            bent_x = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x) + r2 * (s1 + r2 * s2)
-            bent_y = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y + r2 * (s3 + r2 * s4)
-            tilt = self.tilt
-            if tilt is not None:
-                w = tilt[2, 0] * bent_x + tilt[2, 1] * bent_y + tilt[2, 2]
-                bent_x, bent_y = (
-                    (tilt[0, 0] * bent_x + tilt[0, 1] * bent_y + tilt[0, 2]) / w,
-                    (tilt[1, 0] * bent_x + tilt[1, 1] * bent_y + tilt[1, 2]) / w,
-                )
-        return np.stack([bent_x, bent_y], axis=-1)
-
-    def _jacobian_normalized(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
-        k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4, _, _ = self.padded_coefficients
-        x, y = normalized[..., 0], normalized[..., 1]
-        r2 = x * x + y * y
-        with np.errstate(all="ignore"):
-            numerator = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-            denominator = 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
-            radial = numerator / denominator
-            # derivative of the radial factor by r^2
-            slope = (k1 + r2 * (2 * k2 + 3 * r2 * k3) - radial * (k4 + r2 * (2 * k5 + 3 * r2 * k6))) / denominator
-            prism_x, prism_y = s1 + 2 * r2 * s2, s3 + 2 * r2 * s4
-            result = np.empty((*normalized.shape, 2))
-            result[..., 0, 0] = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x + 2 * x * prism_x
-            result[..., 0, 1] = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y + 2 * y * prism_x
-            result[..., 1, 0] = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y + 2 * x * prism_y
-            result[..., 1, 1] = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x + 2 * y * prism_y
-            tilt = self.tilt
-            if tilt is not None:
-                result = self._tilt_jacobian(normalized, tilt) @ result
-        return result
-
     @property
     def tilt(self) -> NDArray[np.float64] | None:
-        """(3, 3) homography of the tilted sensor, None where both tilts are zero (OpenCV, computeTiltProjectionMatrix)."""
+        """(3, 3) homography of the tilted sensor, None where both tilts are 0 (OpenCV, computeTiltProjectionMatrix)."""
         tau_x, tau_y = self.padded_coefficients[12:]
         if tau_x == 0 and tau_y == 0:
             return None
@@ -228,23 +184,96 @@ class BrownConrady(_Lens):
         )
         return to_sensor @ rotation
 
-    def _tilt_jacobian(self, normalized: NDArray[np.float64], tilt: NDArray[np.float64]) -> NDArray[np.float64]:
-        bent = BrownConrady(np.eye(3), self.coefficients[:12])._distort_normalized(normalized)
-        mapped = np.einsum("ij,...j->...i", tilt[:, :2], bent) + tilt[:, 2]
-        result = np.empty((*normalized.shape, 2))
-        for row in range(2):
-            for column in range(2):
-                result[..., row, column] = (
-                    tilt[row, column] - mapped[..., row] / mapped[..., 2] * tilt[2, column]
-                ) / mapped[..., 2]
-        return result
+    def _as_coefficients(self, coefficients: ArrayLike) -> NDArray[np.float64]:
+        return _as_coefficients(coefficients, COEFFICIENT_COUNTS, "OpenCV's order k1, k2, p1, p2, k3, ...")
+
+    def _find_valid_radius(self) -> float:
+        k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4, _, _ = self.padded_coefficients
+        numerator = np.array([k3, k2, k1, 1.0])  # in r^2, highest power first
+        denominator = np.array([k6, k5, k4, 1.0])
+        # d/dr (r N / D) = 0, times D^2 and with s = r^2:  (N + 2 s N') D - 2 s N D' = 0
+        slope = np.polysub(
+            np.polymul(np.polyadd(numerator, 2 * np.append(np.polyder(numerator), 0.0)), denominator),
+            2 * np.append(np.polymul(numerator, np.polyder(denominator)), 0.0),
+        )
+        limit = np.sqrt(min([_LARGEST_RADIUS**2, *positive_roots(slope), *positive_roots(denominator)]))
+        tangential, tilt = np.hypot(p1, p2), self.tilt
+
+        def one_to_one(radius: NDArray[np.float64]) -> NDArray[np.bool_]:
+            # The radial Jacobian is symmetric with the eigenvalues bent / radius and d bent / d radius; the
+            # decentering and the prism terms can take away so much, in the worst direction of each. What is left is
+            # positive, so the Jacobian is positive definite, and on a convex set such a map is one-to-one.
+            bent, radial_slope = self._bend(radius)
+            prism = np.hypot(s1 + 2 * s2 * radius**2, s3 + 2 * s4 * radius**2)
+            proved = np.minimum(bent / radius, radial_slope) > 6 * tangential * radius + 2 * prism * radius
+            if tilt is not None:  # one-to-one as well, in front of its horizon
+                offset = np.hypot(s1 + s2 * radius**2, s3 + s4 * radius**2)
+                proved &= tilt[2, 2] > np.hypot(*tilt[2, :2]) * (bent + (3 * tangential + offset) * radius**2)
+            return proved
+
+        return first_failure(one_to_one, float(limit) * (1 - _MARGIN))
+
+    def _bend(self, radius: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The bent radius by the radial terms alone, and its derivative by the radius."""
+        with np.errstate(all="ignore"):
+            factor, slope = self._radial_factor(radius * radius)
+            return radius * factor, factor + 2 * radius * radius * slope
+
+    def _radial_factor(self, r2: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The radial factor at the squared radius `r2`, and its derivative by it."""
+        k1, k2, _, _, k3, k4, k5, k6 = self.padded_coefficients[:8]
+        denominator = 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+        factor = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / denominator
+        slope = (k1 + r2 * (2 * k2 + 3 * r2 * k3) - factor * (k4 + r2 * (2 * k5 + 3 * r2 * k6))) / denominator
+        return factor, slope
+
+    def _undo_radial(self, bent: NDArray[np.float64]) -> NDArray[np.float64]:
+        return invert_increasing(self._bend, bent, self.valid_radius)
+
+    def _distort_normalized(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
+        with np.errstate(all="ignore"):
+            bent, tilt = self._distort_untilted(normalized), self.tilt
+            if tilt is None:
+                return bent
+            mapped = np.einsum("ij,...j->...i", tilt[:, :2], bent) + tilt[:, 2]
+            return mapped[..., :2] / mapped[..., 2:]
+
+    def _distort_untilted(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
+        _, _, p1, p2, _, _, _, _, s1, s2, s3, s4, _, _ = self.padded_coefficients
+        x, y = normalized[..., 0], normalized[..., 1]
+        r2 = x * x + y * y
+        factor, _ = self._radial_factor(r2)
+        bent_x = x * factor + 2 * p1 * x * y + p2 * (r2 + 2 * x * x) + r2 * (s1 + r2 * s2)
+        bent_y = y * factor + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y + r2 * (s3 + r2 * s4)
+        return np.stack([bent_x, bent_y], axis=-1)
+
+    def _jacobian_normalized(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
+        _, _, p1, p2, _, _, _, _, s1, s2, s3, s4, _, _ = self.padded_coefficients
+        x, y = normalized[..., 0], normalized[..., 1]
+        r2 = x * x + y * y
+        with np.errstate(all="ignore"):
+            factor, slope = self._radial_factor(r2)
+            prism_x, prism_y = s1 + 2 * r2 * s2, s3 + 2 * r2 * s4
+            result = np.empty((*normalized.shape, 2))
+            result[..., 0, 0] = factor + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x + 2 * x * prism_x
+            result[..., 0, 1] = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y + 2 * y * prism_x
+            result[..., 1, 0] = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y + 2 * x * prism_y
+            result[..., 1, 1] = factor + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x + 2 * y * prism_y
+            tilt = self.tilt
+            if tilt is None:
+                return result
+            mapped = np.einsum("ij,...j->...i", tilt[:, :2], self._distort_untilted(normalized)) + tilt[:, 2]
+            depth = mapped[..., 2, None, None]
+            by_bent = (tilt[:2, :2] - mapped[..., :2, None] / depth * tilt[2, :2]) / depth
+            return by_bent @ result
 
     def _starting_value(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
         tilt = self.tilt
         if tilt is None:
-            return self._limit(target.copy())
-        homogeneous = np.einsum("ij,...j->...i", np.linalg.inv(tilt)[:, :2], target) + np.linalg.inv(tilt)[:, 2]
-        return self._limit(homogeneous[..., :2] / homogeneous[..., 2:])
+            return super()._starting_value(target)
+        inverse = np.linalg.inv(tilt)
+        straight = target @ inverse[:, :2].T + inverse[:, 2]
+        return super()._starting_value(straight[:, :2] / straight[:, 2:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,9 +283,9 @@ class Fisheye(_Lens):
     Works on normalized coordinates, so for rays up to less than 90 degrees from the optical axis, as OpenCV's.
 
     Attributes:
-        camera_matrix: (3, 3), pixels.
+        camera_matrix: (3, 3), pixels; may have a skew in its element (0, 1).
         coefficients: (4,) k1 to k4.
-        valid_radius: tangent of the angle up to which theta_d grows.
+        valid_radius: tangent of the angle up to which theta_d grows; at most 1000, which is 89.94 degrees.
 
     Raises:
         InvalidValueError: the matrix is not a camera matrix, a value is not finite, or there are not 4 coefficients.
@@ -271,55 +300,43 @@ class Fisheye(_Lens):
 
     def _find_valid_radius(self) -> float:
         k1, k2, k3, k4 = self.coefficients
-        roots = _positive_roots(np.array([9 * k4, 7 * k3, 5 * k2, 3 * k1, 1.0]))  # slope in theta^2
-        largest_angle = min([np.arctan(1e3), *np.sqrt(roots)])
+        roots = positive_roots(np.array([9 * k4, 7 * k3, 5 * k2, 3 * k1, 1.0]))  # slope in theta^2
+        largest_angle = min([np.arctan(1e3), *np.sqrt(roots) * (1 - _MARGIN)])
         return float(np.tan(largest_angle))
 
+    def _bend(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """theta_d, and its derivative by theta."""
+        k1, k2, k3, k4 = self.coefficients
+        t2 = theta * theta
+        bent = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
+        return bent, 1 + t2 * (3 * k1 + t2 * (5 * k2 + t2 * (7 * k3 + t2 * 9 * k4)))
+
+    def _undo_radial(self, bent: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.tan(invert_increasing(self._bend, bent, float(np.arctan(self.valid_radius)))))
+
     def _distort_normalized(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
-        radius = np.hypot(normalized[..., 0], normalized[..., 1])
-        theta = np.arctan(radius)
         with np.errstate(all="ignore"):
-            scale = np.where(radius > 1e-8, self._bend(theta) / radius, 1.0)
-        return normalized * scale[..., None]
+            radius = np.hypot(normalized[..., 0], normalized[..., 1])
+            bent, _ = self._bend(np.arctan(radius))
+            return normalized * np.where(radius > 1e-8, bent / radius, 1.0)[..., None]
 
     def _jacobian_normalized(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
-        k1, k2, k3, k4 = self.coefficients
-        radius = np.hypot(normalized[..., 0], normalized[..., 1])
-        theta = np.arctan(radius)
-        t2 = theta * theta
         with np.errstate(all="ignore"):
+            radius = np.hypot(normalized[..., 0], normalized[..., 1])
+            bent, bent_slope = self._bend(np.arctan(radius))
             small = radius <= 1e-8
-            scale = np.where(small, 1.0, self._bend(theta) / radius)
-            slope = (1 + t2 * (3 * k1 + t2 * (5 * k2 + t2 * (7 * k3 + t2 * 9 * k4)))) / (1 + radius * radius)
             # radial direction stretches by the slope, the tangential one by the scale
-            outer = normalized[..., :, None] * normalized[..., None, :] / np.where(small, 1.0, radius**2)[..., None, None]
-        return scale[..., None, None] * np.eye(2) + np.where(small, 0.0, slope - scale)[..., None, None] * outer
-
-    def _bend(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        k1, k2, k3, k4 = self.coefficients
-        t2 = theta * theta
-        return np.asarray(theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4)))))
-
-    def _starting_value(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
-        # theta_d is the radius of the target; undo the polynomial by Newton on the angle alone, which is the whole model.
-        bent = np.hypot(target[..., 0], target[..., 1])
-        largest = np.arctan(self.valid_radius)
-        theta = np.minimum(bent, largest)
-        k1, k2, k3, k4 = self.coefficients
-        with np.errstate(all="ignore"):
-            for _ in range(_MAXIMUM_STEPS):
-                t2 = theta * theta
-                slope = 1 + t2 * (3 * k1 + t2 * (5 * k2 + t2 * (7 * k3 + t2 * 9 * k4)))
-                theta = np.clip(theta - (self._bend(theta) - bent) / slope, 0.0, largest)
-            scale = np.where(bent > 1e-8, np.tan(theta) / bent, 1.0)
-        return target * scale[..., None]
+            scale, slope = np.where(small, 1.0, bent / radius), bent_slope / (1 + radius * radius)
+            direction = normalized / np.where(small, 1.0, radius)[..., None]
+            outer = direction[..., :, None] * direction[..., None, :]
+            return scale[..., None, None] * np.eye(2) + np.where(small, 0.0, slope - scale)[..., None, None] * outer
 
 
 Lens = BrownConrady | Fisheye
 
 
 def _as_camera_matrix(matrix: ArrayLike) -> NDArray[np.float64]:
-    result = np.array(matrix, dtype=np.float64)
+    result = as_floats(matrix, "camera matrix", copy=True)
     fits = (
         result.shape == (3, 3)
         and bool(np.isfinite(result).all())
@@ -332,7 +349,7 @@ def _as_camera_matrix(matrix: ArrayLike) -> NDArray[np.float64]:
         raise InvalidValueError(
             "camera matrix",
             expected="[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] with fx, fy > 0",
-            got=np.array2string(result, precision=4, separator=", ").replace("\n", ""),
+            got=np.array2string(result, precision=4, separator=", ", threshold=20).replace("\n", ""),
             remedy="Correct the calibration file (is the matrix transposed, as MATLAB writes it?).",
         )
     result.setflags(write=False)
@@ -340,35 +357,14 @@ def _as_camera_matrix(matrix: ArrayLike) -> NDArray[np.float64]:
 
 
 def _as_coefficients(coefficients: ArrayLike, counts: tuple[int, ...], order: str) -> NDArray[np.float64]:
-    result = np.array(coefficients, dtype=np.float64).ravel()
-    if len(result) not in counts or not np.isfinite(result).all():
+    result = as_floats(coefficients, "distortion coefficients", copy=True).ravel()
+    tilted = len(result) == 14 and bool((np.abs(result[12:]) >= np.pi / 2).any())
+    if len(result) not in counts or not np.isfinite(result).all() or tilted:
         raise InvalidValueError(
             "distortion coefficients",
-            expected=f"{' or '.join(map(str, counts))} finite numbers ({order})",
-            got=f"{len(result)}: {result}",
-            remedy="Fill missing coefficients with 0 up to one of these counts.",
+            expected=f"{' or '.join(map(str, counts))} finite numbers ({order}), tilts below pi / 2",
+            got=f"{len(result)}: {np.array2string(result, precision=4, threshold=20)}",
+            remedy="Fill missing coefficients with 0 up to one of these counts, or calibrate with fewer terms.",
         )
     result.setflags(write=False)
     return result
-
-
-def _as_pairs(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    result = np.asarray(values, dtype=np.float64)
-    if result.shape[-1:] != (2,):
-        raise InvalidValueError(
-            name, expected="shape (..., 2)", got=f"shape {result.shape}", remedy="Put x and y on the last axis."
-        )
-    return result
-
-
-def _positive_roots(polynomial: NDArray[np.float64]) -> NDArray[np.float64]:
-    roots = np.roots(np.trim_zeros(polynomial, "f"))
-    real = roots[np.abs(roots.imag) <= 1e-9 * np.abs(roots)].real
-    return np.asarray(real[real > 0])
-
-
-def _solve_2x2(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    (a, b), (c, d) = np.moveaxis(matrix, (-2, -1), (0, 1))
-    determinant = a * d - b * c
-    x, y = vector[..., 0], vector[..., 1]
-    return np.stack([(d * x - b * y) / determinant, (a * y - c * x) / determinant], axis=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from calibration.camera import Camera
 from calibration.errors import InvalidValueError, MismatchError
 from calibration.lens import BrownConrady, Fisheye, Lens
+from calibration.schema import as_floats
 from calibration.transforms import RigidTransform
 
 if TYPE_CHECKING:
@@ -29,10 +31,11 @@ class Rig:
     Attributes:
         cameras: at least one camera; every name once.
         unit: length unit of the world ("mm", "m", ...).
-        metadata: what else the calibration said of itself (error, date, tool); plain values only.
+        metadata: what else the calibration said of itself (error, date, tool); plain values only. Rigs that differ in
+            nothing else are equal.
 
     Raises:
-        InvalidValueError: there is no camera, or a name is repeated.
+        InvalidValueError: there is no camera, something else is among them, a name is repeated, or the unit is empty.
     """
 
     cameras: tuple[Camera, ...]
@@ -42,6 +45,14 @@ class Rig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "cameras", tuple(self.cameras))
         object.__setattr__(self, "metadata", dict(self.metadata))
+        strangers = [type(camera).__name__ for camera in self.cameras if not isinstance(camera, Camera)]
+        if strangers or not isinstance(self.unit, str) or not self.unit.strip():
+            raise InvalidValueError(
+                "rig",
+                expected="cameras and the name of a length unit",
+                got=f"a {strangers[0]} among the cameras" if strangers else f"the unit {self.unit!r}",
+                remedy="Give Camera values." if strangers else "Give the unit of the translations, as 'mm' or 'm'.",
+            )
         names = self.names
         repeated = sorted({name for name in names if names.count(name) > 1})
         if not names or repeated:
@@ -79,6 +90,7 @@ class Rig:
 
         Raises:
             MismatchError: the rig has no camera of that name.
+            InvalidValueError: no name is given, or one twice.
         """
         return Rig(tuple(self[name] for name in names), unit=self.unit, metadata=self.metadata)
 
@@ -91,13 +103,19 @@ class Rig:
         return np.stack([camera.project(points) for camera in self.cameras], axis=-2)
 
     def to_dataset(self) -> xr.Dataset:
-        """The rig as a Dataset, as it stands in the group /rig of a result file. `from_dataset` reverses it exactly."""
+        """The rig as a Dataset, as it stands in the group /rig of a result file.
+
+        `from_dataset` reverses it exactly, but for values of the metadata that JSON does not have: dates become text.
+        """
         import xarray as xr
 
         coefficients = np.full((len(self), _LARGEST_COEFFICIENT_COUNT), np.nan)
         for row, camera in zip(coefficients, self.cameras, strict=True):
             row[: len(camera.lens.coefficients)] = camera.lens.coefficients
         poses = [camera.cam_from_world for camera in self.cameras]
+        attributes = {"unit": self.unit}
+        if self.metadata:
+            attributes["metadata"] = json.dumps(self.metadata, default=_plain)
         return xr.Dataset(
             {
                 "image_size": (("camera", "side"), np.array([camera.size for camera in self.cameras]), {"units": "px"}),
@@ -124,7 +142,7 @@ class Rig:
                 ),
             },
             coords={"camera": list(self.names), "side": ["width", "height"], "axis": ["x", "y", "z"]},
-            attrs={"unit": self.unit},
+            attrs=attributes,
         )
 
     @classmethod
@@ -132,7 +150,7 @@ class Rig:
         """The rig of a Dataset made by `to_dataset`.
 
         Raises:
-            InvalidValueError: a variable is missing or a value is wrong.
+            InvalidValueError: a variable is missing, or a value or shape is wrong; the error names the camera.
         """
         needed = ("camera", "image_size", "lens_model", "camera_matrix", "distortion", "rotation", "translation")
         missing = [name for name in needed if name not in dataset.variables]
@@ -140,26 +158,58 @@ class Rig:
             raise InvalidValueError(
                 "rig Dataset",
                 expected=f"the variables {', '.join(needed)}",
-                got=f"none of {', '.join(missing)}",
+                got=f"a Dataset without {', '.join(missing)}",
                 remedy="Make it with Rig.to_dataset, or load the calibration file again.",
             )
-        cameras = []
-        for name in dataset["camera"].values:
-            one = dataset.sel(camera=name)
-            coefficients = one["distortion"].values
-            cameras.append(
-                Camera(
-                    name=str(name),
-                    size=tuple(one["image_size"].values),
-                    lens=_lens(
-                        str(one["lens_model"].values),
-                        one["camera_matrix"].values,
-                        coefficients[np.isfinite(coefficients)],
-                    ),
-                    cam_from_world=RigidTransform(one["rotation"].values, one["translation"].values),
-                )
-            )
-        return cls(tuple(cameras), unit=str(dataset.attrs.get("unit", "mm")))
+        cameras = tuple(_camera(dataset.isel(camera=index)) for index in range(dataset.sizes.get("camera", 0)))
+        return cls(cameras, unit=str(dataset.attrs.get("unit", "mm")), metadata=_metadata(dataset.attrs))
+
+
+def _camera(one: xr.Dataset) -> Camera:
+    """The camera of a Dataset made by `Rig.to_dataset`, cut to one camera."""
+    name = str(one["camera"].values)
+    coefficients = as_floats(one["distortion"].values, f"rig Dataset, camera '{name}', distortion").ravel()
+    known = np.flatnonzero(~np.isnan(coefficients))
+    try:
+        return Camera(
+            name=name,
+            size=tuple(one["image_size"].values),
+            # only what stands behind the last coefficient is padding; NaN before it is refused
+            lens=_lens(
+                str(one["lens_model"].values),
+                one["camera_matrix"].values,
+                coefficients[: known[-1] + 1 if len(known) else 0],
+            ),
+            cam_from_world=RigidTransform(one["rotation"].values, one["translation"].values),
+        )
+    except InvalidValueError as error:
+        raise InvalidValueError(
+            f"rig Dataset, camera '{name}', {error.subject}",
+            expected=error.expected,
+            got=error.got,
+            remedy=error.remedy,
+        ) from error
+
+
+def _metadata(attributes: Mapping[str, object]) -> dict[str, object]:
+    text = attributes.get("metadata", "{}")
+    try:
+        metadata = json.loads(str(text))
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise InvalidValueError(
+            "rig Dataset, attribute 'metadata'",
+            expected="a JSON object",
+            got=str(text)[:80],
+            remedy="Remove the attribute, or make the Dataset with Rig.to_dataset.",
+        )
+    return metadata
+
+
+def _plain(value: object) -> object:
+    """What JSON can hold of a value that it does not know."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
 def _lens(model: str, camera_matrix: NDArray[np.float64], coefficients: NDArray[np.float64]) -> Lens:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
+from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import InvalidValueError
 
-__all__ = ["Schema", "Variable", "check"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Schema", "Variable", "as_floats", "check"]
+
+_KINDS = {"f": "float", "i": "integer", "b": "bool", "U": "text"}
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,7 @@ class Variable:
 
     Attributes:
         dims: dimension names, in the order in which they are stored.
-        kind: NumPy kind characters that are allowed: "f" float, "i" integer, "b" bool, "U" text.
+        kind: NumPy kind characters that are allowed: "f" float, "i" integer (also unsigned), "b" bool, "U" text.
         units: the units the variable carries; "rig" and "rig^2" for the length unit of the rig and its square; None
             where units make no sense.
         description: one sentence for the documentation.
@@ -52,6 +58,40 @@ class Schema:
         return tuple(dict.fromkeys(dim for variable in self.variables.values() for dim in variable.dims))
 
 
+def as_floats(
+    values: ArrayLike, subject: object, *, ends: tuple[int, ...] = (), copy: bool = False
+) -> NDArray[np.float64]:
+    """`values` as a float64 array whose last axes have the lengths `ends`; missing (None) becomes NaN.
+
+    Args:
+        values: numbers, or nested lists of them, as a file gave them.
+        subject: what to name in the error.
+        ends: the lengths of the last axes; any number of axes may precede them.
+        copy: return a new array, always; else `values` themselves where they already are float64.
+
+    Raises:
+        InvalidValueError: there is something else than real numbers, rows differ in length, or the shape is wrong.
+    """
+    wanted = f"numbers of shape (..., {', '.join(map(str, ends))})" if ends else "numbers"
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise TypeError("complex numbers")
+        result = array.astype(np.float64, copy=copy)
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(
+            subject, expected=wanted, got=str(error), remedy="Write numbers only, and rows of equal length."
+        ) from error
+    if ends and result.shape[-len(ends) :] != ends:
+        raise InvalidValueError(
+            subject,
+            expected=wanted,
+            got=f"shape {result.shape}",
+            remedy="Check the order of the axes: the last ones are space.",
+        )
+    return result
+
+
 def check(dataset: xr.Dataset, schema: Schema, *, subject: object | None = None, values: bool = True) -> xr.Dataset:
     """Return `dataset` unchanged if it follows `schema`, else raise.
 
@@ -63,7 +103,7 @@ def check(dataset: xr.Dataset, schema: Schema, *, subject: object | None = None,
 
     Raises:
         InvalidValueError: a variable is missing, or its dimensions, type, units or values are not as the schema says;
-            names along a dimension are repeated.
+            names along a dimension are repeated or blank.
     """
     named = schema.name if subject is None else f"{subject} ({schema.name})"
     for name, variable in {**schema.coordinates, **schema.variables}.items():
@@ -91,11 +131,12 @@ def _check_variable(dataset: xr.Dataset, name: str, variable: Variable, subject:
             got=f"{array.dims}",
             remedy=f"Transpose with .transpose{variable.dims}, or rename the dimensions.",
         )
-    kind = array.dtype.kind if array.dtype.kind not in "OST" else "U"
+    # files give text as objects, pandas gives it as its own type
+    kind = {"O": "U", "S": "U", "T": "U", "u": "i"}.get(array.dtype.kind, array.dtype.kind)
     if kind not in variable.kind:
         raise InvalidValueError(
             f"{subject}, '{name}'",
-            expected=f"a type of kind '{variable.kind}'",
+            expected=f"the type {' or '.join(_KINDS[each] for each in variable.kind)}",
             got=f"{array.dtype}",
             remedy="Convert it with .astype before.",
         )
@@ -108,11 +149,24 @@ def _check_variable(dataset: xr.Dataset, name: str, variable: Variable, subject:
             got=f"units '{units}'",
             remedy=f"Convert the values and set .attrs['units'] = '{variable.units}'.",
         )
+    if kind == "U":
+        _check_names(array.values, name, subject)
     if values and kind in "fi" and array.size:
         _check_range(array.values, name, variable, subject)
 
 
-def _check_range(array: np.ndarray, name: str, variable: Variable, subject: str) -> None:
+def _check_names(names: NDArray[np.generic], name: str, subject: str) -> None:
+    wrong = [each for each in names.ravel().tolist() if not isinstance(each, str) or not each.strip()]
+    if wrong:
+        raise InvalidValueError(
+            f"{subject}, '{name}'",
+            expected="text that is not blank",
+            got=repr(wrong[0]),
+            remedy=f"Give every {name} a name.",
+        )
+
+
+def _check_range(array: NDArray[np.generic], name: str, variable: Variable, subject: str) -> None:
     if array.dtype.kind == "f" and variable.finite and np.isinf(array).any():
         raise InvalidValueError(
             f"{subject}, '{name}'",
@@ -121,12 +175,14 @@ def _check_range(array: np.ndarray, name: str, variable: Variable, subject: str)
             remedy="Set what is missing to NaN and look for a division by zero upstream.",
         )
     with np.errstate(invalid="ignore"):
-        low = variable.minimum is not None and bool((array < variable.minimum).any())
-        high = variable.maximum is not None and bool((array > variable.maximum).any())
+        low = variable.minimum is not None and bool(np.less(array, variable.minimum).any())
+        high = variable.maximum is not None and bool(np.greater(array, variable.maximum).any())
     if low or high:
         raise InvalidValueError(
             f"{subject}, '{name}'",
-            expected=f"values from {variable.minimum} to {variable.maximum}",
+            expected=f"values of at least {variable.minimum}"
+            if variable.maximum is None
+            else f"values from {variable.minimum} to {variable.maximum}",
             got=f"values from {np.nanmin(array):g} to {np.nanmax(array):g}",
             remedy="Rescale or correct them; scores outside the range have no meaning here.",
         )

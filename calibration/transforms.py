@@ -12,21 +12,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import InvalidValueError
+from calibration.schema import as_floats
 
 __all__ = ["RigidTransform", "matrix_from_rotation_vector", "rotation_vector_from_matrix"]
 
 # Files store rotations with few digits: Qualisys and caliscope matrices deviate from orthogonality by up to 1e-9,
 # hand-typed ones by 1e-4. A mirrored or sheared matrix deviates by order 1.
 _ORTHOGONALITY_TOLERANCE = 1e-3
+# Beyond this the nearest rotation replaces the matrix, so that the transpose is the inverse. Below it is rounding: the
+# matrix is kept bit by bit, so that what is saved and loaded stays the same.
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
 class RigidTransform:
-    """`x_b = rotation @ x_a + translation`.
+    """`x_b = rotation @ x_a + translation`. Two of them are equal if their numbers are.
 
     Attributes:
-        rotation: (..., 3, 3) rotation matrix.
+        rotation: (..., 3, 3) rotation matrix; one that was written with few digits is replaced by the nearest rotation.
         translation: (..., 3), in the length unit of b and a.
+
+    Raises:
+        InvalidValueError: a matrix is not a rotation (to 1e-3), a shape is wrong or a value is not finite.
     """
 
     rotation: NDArray[np.float64]
@@ -34,7 +41,7 @@ class RigidTransform:
 
     def __post_init__(self) -> None:
         rotation = _as_rotation(self.rotation)
-        translation = np.array(self.translation, dtype=np.float64)
+        translation = as_floats(self.translation, "translation", copy=True)
         if translation.shape[-1:] != (3,) or translation.shape[:-1] != rotation.shape[:-2]:
             raise InvalidValueError(
                 "translation",
@@ -50,6 +57,17 @@ class RigidTransform:
         object.__setattr__(self, "rotation", rotation)
         object.__setattr__(self, "translation", translation)
 
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, RigidTransform)
+            and np.array_equal(self.rotation, other.rotation)
+            and np.array_equal(self.translation, other.translation)
+        )
+
+    def __hash__(self) -> int:
+        # Adding 0 makes one zero of 0 and -0, which are equal.
+        return hash(((self.rotation + 0.0).tobytes(), (self.translation + 0.0).tobytes()))
+
     @classmethod
     def identity(cls) -> RigidTransform:
         """The transform that changes nothing."""
@@ -62,7 +80,7 @@ class RigidTransform:
         Raises:
             InvalidValueError: a shape is wrong or a value is not finite.
         """
-        return cls(matrix_from_rotation_vector(rotation_vector), np.asarray(translation, dtype=np.float64))
+        return cls(matrix_from_rotation_vector(rotation_vector), as_floats(translation, "translation"))
 
     @property
     def rotation_vector(self) -> NDArray[np.float64]:
@@ -84,8 +102,13 @@ class RigidTransform:
         return RigidTransform(transposed, -np.einsum("...ij,...j->...i", transposed, self.translation))
 
     def __call__(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Apply to points (..., 3); batch axes broadcast."""
-        return np.einsum("...ij,...j->...i", self.rotation, np.asarray(points, dtype=np.float64)) + self.translation
+        """Apply to points (..., 3); batch axes broadcast. NaN stays NaN.
+
+        Raises:
+            InvalidValueError: the last axis is not 3.
+        """
+        values = as_floats(points, "points", ends=(3,))
+        return np.asarray(np.einsum("...ij,...j->...i", self.rotation, values) + self.translation)
 
     def __matmul__(self, other: RigidTransform) -> RigidTransform:
         """`c_from_b @ b_from_a` is `c_from_a`."""
@@ -102,15 +125,15 @@ def matrix_from_rotation_vector(rotation_vector: ArrayLike) -> NDArray[np.float6
     """
     from scipy.spatial.transform import Rotation
 
-    vector = np.asarray(rotation_vector, dtype=np.float64)
-    if vector.shape[-1:] != (3,) or not np.isfinite(vector).all():
+    vector = as_floats(rotation_vector, "rotation vector", ends=(3,))
+    if not np.isfinite(vector).all():
         raise InvalidValueError(
             "rotation vector",
-            expected="three finite numbers on the last axis",
-            got=f"shape {vector.shape}, values {vector.ravel()[:6]}",
+            expected="finite numbers",
+            got=f"values {vector[~np.isfinite(vector).all(-1)].ravel()[:6]}",
             remedy="Give a rotation vector in radians, as OpenCV's rvec.",
         )
-    return Rotation.from_rotvec(vector.reshape(-1, 3)).as_matrix().reshape(*vector.shape, 3)
+    return np.asarray(Rotation.from_rotvec(vector.reshape(-1, 3)).as_matrix().reshape(*vector.shape, 3))
 
 
 def rotation_vector_from_matrix(rotation: ArrayLike) -> NDArray[np.float64]:
@@ -122,12 +145,12 @@ def rotation_vector_from_matrix(rotation: ArrayLike) -> NDArray[np.float64]:
     from scipy.spatial.transform import Rotation
 
     matrix = _as_rotation(rotation)
-    return Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_rotvec().reshape(matrix.shape[:-1])
+    return np.asarray(Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_rotvec().reshape(matrix.shape[:-1]))
 
 
 def _as_rotation(rotation: ArrayLike) -> NDArray[np.float64]:
-    """The matrix as read-only float64, or an error where it is no rotation."""
-    matrix = np.array(rotation, dtype=np.float64)
+    """The nearest rotation as read-only float64, or an error where the matrix is no rotation."""
+    matrix = as_floats(rotation, "rotation", copy=True)
     if matrix.shape[-2:] != (3, 3) or not np.isfinite(matrix).all():
         raise InvalidValueError(
             "rotation",
@@ -135,14 +158,19 @@ def _as_rotation(rotation: ArrayLike) -> NDArray[np.float64]:
             got=f"shape {matrix.shape}" + ("" if np.isfinite(matrix).all() else " with values that are not finite"),
             remedy="Give a rotation matrix, or convert a rotation vector first.",
         )
-    gram = np.swapaxes(matrix, -1, -2) @ matrix
-    deviation = float(np.abs(gram - np.eye(3)).max(initial=0.0))
-    if deviation > _ORTHOGONALITY_TOLERANCE or bool((np.linalg.det(matrix) < 0).any()):
+    with np.errstate(over="ignore", invalid="ignore"):
+        gram = np.swapaxes(matrix, -1, -2) @ matrix
+        deviation = float(np.abs(gram - np.eye(3)).max(initial=0.0))
+        determinant = np.linalg.det(matrix)
+    if not deviation <= _ORTHOGONALITY_TOLERANCE or bool((determinant < 0).any()):
         raise InvalidValueError(
             "rotation",
             expected="a rotation matrix (orthonormal, determinant +1)",
-            got=f"deviation from orthonormality {deviation:.2g}, determinant {np.linalg.det(matrix).min():.4g}",
+            got=f"deviation from orthonormality {deviation:.2g}, determinant {determinant.min():.4g}",
             remedy="Correct the calibration: the matrix is scaled, sheared or mirrored, or is not a rotation at all.",
         )
+    if deviation > _ROUNDING:
+        left, _, right = np.linalg.svd(matrix)
+        matrix = left @ right
     matrix.setflags(write=False)
     return matrix

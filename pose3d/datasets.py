@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import InvalidValueError
-from calibration.schema import Schema, Variable, check
+from calibration.schema import Schema, Variable, as_floats, check
 
 __all__ = ["POSES2D", "POSES3D", "poses2d", "poses3d", "time_coordinates"]
 
@@ -60,7 +60,12 @@ POSES2D = Schema(
             required=False,
         ),
         "image_size": Variable(
-            ("camera", "space"), "fi", "px", "width and height of the images the poses were found in", required=False
+            ("camera", "space"),
+            "fi",
+            "px",
+            "width and height of the images the poses were found in",
+            required=False,
+            minimum=1,
         ),
     },
 )
@@ -109,6 +114,14 @@ POSES3D = Schema(
         "inlier": Variable(
             ("time", "camera", "keypoint", "individual"), "bi", "1", "1 where the camera was used", required=False
         ),
+        "residual": Variable(
+            ("time", "camera", "keypoint", "individual"),
+            "f",
+            "px",
+            "distance between the 2D position and the projected 3D position, used or not",
+            required=False,
+            minimum=0.0,
+        ),
     },
 )
 
@@ -138,9 +151,10 @@ def poses2d(
         source_software, source_file: where the poses came from.
 
     Raises:
-        InvalidValueError: shapes do not fit, names are repeated, values are infinite or confidence is out of [0, 1].
+        InvalidValueError: shapes do not fit, names are repeated or blank, values are infinite, confidence is out of
+            [0, 1], or frames or frame rate are not as `time_coordinates` wants them.
     """
-    points = np.asarray(position, dtype=np.float64)
+    points = as_floats(position, source_file or "Poses2D, position")
     shape = (len(cameras), len(individuals), len(keypoints), 2)
     if points.ndim != 5 or points.shape[1:] != shape:
         raise InvalidValueError(
@@ -149,21 +163,22 @@ def poses2d(
             got=f"shape {points.shape}",
             remedy="Check the order of the axes and the number of names.",
         )
-    scores = np.isfinite(points).all(-1).astype(np.float64) if confidence is None else np.asarray(confidence, float)
+    scores = _scores(np.all(np.isfinite(points), axis=-1), confidence, source_file or "Poses2D, confidence")
     variables: dict[str, object] = {
         "position": (POSES2D.variables["position"].dims, points, {"units": "px"}),
         "confidence": (POSES2D.variables["confidence"].dims, scores, {"units": "1"}),
     }
     if image_size is not None:
-        variables["image_size"] = (("camera", "space"), np.asarray(image_size, dtype=np.float64), {"units": "px"})
+        sizes = as_floats(image_size, source_file or "Poses2D, image_size")
+        variables["image_size"] = (("camera", "space"), sizes, {"units": "px"})
     try:
         dataset = xr.Dataset(
             variables,
             coords={
                 **time_coordinates(len(points), frames, frame_rate),
-                "camera": [str(name) for name in cameras],
-                "individual": [str(name) for name in individuals],
-                "keypoint": [str(name) for name in keypoints],
+                "camera": _names(cameras),
+                "individual": _names(individuals),
+                "keypoint": _names(keypoints),
                 "space": ["x", "y"],
             },
             attrs=_attributes(frame_rate, source_software, source_file),
@@ -195,9 +210,9 @@ def poses3d(
         frames, frame_rate, source_software, source_file: as for `poses2d`.
 
     Raises:
-        InvalidValueError: shapes do not fit, names are repeated, values are infinite or confidence is out of [0, 1].
+        InvalidValueError: as for `poses2d`, or the unit is blank.
     """
-    points = np.asarray(position, dtype=np.float64)
+    points = as_floats(position, source_file or "Poses3D, position")
     shape = (3, len(keypoints), len(individuals))
     if points.ndim != 4 or points.shape[1:] != shape:
         raise InvalidValueError(
@@ -206,7 +221,14 @@ def poses3d(
             got=f"shape {points.shape}",
             remedy="Check the order of the axes and the number of names.",
         )
-    scores = np.isfinite(points).all(1).astype(np.float64) if confidence is None else np.asarray(confidence, float)
+    scores = _scores(np.all(np.isfinite(points), axis=1), confidence, source_file or "Poses3D, confidence")
+    if not isinstance(unit, str) or not unit.strip():
+        raise InvalidValueError(
+            source_file or "Poses3D, unit",
+            expected="the name of a length unit",
+            got=repr(unit),
+            remedy="Give the unit of the rig, as 'mm' or 'm'.",
+        )
     try:
         dataset = xr.Dataset(
             {
@@ -216,8 +238,8 @@ def poses3d(
             coords={
                 **time_coordinates(len(points), frames, frame_rate),
                 "space": ["x", "y", "z"],
-                "keypoint": [str(name) for name in keypoints],
-                "individual": [str(name) for name in individuals],
+                "keypoint": _names(keypoints),
+                "individual": _names(individuals),
             },
             attrs=_attributes(frame_rate, source_software, source_file),
         )
@@ -237,29 +259,43 @@ def time_coordinates(
         frame_rate: frames per second, or None where it is unknown: `time` then holds frame numbers.
 
     Raises:
-        InvalidValueError: the frame numbers do not increase, or the frame rate is not positive.
+        InvalidValueError: the frame numbers do not increase or one is negative, or the frame rate is not positive.
     """
     numbers = np.arange(length) if frames is None else np.asarray(frames)
-    if frame_rate is not None and not (np.isfinite(frame_rate) and frame_rate > 0):
+    rate = None if frame_rate is None else as_floats(frame_rate, "frame rate")
+    if rate is not None and not (rate.shape == () and np.isfinite(rate) and rate > 0):
         raise InvalidValueError(
             "frame rate",
             expected="a positive number of frames per second",
             got=str(frame_rate),
             remedy="Give the rate at which the videos were recorded.",
         )
-    if numbers.shape != (length,) or numbers.dtype.kind not in "iu" or bool((np.diff(numbers) <= 0).any()):
+    fits = numbers.shape == (length,) and numbers.dtype.kind in "iu"
+    if fits:
+        # before the differences: those of unsigned numbers are never negative
+        numbers = numbers.astype(np.int64)
+        fits = not length or bool(numbers[0] >= 0 and (np.diff(numbers) > 0).all())
+    if not fits:
         raise InvalidValueError(
             "frame numbers",
-            expected=f"{length} increasing whole numbers, each once",
+            expected=f"{length} increasing whole numbers from 0 on, each once",
             got=f"shape {numbers.shape}, type {numbers.dtype}, first {numbers.ravel()[:5]}",
             remedy="Sort the rows by frame and keep one row per frame.",
         )
-    numbers = numbers.astype(np.int64)
-    if frame_rate is None:
+    if rate is None:
         time, units = numbers.astype(np.float64), "frames"
     else:
-        time, units = numbers / float(frame_rate), "s"
+        time, units = numbers / float(rate), "s"
     return {"time": ("time", time, {"units": units}), "frame": ("time", numbers, {})}
+
+
+def _names(names: Sequence[str]) -> NDArray[np.str_]:
+    # An empty list would become an array of floats.
+    return np.array([str(name) for name in names], dtype=np.str_)
+
+
+def _scores(given: ArrayLike, confidence: ArrayLike | None, subject: str) -> NDArray[np.float64]:
+    return as_floats(given if confidence is None else confidence, subject)
 
 
 def _attributes(frame_rate: float | None, source_software: str, source_file: str) -> dict[str, object]:

@@ -24,7 +24,8 @@ class Skeleton:
         mirrored_pairs: pairs of keypoint names that swap when left and right are swapped.
 
     Raises:
-        InvalidValueError: a name is repeated, or an edge or pair names a keypoint that does not exist or the same twice.
+        InvalidValueError: a name is repeated or blank, an edge or pair names a keypoint that does not exist or the same
+            twice, or a keypoint is in two mirrored pairs.
     """
 
     name: str
@@ -33,17 +34,27 @@ class Skeleton:
     mirrored_pairs: tuple[tuple[str, str], ...] = field(default=())
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keypoints", tuple(map(str, self.keypoints)))
-        repeated = sorted({name for name in self.keypoints if self.keypoints.count(name) > 1})
-        if repeated or not self.keypoints:
+        names = tuple(map(str, self.keypoints))
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated or not names or not all(name.strip() for name in names):
             raise InvalidValueError(
                 f"skeleton '{self.name}', keypoints",
-                expected="at least one name, each once",
-                got=f"repeated: {', '.join(repeated)}" if repeated else "none",
+                expected="at least one name, each once, none blank",
+                got=f"repeated: {', '.join(repeated)}" if repeated else repr(self.keypoints),
                 remedy="Give every keypoint a name of its own.",
             )
+        object.__setattr__(self, "keypoints", names)
         for label in ("edges", "mirrored_pairs"):
             object.__setattr__(self, label, self._as_pairs(label, getattr(self, label)))
+        sides = [name for pair in self.mirrored_pairs for name in pair]
+        twice = sorted({name for name in sides if sides.count(name) > 1})
+        if twice:
+            raise InvalidValueError(
+                f"skeleton '{self.name}', mirrored_pairs",
+                expected="each keypoint in one pair at most",
+                got=f"in several: {', '.join(twice)}",
+                remedy="Pair every left keypoint with its right one, once.",
+            )
 
     def _as_pairs(self, label: str, pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
         result = []
@@ -59,7 +70,11 @@ class Skeleton:
         return tuple(result)
 
     def select(self, keypoints: Sequence[str]) -> Skeleton:
-        """The skeleton with these keypoints, in this order, and what joins them; unknown names get no edge."""
+        """The skeleton with these keypoints, in this order, and what joins them; unknown names get no edge.
+
+        Raises:
+            InvalidValueError: no name is given, or one twice.
+        """
         kept = set(keypoints)
         return Skeleton(
             self.name,
@@ -73,8 +88,7 @@ def load_skeleton(path: str | os.PathLike[str]) -> Skeleton:
     """Read a skeleton from a TOML file with `keypoints`, `edges` and `mirrored_pairs` (at the top or in [skeleton]).
 
     Raises:
-        FileFormatError: the file cannot be read or is no TOML.
-        InvalidValueError: the names do not fit together.
+        FileFormatError: the file cannot be read, is no TOML, or its names do not fit together.
     """
     file = Path(path)
     try:
@@ -99,18 +113,23 @@ def _skeleton_of(table: object, file: Path) -> Skeleton:
             got=f"the keys {sorted(map(str, table)) if isinstance(table, Mapping) else type(table).__name__}",
             remedy="Add the keypoints, in [skeleton] or at the top of the file.",
         )
-    pairs = {}
+    pairs: dict[str, tuple[tuple[str, str], ...]] = {}
     for label in ("edges", "mirrored_pairs"):
         value = table.get(label, [])
-        if not isinstance(value, list) or not all(isinstance(pair, list) for pair in value):
+        if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
             raise FileFormatError(
                 file,
                 expected=f'{label} = [["a", "b"], ...]',
                 got=str(value)[:80],
                 remedy="Write a list of pairs of names.",
             )
-        pairs[label] = tuple(tuple(map(str, pair)) for pair in value)
-    return Skeleton(str(table.get("name", file.stem)), tuple(map(str, keypoints)), pairs["edges"], pairs["mirrored_pairs"])
+        pairs[label] = tuple((str(first), str(second)) for first, second in value)
+    try:
+        return Skeleton(str(table.get("name", file.stem)), tuple(keypoints), pairs["edges"], pairs["mirrored_pairs"])
+    except InvalidValueError as error:
+        raise FileFormatError(
+            f"{file}, {error.subject}", expected=error.expected, got=error.got, remedy=error.remedy
+        ) from error
 
 
 _SIDES = ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "BigToe", "SmallToe", "Heel", "Eye", "Ear")
@@ -163,7 +182,11 @@ _TRUNK_WITH_NECK = (
 PRESETS: Mapping[str, Skeleton] = {
     skeleton.name: skeleton
     for skeleton in (
-        _human("body_25", _BODY_25_KEYPOINTS, (*_TRUNK_WITH_NECK, ("Neck", "MidHip"), ("MidHip", "LHip"), ("MidHip", "RHip"))),
+        _human(
+            "body_25",
+            _BODY_25_KEYPOINTS,
+            (*_TRUNK_WITH_NECK, ("Neck", "MidHip"), ("MidHip", "LHip"), ("MidHip", "RHip")),
+        ),
         _human(
             "body_25b",
             _BODY_25B_KEYPOINTS,
