@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from calibration.triangulation import TriangulationSettings
-from pose3d.reconstruction.framewise import estimate_noise, match_cameras, triangulate
+from pose3d.reconstruction.framewise import PixelNoise, estimate_noise, match_cameras, triangulate
 
-__all__ = ["TriangulationSettings", "estimate_noise", "match_cameras", "triangulate"]
+__all__ = ["PixelNoise", "TriangulationSettings", "estimate_noise", "match_cameras", "triangulate"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from json import dumps
 
 import numpy as np
@@ -13,12 +15,32 @@ from numpy.typing import NDArray
 from calibration.errors import MismatchError, SuiteWarning
 from calibration.rig import Rig
 from calibration.schema import check
-from calibration.triangulation import Noise, Status, Triangulation, TriangulationSettings
+from calibration.triangulation import Status, Triangulation, TriangulationSettings
 from calibration.triangulation import estimate_noise as estimate_pixel_noise
 from calibration.triangulation import triangulate as triangulate_pixels
 from pose3d.datasets import POSES2D, POSES3D, poses3d
 
-__all__ = ["estimate_noise", "match_cameras", "triangulate"]
+__all__ = ["PixelNoise", "estimate_noise", "match_cameras", "triangulate"]
+
+_ENOUGH_FREEDOM = 200.0  # for a standard deviation that is right to 5 % (1 / sqrt(2 n))
+
+
+@dataclass(frozen=True, eq=False)
+class PixelNoise:
+    """Noise of the 2D positions of every keypoint in every camera, and the threshold that follows from it.
+
+    A nose is found to a pixel, the middle of a trunk to ten: with one noise for all, the nose would look less certain
+    than it is, and a trunk on which three cameras agree as well as they can would be refused.
+
+    Attributes:
+        sigma: (keypoint, camera) standard deviation of a pixel coordinate at confidence 1, px.
+        threshold: (keypoint,) largest residual of an inlier, px; infinite for the linear method.
+        freedom: (keypoint, camera) degrees of freedom behind sigma; 0 where it was given.
+    """
+
+    sigma: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    freedom: NDArray[np.float64]
 
 
 def triangulate(
@@ -26,6 +48,7 @@ def triangulate(
     rig: Rig,
     *,
     settings: TriangulationSettings | None = None,
+    noise: PixelNoise | None = None,
     covariance: bool = True,
     workers: int | None = None,
 ) -> xr.Dataset:
@@ -38,13 +61,15 @@ def triangulate(
         poses2d: Poses2D Dataset.
         rig: the calibrated cameras.
         settings: how to triangulate; noise and threshold that are not given are learned from these poses.
+        noise: what was learned before, by `estimate_noise` from the poses of a longer recording.
         covariance: whether to compute the covariance of every position.
         workers: threads; as many as processors by default.
 
     Returns:
         A Poses3D Dataset with position, confidence (mean over the cameras that were used), reprojection_error (RMS over
-        them, px), n_cameras, status, inlier, and covariance; `noise` (camera) holds the standard deviation of the
-        pixels that the covariance follows from, and the attributes the settings as they were used.
+        them, px), n_cameras, status, inlier and residual (per camera), and covariance; `noise` (keypoint, camera) is
+        the standard deviation of the pixels that the covariance follows from, `threshold` (keypoint) the largest
+        residual of an inlier, and the attribute `triangulation` holds the settings as JSON.
 
     Raises:
         InvalidValueError: the Dataset does not follow the schema Poses2D.
@@ -54,24 +79,40 @@ def triangulate(
     poses2d, rig = match_cameras(poses2d, rig)
     settings = settings or TriangulationSettings()
     pixels, confidence = _observations(poses2d)
-    outcome = triangulate_pixels(
-        rig,
-        pixels,
-        confidence,
-        method=settings.method,
-        threshold=settings.threshold,
-        noise=settings.noise,
-        minimum_confidence=settings.minimum_confidence,
-        minimum_angle=settings.minimum_angle,
-        seed=settings.seed,
-        covariance=covariance,
-        workers=workers,
-    )
-    return _dataset(poses2d, rig, confidence, outcome, settings)
+    learned = noise or _learn(rig, pixels, confidence, settings)
+    outcome = _Outcome.empty(pixels.shape[:-1], covariance=covariance)
+
+    def work(keypoint: int) -> None:
+        """Triangulate one keypoint; the compiled kernels let the threads run side by side."""
+        threshold = float(learned.threshold[keypoint])
+        outcome.put(
+            keypoint,
+            triangulate_pixels(
+                rig,
+                pixels[:, :, keypoint],
+                confidence[:, :, keypoint],
+                method=settings.method,
+                threshold=threshold if np.isfinite(threshold) else None,
+                noise=tuple(float(sigma) for sigma in learned.sigma[keypoint]),
+                minimum_confidence=settings.minimum_confidence,
+                minimum_angle=settings.minimum_angle,
+                seed=settings.seed,
+                covariance=covariance,
+                workers=1,
+            ),
+        )
+
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        for _ in pool.map(work, range(pixels.shape[2])):
+            pass
+    return _dataset(poses2d, rig, confidence, outcome, settings, learned)
 
 
-def estimate_noise(poses2d: xr.Dataset, rig: Rig, *, settings: TriangulationSettings | None = None) -> Noise:
-    """Noise of the pixels and the threshold of inliers, learned from the poses; cameras are those of `match_cameras`.
+def estimate_noise(poses2d: xr.Dataset, rig: Rig, *, settings: TriangulationSettings | None = None) -> PixelNoise:
+    """Noise of every keypoint in every camera, learned from the poses; see `calibration.triangulation.estimate_noise`.
+
+    A keypoint with fewer than 200 degrees of freedom gets the noise of all keypoints together. Cameras are those of
+    `match_cameras`.
 
     Raises:
         InvalidValueError, MismatchError: as for `triangulate`.
@@ -79,7 +120,22 @@ def estimate_noise(poses2d: xr.Dataset, rig: Rig, *, settings: TriangulationSett
     check(poses2d, POSES2D)
     poses2d, rig = match_cameras(poses2d, rig)
     pixels, confidence = _observations(poses2d)
-    return estimate_pixel_noise(rig, pixels, confidence, settings=settings)
+    return _learn(rig, pixels, confidence, settings or TriangulationSettings())
+
+
+def _learn(
+    rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64], settings: TriangulationSettings
+) -> PixelNoise:
+    shape = pixels.shape[2:4]
+    common = estimate_pixel_noise(rig, pixels, confidence, settings=settings)
+    noise = PixelNoise(np.tile(common.sigma, (shape[0], 1)), np.full(shape[0], common.threshold), np.zeros(shape))
+    given = settings.noise is not None and (settings.threshold is not None or settings.method == "linear")
+    for keypoint in () if given else range(shape[0]):
+        one = estimate_pixel_noise(rig, pixels[:, :, keypoint], confidence[:, :, keypoint], settings=settings)
+        if one.freedom.sum() >= _ENOUGH_FREEDOM:
+            noise.sigma[keypoint], noise.freedom[keypoint] = one.sigma, one.freedom
+            noise.threshold[keypoint] = one.threshold
+    return noise
 
 
 def match_cameras(poses2d: xr.Dataset, rig: Rig) -> tuple[xr.Dataset, Rig]:
@@ -131,12 +187,47 @@ def _observations(poses2d: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.
     return pixels, np.moveaxis(np.asarray(poses2d["confidence"].values, dtype=np.float64), 1, 3)
 
 
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """`calibration.Triangulation` of every keypoint, batch axes (time, individual, keypoint)."""
+
+    points: NDArray[np.float64]
+    inliers: NDArray[np.bool_]
+    residuals: NDArray[np.float64]
+    n_cameras: NDArray[np.int16]
+    status: NDArray[np.int8]
+    covariance: NDArray[np.float64] | None
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], *, covariance: bool) -> _Outcome:
+        """Room for observations of shape (time, individual, keypoint, camera)."""
+        batch = shape[:-1]
+        return cls(
+            points=np.empty((*batch, 3)),
+            inliers=np.empty(shape, dtype=np.bool_),
+            residuals=np.empty(shape),
+            n_cameras=np.empty(batch, dtype=np.int16),
+            status=np.empty(batch, dtype=np.int8),
+            covariance=np.empty((*batch, 3, 3)) if covariance else None,
+        )
+
+    def put(self, keypoint: int, one: Triangulation) -> None:
+        self.points[:, :, keypoint] = one.points
+        self.inliers[:, :, keypoint] = one.inliers
+        self.residuals[:, :, keypoint] = one.residuals
+        self.n_cameras[:, :, keypoint] = one.n_cameras
+        self.status[:, :, keypoint] = one.status
+        if self.covariance is not None:
+            self.covariance[:, :, keypoint] = one.covariance
+
+
 def _dataset(
     poses2d: xr.Dataset,
     rig: Rig,
     confidence: NDArray[np.float64],
-    outcome: Triangulation,
+    outcome: _Outcome,
     settings: TriangulationSettings,
+    noise: PixelNoise,
 ) -> xr.Dataset:
     with np.errstate(invalid="ignore", divide="ignore"):
         used = outcome.n_cameras
@@ -159,11 +250,9 @@ def _dataset(
     dataset["reprojection_error"] = (by_keypoint, _keypoint_first(error), {"units": "px"})
     dataset["n_cameras"] = (by_keypoint, _keypoint_first(used), {"units": "1"})
     dataset["status"] = (by_keypoint, _keypoint_first(outcome.status), _status_attributes())
-    dataset["inlier"] = (
-        POSES3D.variables["inlier"].dims,
-        np.transpose(outcome.inliers, (0, 3, 2, 1)),
-        {"units": "1"},
-    )
+    by_camera = POSES3D.variables["inlier"].dims
+    dataset["inlier"] = (by_camera, np.transpose(outcome.inliers, (0, 3, 2, 1)), {"units": "1"})
+    dataset["residual"] = (by_camera, np.transpose(outcome.residuals, (0, 3, 2, 1)), {"units": "px"})
     if outcome.covariance is not None:
         dataset["covariance"] = (
             POSES3D.variables["covariance"].dims,
@@ -171,8 +260,13 @@ def _dataset(
             {"units": f"{rig.unit}^2"},
         )
         dataset = dataset.assign_coords(space_=["x", "y", "z"])
-    dataset["noise"] = ("camera", outcome.noise.sigma, {"units": "px"})
-    dataset.attrs["triangulation"] = dumps({**asdict(settings), "threshold": outcome.noise.threshold})
+    dataset["noise"] = (("keypoint", "camera"), noise.sigma, {"units": "px"})
+    dataset["threshold"] = (
+        "keypoint",
+        np.where(np.isfinite(noise.threshold), noise.threshold, np.nan),
+        {"units": "px"},
+    )
+    dataset.attrs["triangulation"] = dumps(asdict(settings))
     return dataset
 
 

@@ -1,0 +1,147 @@
+"""The stages of a session, from file to file, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from calibration.errors import InvalidValueError
+from calibration.rig import Rig
+from calibration.schema import check
+from calibration.triangulation import Status, TriangulationSettings
+from pose3d.datasets import POSES2D
+from pose3d.formats.session import SessionWriter
+from pose3d.metrics import ResidualHistogram
+from pose3d.reconstruction import PixelNoise, estimate_noise, match_cameras, triangulate
+
+__all__ = ["TriangulationSummary", "triangulate_session"]
+
+# One chunk of 6 cameras x 20 keypoints takes 30 MB, from the pixels to the covariance.
+_POINTS_PER_CHUNK = 40_000
+# The noise is learned from this many points, in blocks of frames spread over the recording: reading scattered single
+# frames would touch every block of the file.
+_PILOT_POINTS = 20_000
+_PILOT_BLOCKS = 20
+
+
+@dataclass(frozen=True)
+class TriangulationSummary:
+    """How a triangulation went.
+
+    Attributes:
+        frames: number of frames.
+        cameras: names of the cameras that took part.
+        unit: length unit of the rig.
+        noise: noise of the pixels and thresholds, as used.
+        histogram: reprojection errors of the used 2D positions per keypoint and camera.
+        statuses: (keypoint, status) how many points ended with which `calibration.Status`.
+    """
+
+    frames: int
+    cameras: tuple[str, ...]
+    unit: str
+    noise: PixelNoise
+    histogram: ResidualHistogram
+    statuses: NDArray[np.int64]
+
+    def reasons(self) -> dict[str, int]:
+        """How many points are missing for which reason, over all keypoints; only reasons that occur."""
+        counts = self.statuses.sum(0)
+        return {status.meaning: int(counts[status]) for status in Status if status != Status.OK and counts[status]}
+
+
+def triangulate_session(
+    poses2d: xr.Dataset,
+    rig: Rig,
+    output: str | os.PathLike[str],
+    *,
+    settings: TriangulationSettings | None = None,
+    covariance: bool = True,
+    provenance: Mapping[str, object] | None = None,
+    compression: int = 0,
+    progress: Callable[[int], object] | None = None,
+) -> TriangulationSummary:
+    """Triangulate 2D poses chunk by chunk into a result file with the groups /rig, /poses2d and /poses3d.
+
+    Memory does not grow with the length where `poses2d` is lazily loaded, as `pose3d.load_poses2d` does with the
+    project's own files. Noise and threshold that the settings leave open are learned once, from a sample of the whole
+    recording, so that the result does not depend on the chunks.
+
+    Args:
+        poses2d: Poses2D Dataset.
+        rig: the cameras.
+        output: the netCDF file to write; it appears when it is complete.
+        settings: how to triangulate.
+        covariance: whether to compute and store the covariance of every position.
+        provenance: what stands in the file's attribute of that name.
+        compression: zlib level of the file, 0 to 9.
+        progress: called with the number of frames after each chunk.
+
+    Raises:
+        InvalidValueError: the poses do not follow the schema, or have no frame.
+        MismatchError: see `pose3d.reconstruction.match_cameras`.
+        OutputError: the file cannot be written.
+    """
+    check(poses2d, POSES2D, values=False)
+    if not poses2d.sizes["time"] or not poses2d.sizes["keypoint"] or not poses2d.sizes["individual"]:
+        raise InvalidValueError(
+            poses2d.attrs.get("source_file") or "2D poses",
+            expected="at least one frame, keypoint and individual",
+            got=", ".join(f"{poses2d.sizes[dim]} x {dim}" for dim in ("time", "keypoint", "individual")),
+            remedy="Check that these are the files of the recording.",
+        )
+    poses2d, rig = match_cameras(poses2d, rig)
+    settings = settings or TriangulationSettings()
+    noise = estimate_noise(_pilot(poses2d), rig, settings=settings)
+    keypoints = [str(name) for name in poses2d["keypoint"].values]
+    histogram = ResidualHistogram.empty(keypoints, rig.names)
+    statuses = np.zeros((len(keypoints), len(Status)), dtype=np.int64)
+    with SessionWriter(output, rig=rig, provenance=provenance, compression=compression) as writer:
+        for chunk in _chunks(poses2d):
+            solid = triangulate(chunk, rig, settings=settings, noise=noise, covariance=covariance)
+            writer.append(poses2d=chunk, poses3d=solid)
+            histogram = _add(histogram, chunk, solid)
+            statuses += _count_statuses(solid)
+            if progress is not None:
+                progress(chunk.sizes["time"])
+    return TriangulationSummary(poses2d.sizes["time"], rig.names, rig.unit, noise, histogram, statuses)
+
+
+def _chunks(poses2d: xr.Dataset) -> Iterator[xr.Dataset]:
+    """The poses in pieces along time, each loaded when its turn comes."""
+    frames = max(1, _POINTS_PER_CHUNK // (poses2d.sizes["keypoint"] * poses2d.sizes["individual"]))
+    for first in range(0, poses2d.sizes["time"], frames):
+        yield poses2d.isel(time=slice(first, first + frames)).load()
+
+
+def _pilot(poses2d: xr.Dataset) -> xr.Dataset:
+    """Blocks of frames spread evenly over the recording, or all of a short one."""
+    length = poses2d.sizes["time"]
+    wanted = max(_PILOT_BLOCKS, _PILOT_POINTS // (poses2d.sizes["keypoint"] * poses2d.sizes["individual"]))
+    if length <= wanted:
+        return poses2d.load()
+    size = wanted // _PILOT_BLOCKS
+    starts = np.linspace(0, length - size, _PILOT_BLOCKS).round().astype(np.int64)
+    blocks = [poses2d.isel(time=slice(start, start + size)).load() for start in np.unique(starts)]
+    # blocks never overlap: each is a twentieth of less than the whole
+    return xr.concat(blocks, dim="time", data_vars="minimal", coords="minimal", compat="override", join="override")
+
+
+def _add(histogram: ResidualHistogram, poses2d: xr.Dataset, solid: xr.Dataset) -> ResidualHistogram:
+    order = ("time", "individual", "keypoint", "camera")
+    return histogram.add(
+        solid["residual"].transpose(*order).values,
+        solid["inlier"].transpose(*order).values,
+        np.isfinite(poses2d["position"].transpose(*order, "space").values).all(-1),
+    )
+
+
+def _count_statuses(solid: xr.Dataset) -> NDArray[np.int64]:
+    """(keypoint, status) counts."""
+    values = solid["status"].transpose("keypoint", "time", "individual").values.reshape(solid.sizes["keypoint"], -1)
+    return np.stack([(values == status).sum(-1) for status in Status], axis=-1)
