@@ -66,9 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: list[str], *, debug: bool) -> int:
     with warnings.catch_warnings(), showing_warnings(everything=debug):
         try:
-            _group.main(arguments, prog_name="pose3d", standalone_mode=False)
-        except click.exceptions.Exit as request:
-            return request.exit_code
+            # the exit code where a command asked for one, else what the command returned: nothing
+            return int(_group.main(arguments, prog_name="pose3d", standalone_mode=False) or 0)
         except click.ClickException as error:  # wrong usage
             error.show()
             return error.exit_code
@@ -84,4 +83,3 @@ def _run(arguments: list[str], *, debug: bool) -> int:
             if not isinstance(error, SuiteError):
                 print_error("This is a fault of the program. Repeat the command with --debug and report what it shows.")
             return 1
-    return 0

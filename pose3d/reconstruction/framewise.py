@@ -23,6 +23,7 @@ from pose3d.datasets import POSES2D, POSES3D, poses3d
 __all__ = ["PixelNoise", "estimate_noise", "match_cameras", "triangulate"]
 
 _ENOUGH_FREEDOM = 200.0  # for a standard deviation that is right to 5 % (1 / sqrt(2 n))
+_SMALLEST_CREDIBLE_NOISE = 1e-3  # px; the best subpixel corners are found to 0.01 px
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,13 @@ def _learn(
     shape = pixels.shape[2:4]
     common = estimate_pixel_noise(rig, pixels, confidence, settings=settings)
     noise = PixelNoise(np.tile(common.sigma, (shape[0], 1)), np.full(shape[0], common.threshold), np.zeros(shape))
+    if settings.noise is None and common.freedom.any() and common.sigma.max() < _SMALLEST_CREDIBLE_NOISE:
+        warnings.warn(
+            "the 2D positions of the cameras agree to less than 0.001 px: they are projections of 3D positions, no "
+            "measurements, and the covariance that follows from their agreement means nothing; give the noise instead",
+            SuiteWarning,
+            stacklevel=3,
+        )
     given = settings.noise is not None and (settings.threshold is not None or settings.method == "linear")
     for keypoint in () if given else range(shape[0]):
         one = estimate_pixel_noise(rig, pixels[:, :, keypoint], confidence[:, :, keypoint], settings=settings)

@@ -1,0 +1,161 @@
+"""`pose3d triangulate`: what a user types, sees and finds on disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from calibration.formats import save_rig
+from pose3d.cli import main
+from pose3d.formats import open_session, save_session
+from pose3d.synthetic import SimulationSettings, simulate
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """A simulated recording on disk: folder with rig.toml and poses2d.nc, and the scene itself."""
+    folder = tmp_path_factory.mktemp("session")
+    scene = simulate(SimulationSettings(cameras=4, duration=2.0, outlier_rate=0.05, dropout_rate=0.1, seed=5))
+    save_rig(scene.rig, folder / "rig.toml")
+    save_session(folder / "poses2d.nc", poses2d=scene.poses2d)
+    return folder, scene
+
+
+def run(*words):
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in words])
+    return stop.value.code
+
+
+def test_the_result_file_holds_everything_and_the_terminal_says_how_it_went(session, tmp_path, capsys):
+    folder, scene = session
+    output = tmp_path / "deep" / "out.nc"
+    assert run("triangulate", "--rig", folder / "rig.toml", "--poses2d", folder / "poses2d.nc", "-o", output) == 0
+    shown = capsys.readouterr().out
+    for word in ("RMS px", "median px", "p95 px", "2D NaN", "3D NaN", "cam_1", "nose", "wrote"):
+        assert word in shown
+    with open_session(output) as found:
+        assert found.rig == scene.rig
+        np.testing.assert_array_equal(found.require("poses2d")["position"], scene.poses2d["position"])
+        error = np.linalg.norm(found.require("poses3d")["position"] - scene.poses3d["position"], axis=1)
+        assert np.nanmedian(error) < 2.0
+        inputs = found.provenance["inputs"]
+        assert [len(entry["sha256"]) for entry in inputs] == [64, 64]
+
+
+def test_json_is_one_object_and_agrees_with_the_file(session, tmp_path, capsys):
+    folder, _ = session
+    words = ("triangulate", "--rig", folder / "rig.toml", "--poses2d", folder / "poses2d.nc", "-o", tmp_path / "o.nc")
+    assert run(*words, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert set(summary["cameras"]) == {"cam_1", "cam_2", "cam_3", "cam_4"}
+    with open_session(tmp_path / "o.nc") as found:
+        poses3d = found.require("poses3d").load()
+    used = poses3d["inlier"].sel(camera="cam_2").astype(bool)
+    rms = float(np.sqrt((poses3d["residual"].sel(camera="cam_2").where(used) ** 2).mean()))
+    assert summary["cameras"]["cam_2"]["rms"] == pytest.approx(rms, rel=1e-4)
+    missing = float(np.isnan(poses3d["position"].isel(space=0)).mean())
+    assert summary["all"]["missing_3d"] == pytest.approx(missing, abs=1e-12)
+    assert sum(summary["missing"].values()) == int(np.isnan(poses3d["position"].isel(space=0)).sum())
+
+
+def test_several_paths_may_follow_one_option(session, tmp_path, capsys):
+    """Per-camera files, as the shell expands `poses/*.nc`."""
+    folder, scene = session
+    files = []
+    for name in scene.rig.names:
+        files.append(tmp_path / f"{name}.nc")
+        save_session(files[-1], poses2d=scene.poses2d.sel(camera=[name]))
+    assert run("triangulate", "--rig", folder / "rig.toml", "-o", tmp_path / "o.nc", "--json", "--poses2d", *files) == 0
+    assert len(json.loads(capsys.readouterr().out)["cameras"]) == 4
+
+
+def test_other_formats_are_written_on_request(session, tmp_path, capsys):
+    folder, _ = session
+    targets = [tmp_path / "o.csv", tmp_path / "o.trc", tmp_path / "dlc.csv", tmp_path / "anipose.csv"]
+    options = [
+        word for pair in zip(("--csv", "--trc", "--deeplabcut", "--anipose"), targets, strict=True) for word in pair
+    ]
+    words = ("triangulate", "--rig", folder / "rig.toml", "--poses2d", folder / "poses2d.nc", "-o", tmp_path / "o.nc")
+    assert run(*words, *options) == 0
+    assert all(path.stat().st_size > 1000 for path in targets)
+
+
+def test_the_same_input_and_settings_give_the_same_bytes(session, tmp_path, capsys):
+    folder, _ = session
+    words = ("triangulate", "--rig", folder / "rig.toml", "--poses2d", folder / "poses2d.nc", "-o")
+    assert run(*words, tmp_path / "1.nc") == 0
+    assert run(*words, tmp_path / "2.nc") == 0
+    assert (tmp_path / "1.nc").read_bytes() == (tmp_path / "2.nc").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rig": "missing.toml"}, "missing.toml"),
+        ({"poses2d": "missing"}, "missing"),
+        ({"rig": "poses2d.nc"}, "poses2d.nc"),
+        ({"poses2d": "rig.toml"}, "rig.toml"),
+        ({"format": "deeplabcut"}, "poses2d.nc"),
+        ({"format": "nonsense"}, "nonsense"),
+    ],
+)
+def test_wrong_input_names_the_file_and_leaves_nothing(session, tmp_path, capsys, change, message):
+    folder, _ = session
+    rig, poses2d = folder / change.get("rig", "rig.toml"), folder / change.get("poses2d", "poses2d.nc")
+    options = ("--format", change["format"]) if "format" in change else ()
+    assert run("triangulate", "--rig", rig, "--poses2d", poses2d, "-o", tmp_path / "o.nc", *options) == 1
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert "fault of the program" not in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_says_so(session, tmp_path, capsys):
+    folder, _ = session
+    (tmp_path / "file").write_text("no folder")
+    words = ("triangulate", "--rig", folder / "rig.toml", "--poses2d", folder / "poses2d.nc")
+    assert run(*words, "-o", tmp_path / "file" / "o.nc") == 1
+    assert "file/o.nc" in capsys.readouterr().err
+    assert run(*words, "-o", tmp_path) == 1
+    assert "a folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+def test_a_killed_run_leaves_no_half_file(tmp_path, signal_):
+    """The old result stays; with SIGKILL a hidden part file may stay beside it, never one under the final name."""
+    scene = simulate(SimulationSettings(cameras=4, duration=600.0, frame_rate=50.0, seed=1))
+    save_rig(scene.rig, tmp_path / "rig.toml")
+    save_session(tmp_path / "poses2d.nc", poses2d=scene.poses2d)
+    output = tmp_path / "out.nc"
+    output.write_bytes(b"the old result")
+    words = [
+        sys.executable,
+        "-m",
+        "pose3d",
+        "triangulate",
+        "--rig",
+        "rig.toml",
+        "--poses2d",
+        "poses2d.nc",
+        "-o",
+        "out.nc",
+    ]
+    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".part-*")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal_)
+    message = process.communicate(timeout=60)[1]
+    assert process.returncode != 0
+    assert output.read_bytes() == b"the old result"
+    if signal_ == signal.SIGINT:
+        assert "Interrupted" in message
+        assert list(tmp_path.glob(".part-*")) == []
