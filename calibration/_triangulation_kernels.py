@@ -37,12 +37,12 @@ LANES = np.uint64(128)
 # pixel by it, squared residual
 U, V, W, USE, X, Y, G00, G01, G10, G11, R2 = (np.uint64(row) * LANES for row in range(11))
 OBS_ROWS = np.uint64(11)
-# rows of `pts`: position, upper triangle of the normal matrix H, right side B, B^T H^-1 B, a work row, numbers of
-# cameras that see the point and that are in use
-PX, PY, PZ, H00, H01, H02, H11, H12, H22, B0, B1, B2, GAIN, WORK, SEEN, USED = (
-    np.uint64(row) * LANES for row in range(16)
+# rows of `pts`: position, upper triangle of the normal matrix H, right side B, B^T H^-1 B, whether the point still
+# moves, a work row, numbers of cameras that see the point and that are in use
+PX, PY, PZ, H00, H01, H02, H11, H12, H22, B0, B1, B2, GAIN, MOVES, WORK, SEEN, USED = (
+    np.uint64(row) * LANES for row in range(17)
 )
-PTS_ROWS = np.uint64(16)
+PTS_ROWS = np.uint64(17)
 
 # columns of the camera table, filled by calibration._triangulation_engine
 MODEL, FX, FY, CX, CY, SKEW, K = 0, 1, 2, 3, 4, 5, 6  # K: 14 coefficients
@@ -50,11 +50,12 @@ RADIUS2, ROT, TRA, TILT, UNTILT, CEN = 20, 21, 30, 33, 42, 51
 PINHOLE, RADIAL, RATIONAL, TILTED, FISHEYE = 0.0, 1.0, 2.0, 3.0, 4.0
 
 NEWTON_STEPS = 3  # in the vector loop; a lane that has not converged by then is finished alone
-LARGEST_STEPS = 30
+FAST_STEPS, CAREFUL_STEPS = 8, 60
 UNDISTORTION_TOLERANCE = 1e-9  # pixels
 LARGEST_POLISH = 10
-# Squared change of all pixels by the last step, px^2, for precisions of at most 1. Gauss-Newton gains a factor of a
-# thousand per step here (residual over focal length), so the point is then right to 1e-8 px.
+# Squared change of all pixels by the last step, px^2, for precisions of at most 1. Gauss-Newton mostly gains a factor
+# of a thousand per step here (residual over focal length), so the point is then right to 1e-8 px; where views disagree
+# or are few it gains less, and the point is right to 1e-5 px.
 POLISH_TOLERANCE2 = 1e-10
 
 OK, TOO_FEW_VIEWS, NO_CONSENSUS, PARALLEL_RAYS, BEHIND_CAMERA = 0, 1, 2, 3, 4
@@ -211,67 +212,103 @@ def _undistort_radial(cam, c, obs):
 
 @_jit
 def _undistort_one(cam, c, obs, o, k):
-    """Newton for any model and one lane, held inside the valid disc."""
+    """Undistort one lane, any model: by plain Newton, or carefully where that does not arrive."""
     fx, fy, skew = cam[c, FX], cam[c, FY], cam[c, SKEW]
     yd = (obs[o + V + k] - cam[c, CY]) / fy
     xd = (obs[o + U + k] - cam[c, CX] - skew * yd) / fx
-    x, y = xd, yd
-    if cam[c, MODEL] == TILTED:
-        t = cam[c, UNTILT : UNTILT + 9]
-        i = 1.0 / (t[6] * xd + t[7] * yd + t[8])
-        x, y = (t[0] * xd + t[1] * yd + t[2]) * i, (t[3] * xd + t[4] * yd + t[5]) * i
-    elif cam[c, MODEL] == FISHEYE:
-        scale = _fisheye_start(cam, c, np.sqrt(xd * xd + yd * yd))
-        x, y = xd * scale, yd * scale
-    limit = cam[c, RADIUS2]
-    tolerance2 = (UNDISTORTION_TOLERANCE / max(fx, fy)) ** 2
-    converged = False
-    a, b, d, e = 1.0, 0.0, 0.0, 1.0
-    for _ in range(LARGEST_STEPS):
-        r2 = x * x + y * y
-        if r2 > limit:
-            pull = np.sqrt(limit / r2)
-            x, y = x * pull, y * pull
-        bx, by, a, b, d, e = _bend(cam, c, x, y)
-        ex, ey = bx - xd, by - yd
-        if ex * ex + ey * ey <= tolerance2:
-            converged = True
-            break
-        i = 1.0 / (a * e - b * d)
-        x -= (e * ex - b * ey) * i
-        y -= (a * ey - d * ex) * i
+    x, y = _straight(cam, c, xd, yd)
+    if cam[c, MODEL] == FISHEYE:
+        x, y = _radial_start(cam, c, x, y, FAST_STEPS)
+    x, y, found = _newton(cam, c, xd, yd, x, y, FAST_STEPS)
+    if not found:
+        x, y = _straight(cam, c, xd, yd)
+        x, y = _radial_start(cam, c, x, y, CAREFUL_STEPS)
+        x, y, found = _newton(cam, c, xd, yd, x, y, CAREFUL_STEPS)
+    if not found:
+        x, y = 0.0, 0.0
+        obs[o + W + k] = 0.0
+    _, _, a, b, d, e = _bend(cam, c, x, y)
     obs[o + X + k] = x
     obs[o + Y + k] = y
     obs[o + G00 + k] = fx * a + skew * d
     obs[o + G01 + k] = fx * b + skew * e
     obs[o + G10 + k] = fy * d
     obs[o + G11 + k] = fy * e
-    valid = converged and a * e - b * d > 0.0
-    if not valid:
-        obs[o + W + k] = 0.0
-        obs[o + X + k] = 0.0
-        obs[o + Y + k] = 0.0
-        obs[o + G00 + k] = fx
-        obs[o + G01 + k] = skew
-        obs[o + G10 + k] = 0.0
-        obs[o + G11 + k] = fy
     obs[o + USE + k] = obs[o + W + k]
 
 
 @_jit
-def _fisheye_start(cam, c, bent):
-    """tan(theta) / theta_d: the angle alone solved by Newton, which is all of the fisheye model."""
-    k1, k2, k3, k4 = cam[c, K], cam[c, K + 1], cam[c, K + 2], cam[c, K + 3]
-    if bent < 1e-8:
-        return 1.0
-    largest = np.arctan(np.sqrt(cam[c, RADIUS2]))
-    theta = min(bent, largest)
-    for _ in range(LARGEST_STEPS):
-        t2 = theta * theta
-        value = theta * (1.0 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
-        slope = 1.0 + t2 * (3.0 * k1 + t2 * (5.0 * k2 + t2 * (7.0 * k3 + t2 * 9.0 * k4)))
-        theta = min(max(theta - (value - bent) / slope, 0.0), largest)
-    return np.tan(theta) / bent
+def _newton(cam, c, xd, yd, x, y, steps):
+    """The point of the valid disc that the lens bends to (xd, yd), from a start in the disc, and whether it was found.
+
+    A step is halved until it comes closer and stays in the disc, so that it cannot reach a second solution beyond.
+    """
+    limit = cam[c, RADIUS2]
+    tolerance2 = (UNDISTORTION_TOLERANCE / max(cam[c, FX], cam[c, FY])) ** 2
+    if not x * x + y * y <= limit:
+        return x, y, False
+    bx, by, a, b, d, e = _bend(cam, c, x, y)
+    ex, ey = bx - xd, by - yd
+    share = 1.0
+    for _ in range(steps):
+        if ex * ex + ey * ey <= tolerance2:
+            return x, y, True
+        i = share / (a * e - b * d)
+        nx, ny = x - (e * ex - b * ey) * i, y - (a * ey - d * ex) * i
+        bx, by, na, nb, nd, ne = _bend(cam, c, nx, ny)
+        fx, fy = bx - xd, by - yd
+        if fx * fx + fy * fy < ex * ex + ey * ey and nx * nx + ny * ny <= limit:
+            x, y, ex, ey, a, b, d, e = nx, ny, fx, fy, na, nb, nd, ne
+            share = min(1.0, 2.0 * share)
+        else:
+            share *= 0.5
+    return x, y, ex * ex + ey * ey <= tolerance2
+
+
+@_jit
+def _straight(cam, c, xd, yd):
+    """Bent coordinates with the tilt of the sensor undone."""
+    if cam[c, MODEL] != TILTED:
+        return xd, yd
+    t = cam[c, UNTILT : UNTILT + 9]
+    i = 1.0 / (t[6] * xd + t[7] * yd + t[8])
+    return (t[0] * xd + t[1] * yd + t[2]) * i, (t[3] * xd + t[4] * yd + t[5]) * i
+
+
+@_jit
+def _radial_start(cam, c, x, y, steps):
+    """What the radial terms alone bend to (x, y), a little inside the valid disc: Newton within a bracket."""
+    target = np.sqrt(x * x + y * y)
+    if target < 1e-8:
+        return x, y
+    fisheye = cam[c, MODEL] == FISHEYE
+    low, high = 0.0, np.sqrt(cam[c, RADIUS2])
+    if fisheye:
+        high = np.arctan(high)  # the angle, in which the fisheye is a polynomial
+    largest = high
+    guess = min(target, 0.5 * largest) if not fisheye else min(target, largest)
+    k1, k2, k3, k4, k5, k6 = cam[c, K], cam[c, K + 1], cam[c, K + 4], cam[c, K + 5], cam[c, K + 6], cam[c, K + 7]
+    for _ in range(steps):
+        q = guess * guess
+        if fisheye:
+            f1, f2, f3, f4 = cam[c, K], cam[c, K + 1], cam[c, K + 2], cam[c, K + 3]
+            value = guess * (1.0 + q * (f1 + q * (f2 + q * (f3 + q * f4))))
+            slope = 1.0 + q * (3.0 * f1 + q * (5.0 * f2 + q * (7.0 * f3 + q * 9.0 * f4)))
+        else:
+            value, _, slope, _, _, _ = _brown(guess, 0.0, k1, k2, 0.0, 0.0, k3, k4, k5, k6, 0.0, 0.0, 0.0, 0.0)
+        if value < target:
+            low = guess
+        else:
+            high = guess
+        step = (value - target) / slope
+        guess -= step
+        if not low <= guess <= high:
+            guess = 0.5 * (low + high)
+        if abs(step) < 1e-9 * largest:
+            break
+    radius = np.tan(guess) if fisheye else guess
+    radius = min(radius, 0.999 * np.sqrt(cam[c, RADIUS2]))
+    return x * radius / target, y * radius / target
 
 
 @_jit
@@ -341,6 +378,7 @@ def _linear(cam, obs, pts):
         pts[PX + k] = pts[B0 + k]
         pts[PY + k] = pts[B1 + k]
         pts[PZ + k] = pts[B2 + k]
+        pts[MOVES + k] = 1.0
 
 
 @_jit
@@ -384,18 +422,21 @@ def _normal_equations(cam, obs, pts):
 def _step(pts):
     """Solve, move the points, and say whether the step of a lane with at least two views in use was a large one.
 
-    A lane without a finite solution stays where it is.
+    A lane without a finite solution stays where it is, and so does one whose last step was small: a point must not
+    depend on the others in its block.
     """
     _solve(pts)
     moving = 0.0
     for k in range(LANES):
         d0, d1, d2 = pts[B0 + k], pts[B1 + k], pts[B2 + k]
         size2 = d0 * d0 + d1 * d1 + d2 * d2
-        fine = size2 < np.inf
+        fine = size2 < np.inf and pts[MOVES + k] > 0.0
         pts[PX + k] -= d0 if fine else 0.0
         pts[PY + k] -= d1 if fine else 0.0
         pts[PZ + k] -= d2 if fine else 0.0
-        moving += 1.0 if (fine and pts[GAIN + k] > POLISH_TOLERANCE2 and pts[USED + k] >= 2.0) else 0.0
+        moves = 1.0 if (fine and pts[GAIN + k] > POLISH_TOLERANCE2 and pts[USED + k] >= 2.0) else 0.0
+        pts[MOVES + k] = moves
+        moving += moves
     return moving > 0.0
 
 
@@ -648,7 +689,9 @@ def _refit(cam, obs, pts, threshold2):
 
 @_jit
 def _polish(cam, obs, pts):
-    """Gauss-Newton on the true reprojection error; H, R2 and WORK are those before the last step."""
+    """Gauss-Newton on the true reprojection error; H, R2 and WORK are those before the last step of the block."""
+    for k in range(LANES):
+        pts[MOVES + k] = 1.0
     for _ in range(LARGEST_POLISH):
         _true_normal_equations(cam, obs, pts)
         if not _step(pts):
