@@ -101,10 +101,11 @@ def first_failure(holds: Callable[[NDArray[np.float64]], NDArray[np.bool_]], lim
 
 
 def positive_roots(polynomial: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The positive real roots of a polynomial, highest power first."""
-    roots = np.roots(np.trim_zeros(polynomial, "f"))
-    real = roots[np.abs(roots.imag) <= 1e-9 * np.abs(roots)].real
-    return np.asarray(real[real > 0])
+    """The real roots in (0, 1000) of a polynomial, highest power first, whose constant term is not 0."""
+    # Of 1 / root, because the highest coefficient may be tiny where the constant term is not.
+    inverse = np.roots(polynomial[::-1])
+    real = inverse[np.abs(inverse.imag) <= 1e-9 * np.abs(inverse)].real
+    return np.asarray(1 / real[real > 1e-3])
 
 
 def _solve_2x2(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:

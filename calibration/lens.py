@@ -30,6 +30,8 @@ _PIXEL_TOLERANCE = 1e-9
 _PIXEL_AIM = 1e-11
 # Where the model has no turning point it is still meaningless at grazing angles: tan(85 degrees).
 _LARGEST_RADIUS = 11.43
+# No lens comes near; beyond it, products of the coefficients would overflow.
+_LARGEST_COEFFICIENT = 1e9
 # The valid radius is kept this much inside a turning point or pole, so that the slope is positive and finite on it.
 _MARGIN = 1e-9
 
@@ -359,10 +361,11 @@ def _as_camera_matrix(matrix: ArrayLike) -> NDArray[np.float64]:
 def _as_coefficients(coefficients: ArrayLike, counts: tuple[int, ...], order: str) -> NDArray[np.float64]:
     result = as_floats(coefficients, "distortion coefficients", copy=True).ravel()
     tilted = len(result) == 14 and bool((np.abs(result[12:]) >= np.pi / 2).any())
-    if len(result) not in counts or not np.isfinite(result).all() or tilted:
+    # NaN and infinity fail this too
+    if len(result) not in counts or not (np.abs(result) <= _LARGEST_COEFFICIENT).all() or tilted:
         raise InvalidValueError(
             "distortion coefficients",
-            expected=f"{' or '.join(map(str, counts))} finite numbers ({order}), tilts below pi / 2",
+            expected=f"{' or '.join(map(str, counts))} finite numbers ({order}), below 1e9, tilts below pi / 2",
             got=f"{len(result)}: {np.array2string(result, precision=4, threshold=20)}",
             remedy="Fill missing coefficients with 0 up to one of these counts, or calibrate with fewer terms.",
         )
