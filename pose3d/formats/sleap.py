@@ -93,14 +93,15 @@ def _analysis_arrays(
     if scores is None:
         return position, None, names, nodes
     remaining = [axis for axis in axes if axis != "xy"]
-    ordered = scores[()].astype(np.float64).transpose([remaining.index(axis) for axis in _CANONICAL[:3]])
-    if ordered.shape != position.shape[:3]:
+    shape = tuple(_length(tracks, axes, axis) for axis in remaining)
+    if not isinstance(scores, h5py.Dataset) or scores.shape != shape or scores.dtype.kind != "f":
         raise FileFormatError(
             f"{path}, point_scores",
-            expected=f"one score per point: {position.shape[:3]}",
-            got=f"{ordered.shape} (frame, track, node)",
+            expected=f"one score per point: {shape} ({', '.join(remaining)})",
+            got=f"{scores.dtype} of shape {scores.shape}" if isinstance(scores, h5py.Dataset) else "a group",
             remedy=_REMEDY,
         )
+    ordered = scores[()].astype(np.float64).transpose([remaining.index(axis) for axis in _CANONICAL[:3]])
     return position, ordered, names, nodes
 
 
@@ -110,15 +111,23 @@ def _axes(content: h5py.File, nodes: int) -> tuple[str, ...] | None:
     if tracks.ndim != 4:
         return None
     named = text(tracks.attrs.get("dims", b""))
-    if named:
-        axes = tuple(str(axis) for axis in json.loads(named))
-        layouts = [axes] if sorted(axes) == sorted(_CANONICAL) else []
-    else:
-        layouts = list(_LAYOUTS)
+    layouts = _named_layout(named) if named else _LAYOUTS
     fitting = [axes for axes in layouts if (_length(tracks, axes, "xy"), _length(tracks, axes, "node")) == (2, nodes)]
     count = content["track_names"].size if "track_names" in content else 0
     # With two nodes both layouts fit; the number of tracks then decides.
     return next((axes for axes in fitting if _length(tracks, axes, "track") == count), (*fitting, None)[0])
+
+
+def _named_layout(names: str) -> tuple[tuple[str, ...], ...]:
+    """The layout that sleap-io wrote into the file, as JSON."""
+    try:
+        axes = json.loads(names)
+    except ValueError:
+        return ()
+    known = (
+        isinstance(axes, list) and all(isinstance(axis, str) for axis in axes) and sorted(axes) == sorted(_CANONICAL)
+    )
+    return (tuple(axes),) if known else ()
 
 
 def _length(dataset: h5py.Dataset, axes: tuple[str, ...], name: str) -> int:
@@ -216,6 +225,9 @@ def _project_arrays(
     ]
     count = max(array.shape[1] for array in arrays)
     if tracked:
+        loose = sum(instance.track is None for labeled in labels.labeled_frames for instance in labeled.instances)
+        if loose:
+            warnings.warn(f"{path}: {loose} instances without a track are left out", SuiteWarning, stacklevel=3)
         return arrays, [track.name for track in labels.tracks]
     if count > 1:
         warnings.warn(
