@@ -18,8 +18,10 @@ __all__ = ["main"]
 _COMMANDS = {
     "demo": ("pose3d.cli.demo", "Run the main job on an embedded sample and compare with its truth."),
     "doctor": ("pose3d.cli.doctor", "Report versions, optional parts, and how to get what is missing."),
+    "report": ("pose3d.cli.report", "Write the HTML report of a result file."),
     "simulate": ("pose3d.cli.simulate", "Make a rig and moving animals with known truth."),
     "triangulate": ("pose3d.cli.triangulate", "Make 3D poses of 2D poses and a calibration, frame by frame."),
+    "video": ("pose3d.cli.video", "Draw a result file in 3D, or on a camera's video."),
 }
 
 
