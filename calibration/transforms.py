@@ -7,6 +7,7 @@ Names are `b_from_a`: `x_b = b_from_a(x_a)`. Rotation matrices and rotation vect
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +39,9 @@ class RigidTransform:
 
     rotation: NDArray[np.float64]
     translation: NDArray[np.float64]
+
+    # Without it NumPy would try to make an array of the transform in `transform @ array`, with an obscure error.
+    __array_ufunc__: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         rotation = _as_rotation(self.rotation)
