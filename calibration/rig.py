@@ -162,7 +162,8 @@ class Rig:
                 remedy="Make it with Rig.to_dataset, or load the calibration file again.",
             )
         cameras = tuple(_camera(dataset.isel(camera=index)) for index in range(dataset.sizes.get("camera", 0)))
-        return cls(cameras, unit=str(dataset.attrs.get("unit", "mm")), metadata=_metadata(dataset.attrs))
+        unit = dataset.attrs.get("unit", dataset["translation"].attrs.get("units", ""))
+        return cls(cameras, unit=str(unit), metadata=_metadata(dataset.attrs))
 
 
 def _camera(one: xr.Dataset) -> Camera:
@@ -173,7 +174,7 @@ def _camera(one: xr.Dataset) -> Camera:
     try:
         return Camera(
             name=name,
-            size=tuple(one["image_size"].values),
+            size=one["image_size"].values,
             # only what stands behind the last coefficient is padding; NaN before it is refused
             lens=_lens(
                 str(one["lens_model"].values),
