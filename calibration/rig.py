@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -174,7 +174,7 @@ def _camera(one: xr.Dataset) -> Camera:
     try:
         return Camera(
             name=name,
-            size=one["image_size"].values,
+            size=cast("tuple[int, int]", one["image_size"].values),  # Camera checks it
             # only what stands behind the last coefficient is padding; NaN before it is refused
             lens=_lens(
                 str(one["lens_model"].values),

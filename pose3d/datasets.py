@@ -6,7 +6,7 @@ belong together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -154,37 +154,30 @@ def poses2d(
         InvalidValueError: shapes do not fit, names are repeated or blank, values are infinite, confidence is out of
             [0, 1], or frames or frame rate are not as `time_coordinates` wants them.
     """
-    points = as_floats(position, source_file or "Poses2D, position")
-    shape = (len(cameras), len(individuals), len(keypoints), 2)
-    if points.ndim != 5 or points.shape[1:] != shape:
-        raise InvalidValueError(
-            source_file or "Poses2D, position",
-            expected=f"shape (time, camera, individual, keypoint, 2) = (n, {', '.join(map(str, shape))})",
-            got=f"shape {points.shape}",
-            remedy="Check the order of the axes and the number of names.",
-        )
-    scores = _scores(np.all(np.isfinite(points), axis=-1), confidence, source_file or "Poses2D, confidence")
+    sizes = {"camera": len(cameras), "individual": len(individuals), "keypoint": len(keypoints), "space": 2}
+    subject, kinds = source_file or POSES2D.name, POSES2D.variables
+    points = _fitting(position, f"{subject}, position", kinds["position"].dims, sizes)
+    sizes["time"] = len(points)
+    given = np.all(np.isfinite(points), axis=-1) if confidence is None else confidence
+    scores = _fitting(given, f"{subject}, confidence", kinds["confidence"].dims, sizes)
     variables: dict[str, object] = {
-        "position": (POSES2D.variables["position"].dims, points, {"units": "px"}),
-        "confidence": (POSES2D.variables["confidence"].dims, scores, {"units": "1"}),
+        "position": (kinds["position"].dims, points, {"units": "px"}),
+        "confidence": (kinds["confidence"].dims, scores, {"units": "1"}),
     }
     if image_size is not None:
-        sizes = as_floats(image_size, source_file or "Poses2D, image_size")
-        variables["image_size"] = (("camera", "space"), sizes, {"units": "px"})
-    try:
-        dataset = xr.Dataset(
-            variables,
-            coords={
-                **time_coordinates(len(points), frames, frame_rate),
-                "camera": _names(cameras),
-                "individual": _names(individuals),
-                "keypoint": _names(keypoints),
-                "space": ["x", "y"],
-            },
-            attrs=_attributes(frame_rate, source_software, source_file),
-        )
-    except ValueError as error:
-        raise _shapes_differ("Poses2D", source_file, error) from error
+        width_height = _fitting(image_size, f"{subject}, image_size", kinds["image_size"].dims, sizes)
+        variables["image_size"] = (kinds["image_size"].dims, width_height, {"units": "px"})
+    dataset = xr.Dataset(
+        variables,
+        coords={
+            **time_coordinates(len(points), frames, frame_rate, subject=source_file),
+            "camera": _names(cameras),
+            "individual": _names(individuals),
+            "keypoint": _names(keypoints),
+            "space": ["x", "y"],
+        },
+        attrs=_attributes(frame_rate, source_software, source_file),
+    )
     return check(dataset, POSES2D, subject=source_file or None)
 
 
@@ -212,44 +205,37 @@ def poses3d(
     Raises:
         InvalidValueError: as for `poses2d`, or the unit is blank.
     """
-    points = as_floats(position, source_file or "Poses3D, position")
-    shape = (3, len(keypoints), len(individuals))
-    if points.ndim != 4 or points.shape[1:] != shape:
-        raise InvalidValueError(
-            source_file or "Poses3D, position",
-            expected=f"shape (time, 3, keypoint, individual) = (n, {', '.join(map(str, shape))})",
-            got=f"shape {points.shape}",
-            remedy="Check the order of the axes and the number of names.",
-        )
-    scores = _scores(np.all(np.isfinite(points), axis=1), confidence, source_file or "Poses3D, confidence")
+    sizes = {"space": 3, "keypoint": len(keypoints), "individual": len(individuals)}
+    subject, kinds = source_file or POSES3D.name, POSES3D.variables
+    points = _fitting(position, f"{subject}, position", kinds["position"].dims, sizes)
+    sizes["time"] = len(points)
+    given = np.all(np.isfinite(points), axis=1) if confidence is None else confidence
+    scores = _fitting(given, f"{subject}, confidence", kinds["confidence"].dims, sizes)
     if not isinstance(unit, str) or not unit.strip():
         raise InvalidValueError(
-            source_file or "Poses3D, unit",
+            f"{subject}, unit",
             expected="the name of a length unit",
             got=repr(unit),
             remedy="Give the unit of the rig, as 'mm' or 'm'.",
         )
-    try:
-        dataset = xr.Dataset(
-            {
-                "position": (POSES3D.variables["position"].dims, points, {"units": unit}),
-                "confidence": (POSES3D.variables["confidence"].dims, scores, {"units": "1"}),
-            },
-            coords={
-                **time_coordinates(len(points), frames, frame_rate),
-                "space": ["x", "y", "z"],
-                "keypoint": _names(keypoints),
-                "individual": _names(individuals),
-            },
-            attrs=_attributes(frame_rate, source_software, source_file),
-        )
-    except ValueError as error:
-        raise _shapes_differ("Poses3D", source_file, error) from error
+    dataset = xr.Dataset(
+        {
+            "position": (kinds["position"].dims, points, {"units": unit}),
+            "confidence": (kinds["confidence"].dims, scores, {"units": "1"}),
+        },
+        coords={
+            **time_coordinates(len(points), frames, frame_rate, subject=source_file),
+            "space": ["x", "y", "z"],
+            "keypoint": _names(keypoints),
+            "individual": _names(individuals),
+        },
+        attrs=_attributes(frame_rate, source_software, source_file),
+    )
     return check(dataset, POSES3D, subject=source_file or None)
 
 
 def time_coordinates(
-    length: int, frames: ArrayLike | None, frame_rate: float | None
+    length: int, frames: ArrayLike | None, frame_rate: float | None, *, subject: str = ""
 ) -> dict[str, tuple[str, NDArray[np.generic], dict[str, str]]]:
     """The coordinates `time` and `frame` along the dimension time.
 
@@ -257,27 +243,30 @@ def time_coordinates(
         length: number of rows.
         frames: (length,) increasing frame numbers; 0, 1, 2, ... by default.
         frame_rate: frames per second, or None where it is unknown: `time` then holds frame numbers.
+        subject: the file to name in an error.
 
     Raises:
         InvalidValueError: the frame numbers do not increase or one is negative, or the frame rate is not positive.
     """
+    where = f"{subject}, " if subject else ""
+    as_floats([] if frames is None else frames, f"{where}frame numbers")  # refuses what are no numbers
     numbers = np.arange(length) if frames is None else np.asarray(frames)
-    rate = None if frame_rate is None else as_floats(frame_rate, "frame rate")
+    rate = None if frame_rate is None else as_floats(frame_rate, f"{where}frame rate")
     if rate is not None and not (rate.shape == () and np.isfinite(rate) and rate > 0):
         raise InvalidValueError(
-            "frame rate",
+            f"{where}frame rate",
             expected="a positive number of frames per second",
             got=str(frame_rate),
             remedy="Give the rate at which the videos were recorded.",
         )
-    fits = numbers.shape == (length,) and numbers.dtype.kind in "iu"
+    fits = numbers.shape == (length,) and (numbers.dtype.kind in "iu" or not length)
     if fits:
         # before the differences: those of unsigned numbers are never negative
         numbers = numbers.astype(np.int64)
         fits = not length or bool(numbers[0] >= 0 and (np.diff(numbers) > 0).all())
     if not fits:
         raise InvalidValueError(
-            "frame numbers",
+            f"{where}frame numbers",
             expected=f"{length} increasing whole numbers from 0 on, each once",
             got=f"shape {numbers.shape}, type {numbers.dtype}, first {numbers.ravel()[:5]}",
             remedy="Sort the rows by frame and keep one row per frame.",
@@ -294,8 +283,17 @@ def _names(names: Sequence[str]) -> NDArray[np.str_]:
     return np.array([str(name) for name in names], dtype=np.str_)
 
 
-def _scores(given: ArrayLike, confidence: ArrayLike | None, subject: str) -> NDArray[np.float64]:
-    return as_floats(given if confidence is None else confidence, subject)
+def _fitting(values: ArrayLike, subject: str, dims: tuple[str, ...], sizes: Mapping[str, int]) -> NDArray[np.float64]:
+    """The array of these dimensions, or an error where its shape is not that of `sizes`."""
+    array = as_floats(values, subject)
+    if array.ndim != len(dims) or any(sizes.get(dim, n) != n for dim, n in zip(dims, array.shape, strict=True)):
+        raise InvalidValueError(
+            subject,
+            expected=f"shape ({', '.join(dims)}) = ({', '.join(str(sizes.get(dim, 'n')) for dim in dims)})",
+            got=f"shape {array.shape}",
+            remedy="Check the order of the axes and the number of names and frames.",
+        )
+    return array
 
 
 def _attributes(frame_rate: float | None, source_software: str, source_file: str) -> dict[str, object]:
@@ -309,15 +307,6 @@ def _attributes(frame_rate: float | None, source_software: str, source_file: str
     if frame_rate is not None:
         attributes["fps"] = float(frame_rate)
     return attributes
-
-
-def _shapes_differ(name: str, source_file: str, error: ValueError) -> InvalidValueError:
-    return InvalidValueError(
-        source_file or name,
-        expected="arrays whose axes agree with the names",
-        got=str(error),
-        remedy="Check the number of cameras, individuals, keypoints and frames.",
-    )
 
 
 def _version() -> str:
