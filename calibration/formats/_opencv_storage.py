@@ -6,12 +6,14 @@ and it does not read files without its header line, as ROS writes them.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any, NoReturn
 from xml.parsers import expat
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError
 from calibration.formats._reading import read_text
@@ -46,25 +48,27 @@ def _with_matrices(value: Any, subject: str) -> Any:
         return [_with_matrices(item, subject) for item in value]
     if not isinstance(value, dict):
         return value
-    # ROS writes the same three keys without OpenCV's tag.
+    # ROS writes rows, cols and data without OpenCV's tag; OpenCV 5 writes vectors as sizes and data.
     if {"rows", "cols", "data"} <= set(value):
-        return _matrix(value, subject)
+        return _matrix([value["rows"], value["cols"]], value["data"], subject)
+    if {"sizes", "data"} <= set(value):
+        return _matrix(value["sizes"], value["data"], subject)
     return {key: _with_matrices(item, f"{subject}, '{key}'") for key, item in value.items()}
 
 
-def _matrix(value: dict[str, Any], subject: str) -> np.ndarray:
-    rows, columns, data = value["rows"], value["cols"], value["data"]
-    data = [data] if isinstance(data, int | float) else data or []
-    if isinstance(rows, int) and isinstance(columns, int) and rows >= 0 and columns >= 0 and isinstance(data, list):
-        count = rows * columns
-        channels = len(data) // count if count else 1
-        if len(data) == count * channels and all(type(item) in (int, float) for item in data):
-            shape = (rows, columns) if channels <= 1 else (rows, columns, channels)
-            return np.array(data, dtype=np.float64).reshape(shape)
+def _matrix(sizes: Any, data: Any, subject: str) -> NDArray[np.float64]:
+    shape = sizes if isinstance(sizes, list) else [sizes]
+    # In XML a single number does not look like a list, and no number like nothing.
+    values = data if isinstance(data, list) else [] if data is None else [data]
+    if all(type(size) is int and size >= 0 for size in shape) and all(type(item) in (int, float) for item in values):
+        count = math.prod(shape)
+        channels = max(1, len(values) // count) if count else 1
+        if len(values) == count * channels:
+            return np.array(values, dtype=np.float64).reshape(*shape, *([channels] if channels > 1 else []))
     raise FileFormatError(
         subject,
         expected="a matrix: rows, cols, and as many numbers in data",
-        got=f"rows {rows!r}, cols {columns!r}, data {repr(data)[:40]}",
+        got=f"sizes {shape!r}, data {repr(data)[:40]}",
         remedy="Correct it, or save or copy the file again if it was cut off.",
     )
 

@@ -36,6 +36,8 @@ __all__ = [
 
 # The largest calibration seen, with all board corners in it, has 3 MB. Larger files are videos given by mistake.
 _LARGEST_FILE = 64 * 2**20
+# Long lenses have had coefficients up to 1e4; the products of larger ones overflow.
+_LARGEST_COEFFICIENT = 1e12
 # No sensor has a longer side; keeps a wrong principal point from becoming an absurd size.
 _LARGEST_SIDE = 100_000
 
@@ -190,6 +192,13 @@ def build_camera(path: Path, raw: RawCamera) -> Camera:
     subject = f"{path}, camera '{raw.name}'"
     matrix = numbers(raw.camera_matrix, f"{subject}, camera matrix", [(3, 3)])
     coefficients = numbers(raw.coefficients, f"{subject}, distortion coefficients").ravel()
+    if np.abs(coefficients).max(initial=0.0) > _LARGEST_COEFFICIENT:
+        raise FileFormatError(
+            f"{subject}, distortion coefficients",
+            expected=f"numbers up to {_LARGEST_COEFFICIENT:g}",
+            got=str(coefficients),
+            remedy="Correct the file, or calibrate this camera again: no lens has such coefficients.",
+        )
     rotation = numbers(raw.rotation, f"{subject}, rotation", [(3, 3), (3,)])
     translation = numbers(raw.translation, f"{subject}, translation", [(3,)])
     size = numbers(raw.size, f"{subject}, size", [(2,)])

@@ -38,7 +38,7 @@ _KEY = re.compile(
 )
 # Text in quotes where a value or key can begin.
 _QUOTED_VALUE = re.compile(rf"(?<![^\s:,\[{{-])(?:{_QUOTED.pattern})")
-_TOKEN = re.compile(rf"""\s*({_QUOTED.pattern}(?:\s*:)?|[\[\]{{}},]|[^\s\[\]{{}},"'][^\[\]{{}},]*)\s*""")
+_TOKEN = re.compile(rf"""\s*((?:{_QUOTED.pattern})(?:\s*:)?|[\[\]{{}},]|[^\s\[\]{{}},"'][^\[\]{{}},]*)\s*""")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
 
@@ -79,13 +79,15 @@ class _Line:
 class _Reader:
     def __init__(self, text: str, subject: str) -> None:
         self._subject = subject
-        self._lines = []
+        self._lines: list[_Line] = []
+        self._next = 0
         for number, raw in enumerate(text.splitlines(), start=1):
             content = _without_comment(raw).rstrip()
             stripped = content.lstrip(" ")
             if stripped and not (len(stripped) == len(content) and re.match(r"%|(---|\.\.\.)$", stripped)):
                 self._lines.append(_Line(number, len(content) - len(stripped), stripped))
-        self._next = 0
+                if stripped.startswith("\t"):
+                    self._fail(self._lines[-1], "spaces, not tabs, at the start of a line")
 
     def document(self) -> Any:
         if not self._lines:
@@ -115,8 +117,6 @@ class _Reader:
     def _block(self, first: _Line, depth: int) -> Any:
         if depth > _DEEPEST:
             self._fail(first, f"at most {_DEEPEST} levels")
-        if first.text.startswith("\t"):
-            self._fail(first, "spaces, not tabs, at the start of a line")
         return self._sequence(first.indent, depth) if first.is_item else self._mapping(first.indent, depth)
 
     def _sequence(self, indent: int, depth: int) -> list[Any]:
@@ -164,8 +164,8 @@ class _Reader:
         return None
 
     def _inline(self, line: _Line, text: str) -> Any:
-        if text[0] in "&*|>@`%":
-            self._fail(line, "no anchor, alias or block text")
+        if text[0] in "&*|>@`%" or text == "-" or text.startswith("- "):
+            self._fail(line, "no anchor, alias, block text or list in the same line")
         if text[0] not in "[{":
             if text[0] in "\"'" and _QUOTED.fullmatch(text) is None:
                 self._fail(line, "text that ends with the quote it begins with")
@@ -206,14 +206,17 @@ def _flow(tokens: list[str], position: int, depth: int) -> tuple[Any, int]:
         entries: dict[str, Any] = {}
         position += 1
         while tokens[position] != "}":
-            # OpenCV writes { x:1, y:2 }, where "x:1" is one token; a nested value is a token of its own.
-            key, colon, rest = tokens[position].partition(":")
+            # OpenCV writes { x:1, y:2 }, where "x:1" is one token; a nested value is a token of its own, as is one
+            # behind a key in quotes.
+            quoted = tokens[position][0] in "\"'"
+            key, colon, rest = tokens[position].rpartition(":") if quoted else tokens[position].partition(":")
             if not colon:
                 raise ValueError(piece)
+            name = str(scalar(key.strip())) if quoted else key.strip()
             if rest.strip():
-                entries[key.strip()], position = scalar(rest.strip()), position + 1
+                entries[name], position = scalar(rest.strip()), position + 1
             else:
-                entries[key.strip()], position = _flow(tokens, position + 1, depth + 1)
+                entries[name], position = _flow(tokens, position + 1, depth + 1)
             position = _after_comma(tokens, position, "}")
         return entries, position + 1
     return scalar(piece), position + 1

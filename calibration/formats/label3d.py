@@ -158,7 +158,7 @@ def _camera(path: Path, name: str, parameters: Mapping[str, Any], size: Any) -> 
         )
     radial = numbers(required(parameters, "RDistort", subject), f"{subject}, RDistort", [(2,), (3,)])
     tangential = numbers(required(parameters, "TDistort", subject), f"{subject}, TDistort", [(2,)])
-    rotation = parameters["r"] if "r" in parameters else required(parameters, "R", subject)
+    rotation = required(parameters, "R" if "R" in parameters else "r", subject)
     return build_camera(
         path,
         RawCamera(

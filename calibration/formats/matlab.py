@@ -1,4 +1,4 @@
-"""MATLAB's .mat files as plain values: version 5 to 7 through scipy, 7.3 (HDF5) through h5py.
+"""MATLAB's .mat files as plain values: those of `save -v6`, `-v7` and `-v7.3` (HDF5).
 
 Structs become dicts, cells and struct arrays lists, char arrays text, and numbers float64 arrays in MATLAB's
 orientation. Objects (tables, strings of class `string`, function handles) have no plain value and become None.
@@ -6,7 +6,7 @@ orientation. Objects (tables, strings of class `string`, function handles) have 
 
 from __future__ import annotations
 
-import warnings
+import struct
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibration.errors import FileFormatError
+from calibration.formats._mat5 import read_mat5, variables_mat5
 
 if TYPE_CHECKING:
     import h5py
@@ -25,7 +26,8 @@ _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Bytes 0 to 115 of a version 5 file are text; those of a version 7.3 file too, with HDF5 from byte 512.
 _VERSION_5 = b"MATLAB 5.0 MAT-file"
 _VERSION_73 = b"MATLAB 7.3 MAT-file"
-# What scipy and h5py were seen to raise for files that are cut off or have bytes changed.
+# What the two readers raise for files that are cut off or have bytes changed; h5py hands on what HDF5 says in many
+# types.
 _DAMAGE = (
     ValueError,
     TypeError,
@@ -37,6 +39,7 @@ _DAMAGE = (
     NotImplementedError,
     RuntimeError,
     OSError,
+    struct.error,
     zlib.error,
 )
 
@@ -46,10 +49,7 @@ def matlab_variables(path: Path) -> frozenset[str]:
     version = _version(path)
     try:
         if version == 5:
-            import scipy.io
-
-            with warnings.catch_warnings(action="ignore"):
-                return frozenset(name for name, _, _ in scipy.io.whosmat(path))
+            return variables_mat5(path)
         if version == 73:
             import h5py
 
@@ -76,7 +76,7 @@ def read_matlab(path: Path, names: Iterable[str]) -> dict[str, Any]:
             remedy="Check the path, or save it again in MATLAB with save(..., '-v7').",
         )
     try:
-        return _read_5(path, wanted) if version == 5 else _read_73(path, wanted)
+        return read_mat5(path, wanted) if version == 5 else _read_73(path, wanted)
     except _DAMAGE as error:
         raise FileFormatError(
             path,
@@ -108,28 +108,6 @@ def _without_version(path: Path) -> str:
     return "an empty file" if path.stat().st_size == 0 else "a file without MATLAB's header"
 
 
-def _read_5(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    import scipy.io
-
-    # scipy warns of objects it cannot represent; they become None here.
-    with warnings.catch_warnings(action="ignore"):
-        content = scipy.io.loadmat(path, variable_names=names, struct_as_record=True, squeeze_me=False)
-    return {name: _plain(content[name]) for name in names if name in content}
-
-
-def _plain(value: Any) -> Any:
-    if not isinstance(value, np.ndarray) or type(value).__name__ in ("MatlabOpaque", "MatlabFunction", "MatlabObject"):
-        return None
-    if value.dtype.names is not None:
-        structs = [{name: _plain(item[name]) for name in value.dtype.names} for item in value.ravel(order="F")]
-        return structs[0] if len(structs) == 1 else structs
-    if value.dtype == object:
-        return [_plain(item) for item in value.ravel(order="F")]
-    if value.dtype.kind == "U":
-        return str(value.ravel()[0]) if value.size == 1 else [str(item) for item in value.ravel()]
-    return value.astype(np.float64) if value.dtype.kind in "biuf" else None
-
-
 def _read_73(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     import h5py
 
@@ -153,7 +131,8 @@ def _plain_hdf5(file: h5py.File, item: Any, depth: int) -> Any:
     if _holds_references(item):
         return [_plain_hdf5(file, file[reference], depth + 1) for reference in item[()].T.ravel(order="F")]
     if item.attrs.get("MATLAB_class") == b"char":
-        return "".join(map(chr, item[()].T.ravel().tolist()))
+        rows = ["".join(map(chr, row)).rstrip() for row in item[()].T.tolist()]
+        return rows[0] if len(rows) == 1 else rows
     if item.attrs.get("MATLAB_empty"):
         return np.zeros((0, 0))
     return np.asarray(item[()]).T.astype(np.float64) if item.dtype.kind in "biuf" else None
