@@ -1,0 +1,197 @@
+"""Skeletons: the presets are the published ones, files are read or refused by name."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calibration.errors import FileFormatError, InvalidValueError
+from pose3d.skeleton import PRESETS, Skeleton, load_skeleton
+
+# As OpenPose's documentation of its output (doc/02_output.md) and its pose parameters number them. In BODY_25B, Neck is
+# what it calls UpperNeck, and Head its HeadTop.
+BODY_25 = {
+    "Nose": 0, "Neck": 1, "RShoulder": 2, "RElbow": 3, "RWrist": 4, "LShoulder": 5, "LElbow": 6, "LWrist": 7,
+    "MidHip": 8, "RHip": 9, "RKnee": 10, "RAnkle": 11, "LHip": 12, "LKnee": 13, "LAnkle": 14, "REye": 15, "LEye": 16,
+    "REar": 17, "LEar": 18, "LBigToe": 19, "LSmallToe": 20, "LHeel": 21, "RBigToe": 22, "RSmallToe": 23, "RHeel": 24,
+}  # fmt: skip
+BODY_25B = {
+    "Nose": 0, "LEye": 1, "REye": 2, "LEar": 3, "REar": 4, "LShoulder": 5, "RShoulder": 6, "LElbow": 7, "RElbow": 8,
+    "LWrist": 9, "RWrist": 10, "LHip": 11, "RHip": 12, "LKnee": 13, "RKnee": 14, "LAnkle": 15, "RAnkle": 16,
+    "Neck": 17, "Head": 18, "LBigToe": 19, "LSmallToe": 20, "LHeel": 21, "RBigToe": 22, "RSmallToe": 23, "RHeel": 24,
+}  # fmt: skip
+COCO_18 = {
+    "Nose": 0, "Neck": 1, "RShoulder": 2, "RElbow": 3, "RWrist": 4, "LShoulder": 5, "LElbow": 6, "LWrist": 7,
+    "RHip": 8, "RKnee": 9, "RAnkle": 10, "LHip": 11, "LKnee": 12, "LAnkle": 13, "REye": 14, "LEye": 15, "REar": 16,
+    "LEar": 17,
+}  # fmt: skip
+# The keypoints of the COCO annotations; their skeleton counts from 1.
+COCO_17 = [
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+]  # fmt: skip
+COCO_17_EDGES = [
+    (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9), (8, 10), (9, 11),
+    (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
+]  # fmt: skip
+# The limbs that OpenPose draws.
+BODY_25_EDGES = [
+    (1, 8), (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (10, 11), (8, 12), (12, 13), (13, 14),
+    (1, 0), (0, 15), (15, 17), (0, 16), (16, 18), (14, 19), (19, 20), (14, 21), (11, 22), (22, 23), (11, 24),
+]  # fmt: skip
+COCO_18_EDGES = [
+    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 0),
+    (0, 14), (14, 16), (0, 15), (15, 17),
+]  # fmt: skip
+
+
+def numbered(skeleton: Skeleton) -> set[frozenset[int]]:
+    return {frozenset(map(skeleton.keypoints.index, edge)) for edge in skeleton.edges}
+
+
+class TestPresets:
+    @pytest.mark.parametrize(
+        ("name", "published"), [("body_25", BODY_25), ("body_25b", BODY_25B), ("coco_18", COCO_18)]
+    )
+    def test_the_order_is_that_of_openpose(self, name: str, published: dict[str, int]) -> None:
+        assert {keypoint: index for index, keypoint in enumerate(PRESETS[name].keypoints)} == published
+
+    def test_the_order_is_that_of_coco(self) -> None:
+        def plain(keypoint: str) -> str:
+            side = {"L": "left_", "R": "right_"}.get(keypoint[0], "")
+            return side + keypoint[bool(side) :].lower()
+
+        assert [plain(keypoint) for keypoint in PRESETS["coco_17"].keypoints] == COCO_17
+
+    def test_the_edges_are_the_published_limbs(self) -> None:
+        assert numbered(PRESETS["body_25"]) == {frozenset(edge) for edge in BODY_25_EDGES}
+        assert numbered(PRESETS["coco_18"]) == {frozenset(edge) for edge in COCO_18_EDGES}
+        assert numbered(PRESETS["coco_17"]) <= {frozenset((a - 1, b - 1)) for a, b in COCO_17_EDGES}
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_left_and_right_are_swapped_and_swapped_back(self, name: str) -> None:
+        skeleton = PRESETS[name]
+        mirror = {a: b for pair in skeleton.mirrored_pairs for a, b in (pair, pair[::-1])}
+        assert all(mirror[mirror[keypoint]] == keypoint for keypoint in mirror)
+        for keypoint in skeleton.keypoints:
+            if keypoint[0] in "LR":
+                assert mirror[keypoint] == {"L": "R", "R": "L"}[keypoint[0]] + keypoint[1:]
+            else:
+                assert keypoint not in mirror
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_the_mirror_image_of_a_bone_is_a_bone(self, name: str) -> None:
+        skeleton = PRESETS[name]
+        mirror = {a: b for pair in skeleton.mirrored_pairs for a, b in (pair, pair[::-1])}
+        bones = {frozenset(edge) for edge in skeleton.edges}
+        assert {frozenset(mirror.get(end, end) for end in bone) for bone in bones} == bones
+        assert len(bones) == len(skeleton.edges)
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_every_keypoint_is_joined_to_something(self, name: str) -> None:
+        skeleton = PRESETS[name]
+        assert {end for edge in skeleton.edges for end in edge} == set(skeleton.keypoints)
+
+    def test_presets_are_found_by_their_own_name(self) -> None:
+        assert all(skeleton.name == name for name, skeleton in PRESETS.items())
+
+
+class TestSkeleton:
+    def test_it_is_a_value(self) -> None:
+        a = Skeleton("mouse", ["nose", "tail"], [["nose", "tail"]])
+        b = Skeleton("mouse", ("nose", "tail"), (("nose", "tail"),))
+        assert a == b
+        assert hash(a) == hash(b)
+        assert pickle.loads(pickle.dumps(a)) == a
+
+    def test_selection_keeps_what_joins_the_chosen(self) -> None:
+        chosen = PRESETS["body_25"].select(["LKnee", "LHip", "RHip"])
+        assert chosen.keypoints == ("LKnee", "LHip", "RHip")
+        assert chosen.edges == (("LHip", "LKnee"),)
+        assert chosen.mirrored_pairs == (("LHip", "RHip"),)
+
+    def test_unknown_names_are_kept_without_edges(self) -> None:
+        assert PRESETS["body_25"].select(["LKnee", "hat"]).keypoints == ("LKnee", "hat")
+
+    @given(st.permutations(PRESETS["body_25b"].keypoints), st.integers(1, 25))
+    def test_a_selection_of_a_selection_is_a_selection(self, names: list[str], count: int) -> None:
+        whole = PRESETS["body_25b"]
+        assert whole.select(names).select(names[:count]) == whole.select(names[:count])
+        assert whole.select(names).select(whole.keypoints) == whole
+
+    @pytest.mark.parametrize(
+        ("changes", "part"),
+        [
+            ({"keypoints": ()}, "keypoints"),
+            ({"keypoints": ("nose", "nose")}, "keypoints"),
+            ({"keypoints": ("nose", "")}, "keypoints"),
+            ({"keypoints": ("nose", "  ")}, "keypoints"),
+            ({"edges": (("nose", "ear"),)}, "edges"),
+            ({"edges": (("nose", "nose"),)}, "edges"),
+            ({"edges": (("nose",),)}, "edges"),
+            ({"edges": (("nose", "left", "right"),)}, "edges"),
+            ({"edges": ((0, 1),)}, "edges"),
+            ({"mirrored_pairs": (("left", "ear"),)}, "mirrored_pairs"),
+            ({"mirrored_pairs": (("left", "right"), ("right", "left"))}, "mirrored_pairs"),
+            ({"mirrored_pairs": (("left", "right"), ("left", "nose"))}, "mirrored_pairs"),
+        ],
+    )
+    def test_what_is_no_skeleton_is_refused(self, changes: dict[str, object], part: str) -> None:
+        arguments = {"keypoints": ("nose", "left", "right"), **changes}
+        with pytest.raises(InvalidValueError, match=rf"^skeleton 'mouse', {part}: expected .+, got .+\. .+"):
+            Skeleton("mouse", **arguments)
+
+
+class TestLoading:
+    TEXT = 'name = "mouse"\nkeypoints = ["nose", "l", "r"]\nedges = [["nose", "l"]]\nmirrored_pairs = [["l", "r"]]\n'
+    MOUSE = Skeleton("mouse", ("nose", "l", "r"), (("nose", "l"),), (("l", "r"),))
+
+    @pytest.mark.parametrize("head", ["", "[skeleton]\n"])
+    def test_at_the_top_or_in_a_table(self, tmp_path: Path, head: str) -> None:
+        (tmp_path / "a.toml").write_text(head + self.TEXT)
+        assert load_skeleton(tmp_path / "a.toml") == self.MOUSE
+
+    def test_the_name_is_that_of_the_file_by_default(self, tmp_path: Path) -> None:
+        (tmp_path / "mouse.toml").write_text('keypoints = ["nose"]')
+        assert load_skeleton(tmp_path / "mouse.toml") == Skeleton("mouse", ("nose",))
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "keypoints",
+            "keypoints = []",
+            "keypoints = 5",
+            'keypoints = "nose"',
+            'skeleton = "mouse"',
+            "skeleton = [1, 2]",
+            'keypoints = ["nose", "nose"]',
+            'keypoints = ["nose", ""]',
+            'keypoints = ["nose"]\nedges = [["nose", "ear"]]',
+            'keypoints = ["nose"]\nedges = [["nose"]]',
+            'keypoints = ["nose"]\nedges = ["nose"]',
+            'keypoints = ["nose"]\nedges = 5',
+            'keypoints = ["a", "b"]\nmirrored_pairs = [["a", "b"], ["b", "a"]]',
+        ],
+    )
+    def test_what_is_no_skeleton_is_refused_with_the_file(self, tmp_path: Path, text: str) -> None:
+        file = tmp_path / "a.toml"
+        file.write_text(text)
+        with pytest.raises(FileFormatError, match=r"expected .+, got .+\. .+") as caught:
+            load_skeleton(file)
+        assert caught.value.subject.startswith(str(file))
+
+    @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x00" * 100, b'keypoints = ["nose"'])
+    def test_broken_files_are_refused(self, tmp_path: Path, content: bytes) -> None:
+        file = tmp_path / "a.toml"
+        file.write_bytes(content)
+        with pytest.raises(FileFormatError, match=r"a\.toml: expected .+, got .+\. .+"):
+            load_skeleton(file)
+
+    def test_missing_files_and_folders_are_refused(self, tmp_path: Path) -> None:
+        for path in (tmp_path, tmp_path / "none.toml"):
+            with pytest.raises(FileFormatError, match=r"expected .+, got .+\. .+"):
+                load_skeleton(path)
