@@ -9,9 +9,23 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from calibration.errors import FileFormatError
+from calibration.errors import FileFormatError, SuiteError
 
-__all__ = ["open_hdf5", "peek_hdf5", "text", "texts"]
+__all__ = ["DAMAGE", "open_hdf5", "peek_hdf5", "text", "texts"]
+
+# What h5py, and what reads through it, raise for files that are cut off or have bytes changed.
+DAMAGE = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    NotImplementedError,
+)
 
 
 @contextmanager
@@ -29,12 +43,14 @@ def open_hdf5(path: Path, what: str) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except OSError as error:
+    except SuiteError:
+        raise
+    except DAMAGE as error:
         raise FileFormatError(
             path,
             expected=what,
             got=_reason(path, error),
-            remedy="Copy or export the file again; if it is compressed with blosc or lzo, export without compression.",
+            remedy="Copy or export the file again, as csv if there is one; only zlib compression can be read.",
         ) from error
 
 
@@ -45,8 +61,7 @@ def peek_hdf5(path: Path, test: Callable[[h5py.File], bool]) -> bool:
             return False
         with h5py.File(path, "r") as file:
             return test(file)
-    except (OSError, KeyError, RuntimeError):
-        # h5py reports damage inside a file as any of these, depending on where it is.
+    except DAMAGE:
         return False
 
 
@@ -64,9 +79,9 @@ def texts(dataset: h5py.Dataset) -> list[str]:
     return [text(value) if isinstance(value, bytes | str) else str(value) for value in np.atleast_1d(dataset[()])]
 
 
-def _reason(path: Path, error: OSError) -> str:
+def _reason(path: Path, error: BaseException) -> str:
     if not path.exists():
         return "no such file"
     if path.is_file() and path.stat().st_size == 0:
         return "an empty file"
-    return f"a file that HDF5 cannot read ({error.strerror or error})"
+    return f"a file that is damaged or that HDF5 cannot read ({str(error).splitlines()[0] if str(error) else error!r})"

@@ -45,20 +45,14 @@ def merge_cameras(cameras: Mapping[str, xr.Dataset], frame_rate: float | None) -
     kept_individuals = _in_two("individual", individuals)
     _warn_of_gaps(frames, kept_frames)
     shape = (len(kept_frames), len(cameras), len(kept_individuals), len(kept_keypoints))
-    arrays = {
-        name: np.full(shape + (2,) * (len(POSES2D.variables[name].dims) - 4), np.nan)
-        for name in ("position", "confidence", "covariance")
-        if name != "covariance" or any("covariance" in one for one in cameras.values())
-    }
-    arrays["confidence"][:] = 0.0
+    arrays = {"position": np.full((*shape, 2), np.nan), "confidence": np.zeros(shape)}
+    if any("covariance" in one for one in cameras.values()):
+        arrays["covariance"] = np.full((*shape, 2, 2), np.nan)
     for index, (name, one) in enumerate(cameras.items()):
-        places = [
-            _places(frames[name], kept_frames.tolist()),
-            _places(individuals[name], kept_individuals),
-            _places(keypoints[name], kept_keypoints),
-        ]
-        to = np.ix_(*(place[0] for place in places))
-        source = np.ix_(*(place[1] for place in places))
+        own = (frames[name], individuals[name], keypoints[name])
+        kept = (kept_frames.tolist(), kept_individuals, kept_keypoints)
+        places = [_places(*pair) for pair in zip(own, kept, strict=True)]
+        to, source = np.ix_(*(place[0] for place in places)), np.ix_(*(place[1] for place in places))
         for variable, array in arrays.items():
             if variable in one:
                 array[:, index][to] = one[variable].values[:, 0][source]

@@ -42,9 +42,6 @@ def read_table(path: Path) -> PoseTable:
             return _read_group(_choose(file))
         except _CannotReadError as error:
             got = str(error)
-        except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
-            # Damaged files have any of their parts missing or of another shape.
-            got = f"a damaged table ({error})"
     raise FileFormatError(
         path,
         expected=_WHAT,
@@ -60,7 +57,7 @@ def peek_table(path: Path) -> PoseTable | None:
     def look(file: h5py.File) -> bool:
         try:
             found.append(_read_group(_choose(file), values=False))
-        except (_CannotReadError, KeyError, IndexError, ValueError, TypeError):
+        except _CannotReadError:
             return False
         return True
 
@@ -194,4 +191,7 @@ def _refuse_objects(dataset: h5py.Dataset) -> None:
 def _join(blocks: list[NDArray[np.float64]], rows: int, columns: int) -> NDArray[np.float64]:
     if not rows or not blocks:
         return np.empty((0, columns))
-    return np.concatenate(blocks, axis=1)
+    values = np.concatenate(blocks, axis=1)
+    if values.shape != (rows, columns):
+        raise _CannotReadError(f"a damaged table: {rows} rows and {columns} columns, but {values.shape} values")
+    return values

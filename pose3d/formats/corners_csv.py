@@ -85,7 +85,7 @@ def _read(path: Path) -> pd.DataFrame:
             got=f"no {', no '.join(missing)}" if missing else "no lines",
             remedy=_REMEDY,
         )
-    broken = [name for name in _NEEDED if table[name].dtype.kind not in "iuf"]
+    broken = [name for name in (*_NEEDED, "object_id") if name in table and table[name].dtype.kind not in "iuf"]
     if broken:
         raise FileFormatError(f"{path}, {broken[0]}", expected="numbers", got="text", remedy=_REMEDY)
     if table.iloc[-1][list(_NEEDED)].isna().any():

@@ -42,7 +42,7 @@ def load_poses2d(
     rig, cameras are called by what distinguishes their paths. Rows meet by frame number, keypoints and individuals by
     name. What fewer than two cameras have is left out.
 
-    A single netCDF file of this project is opened and not loaded: its values are read when they are used.
+    A netCDF file of this project with all cameras is opened and not loaded.
 
     Args:
         paths: a file, a folder (with a file or a folder per camera), a list of them, or a mapping from camera name to
@@ -64,8 +64,7 @@ def load_poses2d(
     Warns:
         SuiteWarning: something was left out, is missing in some cameras, or lies far outside the images.
     """
-    chosen = None if format is None else named_format(format)
-    sources = find_sources(paths, chosen)
+    sources = find_sources(paths, None if format is None else named_format(format))
     cameras = name_cameras([one for source in sources for one in _read(source, keypoints)], rig)
     datasets = {name: one.dataset for name, one in cameras.items()}
     rate = common_frame_rate(datasets, frame_rate)

@@ -70,6 +70,7 @@ def read_openpose(
     missing = (values[..., :2] == 0).all(axis=-1)
     values[missing] = np.nan
     position = clean_positions(values[..., :2])
+    _check_pixels(position, file)
     names, keypoint_set = _keypoint_names(position, keypoints, file)
     dataset = poses2d(
         position[:, None],
@@ -190,6 +191,18 @@ def _person_id(person: dict[str, Any]) -> int | None:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     return value if isinstance(value, int) else None
+
+
+def _check_pixels(position: NDArray[np.float64], path: Path) -> None:
+    """OpenPose can write coordinates from 0 to 1 or -1 to 1 as well (--keypoint_scale 3 and 4)."""
+    found = position[np.isfinite(position)]
+    if found.size and np.abs(found).max() <= 1:
+        raise InvalidValueError(
+            f"{path}, positions",
+            expected="pixels",
+            got=f"values from {found.min():g} to {found.max():g}",
+            remedy="Run OpenPose with --keypoint_scale 0, which writes pixels of the video.",
+        )
 
 
 def _warn_of_other_parts(people: list[list[dict[str, Any]]], path: Path) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from calibration.errors import FileFormatError, SuiteWarning
 from pose3d.datasets import poses2d
 from pose3d.formats._camera_names import distinguishing_names
-from pose3d.formats._hdf5 import open_hdf5, peek_hdf5, text, texts
+from pose3d.formats._hdf5 import DAMAGE, open_hdf5, peek_hdf5, text, texts
 from pose3d.formats._tidy import clean_confidence, clean_positions
 from pose3d.formats.pose_format import PoseFormat
 
@@ -162,24 +162,15 @@ def read_sleap(
             got="none",
             remedy="Save the predictions or labels into the project, and give that file.",
         )
-    nodes = list(labels.skeletons[0].node_names)
-    arrays, tracks = _project_arrays(labels, videos, file)
-    if len(videos) == 1:
-        cameras = [camera or _stem(file)]
-    else:
-        cameras = distinguishing_names([str(video.filename) for video in videos])
     frames = np.unique([labeled.frame_idx for labeled in labels.labeled_frames])
-    merged = np.full((len(frames), len(videos), len(tracks), len(nodes), 3), np.nan)
-    for index, array in enumerate(arrays):
-        inside = frames < len(array)
-        merged[inside, index] = array[frames[inside]]
-    position = clean_positions(merged[..., :2])
+    values, tracks = _project_values(labels, videos, frames, file)
+    position = clean_positions(values[..., :2])
     return poses2d(
         position,
-        clean_confidence(merged[..., 2], position, file, highest=_HIGHEST_SCORE),
-        cameras=cameras,
+        clean_confidence(values[..., 2], position, file, highest=_HIGHEST_SCORE),
+        cameras=[camera or _stem(file)] if len(videos) == 1 else _video_names(videos),
         individuals=tracks,
-        keypoints=nodes,
+        keypoints=list(labels.skeletons[0].node_names),
         frames=frames,
         frame_rate=frame_rate,
         image_size=_image_sizes(videos),
@@ -204,41 +195,62 @@ def _load_project(path: Path) -> sleap_io.Labels:
         ) from error
     try:
         return sleap_io.load_slp(str(path), open_videos=False)
-    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
-        # sleap-io passes on whatever its libraries raise for a damaged file.
-        raise FileFormatError(
-            path,
-            expected="a SLEAP project",
-            got=f"a file that sleap-io cannot read ({type(error).__name__}: {error})",
-            remedy="Open and save it again in SLEAP, or export analysis h5 files.",
-        ) from error
+    except (*DAMAGE, NameError) as error:
+        # sleap-io does not check what it reads; NameError is one of the ways in which it fails.
+        raise _unreadable(path, error) from error
 
 
-def _project_arrays(
-    labels: sleap_io.Labels, videos: list[Any], path: Path
-) -> tuple[list[NDArray[np.float64]], list[str]]:
-    """One (frame, individual, node, 3) array per video, the last axis being x, y, score, and the individuals' names."""
+def _unreadable(path: Path, error: BaseException) -> FileFormatError:
+    return FileFormatError(
+        path,
+        expected="a SLEAP project",
+        got=f"a file that sleap-io cannot read ({type(error).__name__}: {error})",
+        remedy="Open and save it again in SLEAP, or export analysis h5 files.",
+    )
+
+
+def _project_values(
+    labels: sleap_io.Labels, videos: list[Any], frames: NDArray[np.int64], path: Path
+) -> tuple[NDArray[np.float64], list[str]]:
+    """(frame, video, individual, node, 3) x, y, score, and the names of the individuals. Changes `labels`."""
+    for labeled in labels.labeled_frames:
+        # Rows for labeled frames only: a project may have few of them in a long video.
+        labeled.frame_idx = int(np.searchsorted(frames, labeled.frame_idx))
     tracked = len(labels.tracks) > 0
-    arrays = [
-        np.asarray(labels.numpy(video=video, untracked=not tracked, return_confidence=True), dtype=np.float64)
-        for video in videos
-    ]
+    try:
+        arrays = [
+            np.asarray(labels.numpy(video=video, untracked=not tracked, return_confidence=True), dtype=np.float64)
+            for video in videos
+        ]
+    except DAMAGE as error:
+        raise _unreadable(path, error) from error
+    names = [track.name for track in labels.tracks]
     count = max(array.shape[1] for array in arrays)
-    if tracked:
-        loose = sum(instance.track is None for labeled in labels.labeled_frames for instance in labeled.instances)
-        if loose:
-            warnings.warn(f"{path}: {loose} instances without a track are left out", SuiteWarning, stacklevel=3)
-        return arrays, [track.name for track in labels.tracks]
-    if count > 1:
-        warnings.warn(
-            f"{path}: {count} animals without tracks; they are told apart by their order in each frame, "
+    if not tracked:
+        names = [f"track_{index}" for index in range(count)]
+        _warn(
+            count if count > 1 else 0,
+            path,
+            "animals without tracks are told apart by their order in each frame, "
             "which need not be the same from frame to frame and from camera to camera",
-            SuiteWarning,
-            stacklevel=2,
         )
-    padding = [((0, 0), (0, count - array.shape[1]), (0, 0), (0, 0)) for array in arrays]
-    padded = [np.pad(array, widths, constant_values=np.nan) for array, widths in zip(arrays, padding, strict=True)]
-    return padded, [f"track_{index}" for index in range(count)]
+    else:
+        loose = sum(instance.track is None for labeled in labels.labeled_frames for instance in labeled.instances)
+        _warn(loose, path, "instances without a track are left out")
+    values = np.full((len(frames), len(videos), len(names), *arrays[0].shape[2:]), np.nan)
+    for index, array in enumerate(arrays):
+        values[: len(array), index, : array.shape[1]] = array
+    return values, names
+
+
+def _warn(count: int, path: Path, text: str) -> None:
+    if count:
+        warnings.warn(f"{path}: {count} {text}", SuiteWarning, stacklevel=4)
+
+
+def _video_names(videos: list[Any]) -> list[str]:
+    names = distinguishing_names([str(video.filename) for video in videos])
+    return names if all(names) else [f"video_{index}" for index in range(len(videos))]
 
 
 def _image_sizes(videos: list[Any]) -> NDArray[np.float64] | None:

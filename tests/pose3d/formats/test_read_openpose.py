@@ -88,7 +88,7 @@ def test_the_number_of_keypoints_tells_the_others(tmp_path: Path, preset: str) -
 
 
 def test_unknown_numbers_of_keypoints_get_numbers_for_names(tmp_path: Path) -> None:
-    folder = write(tmp_path / "a", {0: [person(np.ones((3, 3)))]})
+    folder = write(tmp_path / "a", {0: [person(np.full((3, 3), [5.0, 6.0, 0.5]))]})
     read = read_openpose(folder)
     assert read.keypoint.values.tolist() == ["keypoint_0", "keypoint_1", "keypoint_2"]
     assert read.attrs["keypoint_set"] == "unknown"
@@ -170,6 +170,14 @@ def test_infinite_positions(tmp_path: Path) -> None:
     pose = keypoints("body_25")
     pose[3, 0] = np.inf
     with pytest.raises(InvalidValueError, match="infinite"):
+        read_openpose(write(tmp_path / "a", {0: [person(pose)]}))
+
+
+@pytest.mark.parametrize("scale", [1 / 1000, -1 / 1000])
+def test_coordinates_that_are_no_pixels(tmp_path: Path, scale: float) -> None:
+    pose = keypoints("body_25")
+    pose[:, :2] *= scale
+    with pytest.raises(InvalidValueError, match=r"a, positions: expected pixels, got values from .*--keypoint_scale 0"):
         read_openpose(write(tmp_path / "a", {0: [person(pose)]}))
 
 
