@@ -146,7 +146,15 @@ class TestLayouts:
         write_version_73(
             path, [matlab_parameters(camera) for camera in cameras], [camera.name for camera in cameras], header
         )
-        check(load_rig(path), cameras)
+        rig = load_rig(path)
+        assert rig.names == ("Camera10", "Camera2", "side")
+        check(rig, cameras)
+        content = path.read_bytes()
+        for length in range(600, len(content), len(content) // 20):
+            path.write_bytes(content[:length])
+            with pytest.raises(FileFormatError) as caught:
+                load_rig(path, format="label3d")
+            assert str(path) in str(caught.value)
 
 
 def write_version_73(path: Path, structs: list[dict[str, np.ndarray]], names: list[str], header: bool) -> None:

@@ -29,11 +29,21 @@ from calibration.formats._registry import collect_formats
 WRITERS = [name for name, known in FORMATS.items() if known.write is not None]
 
 
+PAGE = Path(__file__).parents[3] / "docs" / "rig-formats.md"
+
+
 def test_the_formats_are_those_of_the_documentation() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "rig-formats.md").read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
     for name, known in FORMATS.items():
         assert name == known.name
         assert f"| `{name}`" in page
+
+
+def test_the_example_of_the_documentation_is_read(tmp_path: Path) -> None:
+    example = PAGE.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    (tmp_path / "rig.toml").write_text(example)
+    rig = load_rig(tmp_path / "rig.toml", format="rig-toml")
+    assert (rig.names, rig.unit) == (("left",), "mm")
 
 
 class TestDetection:

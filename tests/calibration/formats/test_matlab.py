@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,6 +58,26 @@ def test_big_endian(tmp_path: Path) -> None:
     (tmp_path / "a.mat").write_bytes(head + (14).to_bytes(4) + len(body).to_bytes(4) + body)
     assert read_matlab(tmp_path / "a.mat", ["ab"])["ab"].tolist() == [[1.5, -2.0]]
     np.testing.assert_array_equal(loadmat(tmp_path / "a.mat")["ab"], [[1.5, -2.0]])
+
+
+def test_an_array_of_structs_of_version_73(tmp_path: Path) -> None:
+    """MATLAB keeps one array of references per field."""
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        values = [file.create_dataset(f"#refs#/{index}", data=np.full((2, 1), index)) for index in range(4)]
+        for field, numbers in (("K", (0, 1)), ("t", (2, 3))):
+            references = file.create_dataset(f"params/{field}", (2, 1), dtype=h5py.ref_dtype)
+            references[:, 0] = [values[number].ref for number in numbers]
+    first, second = read_matlab(tmp_path / "a.mat", ["params"])["params"]
+    assert (first["K"].tolist(), first["t"].tolist()) == ([[0, 0]], [[2, 2]])
+    assert (second["K"].tolist(), second["t"].tolist()) == ([[1, 1]], [[3, 3]])
+
+
+def test_references_in_a_ring(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        cell = file.create_dataset("params", (1, 1), dtype=h5py.ref_dtype)
+        cell[0, 0] = cell.ref
+    with pytest.raises(FileFormatError, match="nested too deeply"):
+        read_matlab(tmp_path / "a.mat", ["params"])
 
 
 def test_what_has_no_plain_value_is_none(tmp_path: Path) -> None:
