@@ -50,7 +50,7 @@ def load_rig(
             numbers are not converted.
 
     Returns:
-        The rig in the conventions of this package: pixel centers at whole numbers, `x_cam = R x_world + t`.
+        The rig, in the conventions of this package.
 
     Raises:
         InvalidValueError: `format` is not known, or `unit` is empty.
@@ -70,25 +70,22 @@ def load_rig(
         raise InvalidValueError(
             "unit", expected="a length unit such as mm or m", got=repr(unit), remedy="Name the unit, or leave it out."
         )
-    rig = (_detect(source, formats) if format is None else formats[format]).read(source)
-    for first, second in _at_one_place(rig):
+    chosen = _detect(source, formats) if format is None else formats[format]
+    rig = chosen.read(source)
+    for pair in _at_one_place(rig):
         warn(
-            f"{source}: the cameras '{first}' and '{second}' have the same pose; one is probably a copy of the other, "
-            "and what only these two see cannot be triangulated",
+            f"{source}: the cameras {pair} have the same pose; one is probably a copy of the other, and what only these "
+            "two see cannot be triangulated",
             SuiteWarning,
             stacklevel=2,
         )
-    if unit is not None:
-        return replace(rig, unit=unit)
-    if rig.unit == UNKNOWN_UNIT:
-        warn(
-            f"{source}: neither the file nor its format says the length unit; {_DEFAULT_UNIT} is assumed (say it "
-            "with unit=)",
-            SuiteWarning,
-            stacklevel=2,
+    if unit is None and rig.unit == UNKNOWN_UNIT:
+        unit = _DEFAULT_UNIT
+        message = (
+            f"{source}: neither the file nor its format says the length unit; {unit} is assumed (say it with unit=)"
         )
-        return replace(rig, unit=_DEFAULT_UNIT)
-    return rig
+        warn(message, SuiteWarning, stacklevel=2)
+    return rig if unit is None else replace(rig, unit=unit)
 
 
 def save_rig(
@@ -131,9 +128,9 @@ def save_rig(
     writers[format](rig, target)
 
 
-def _at_one_place(rig: Rig) -> list[tuple[str, str]]:
+def _at_one_place(rig: Rig) -> list[str]:
     return [
-        (first.name, second.name)
+        f"'{first.name}' and '{second.name}'"
         for first, second in combinations(rig, 2)
         if np.array_equal(first.cam_from_world.matrix, second.cam_from_world.matrix)
     ]
