@@ -70,8 +70,7 @@ def load_rig(
         raise InvalidValueError(
             "unit", expected="a length unit such as mm or m", got=repr(unit), remedy="Name the unit, or leave it out."
         )
-    chosen = _detect(source, formats) if format is None else formats[format]
-    rig = chosen.read(source)
+    rig = (_detect(source, formats) if format is None else formats[format]).read(source)
     for pair in _at_one_place(rig):
         warn(
             f"{source}: the cameras {pair} have the same pose; one is probably a copy of the other, and what only these "
