@@ -73,8 +73,8 @@ def load_rig(
     rig = (_detect(source, formats) if format is None else formats[format]).read(source)
     for pair in _at_one_place(rig):
         warn(
-            f"{source}: the cameras {pair} have the same pose; one is probably a copy of the other, and what only these "
-            "two see cannot be triangulated",
+            f"{source}: the cameras {pair} have the same pose; one is probably a copy of the other, and what only "
+            "these two see cannot be triangulated",
             SuiteWarning,
             stacklevel=2,
         )

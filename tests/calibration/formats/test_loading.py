@@ -149,7 +149,7 @@ class TestUnit:
     def test_a_unit_that_nothing_says_is_assumed_with_a_warning(self, samples: dict[str, Path]) -> None:
         for file in samples["opencv"].iterdir():
             file.write_text(file.read_text().replace('unit: "mm"', ""))
-        with pytest.warns(SuiteWarning, match="mm assumed"):
+        with pytest.warns(SuiteWarning, match="mm is assumed"):
             assert load_rig(samples["opencv"]).unit == "mm"
         assert load_rig(samples["opencv"], unit="m").unit == "m"
 
