@@ -76,7 +76,7 @@ def _perspective(
     axes.add_collection(LineCollection(list(grid), colors=GRID, linewidths=0.7))
     if len(cloud):
         dots, _ = view.project(cloud, _PICTURE)
-        axes.plot(*dots.T, linestyle="none", marker=".", markersize=1.5, color=MUTED, alpha=0.5)
+        axes.plot(*dots.T, linestyle="none", marker=".", markersize=1.5, color=MUTED, alpha=0.5, rasterized=True)
     colors = categorical_colors(rig.names)
     drawn = [grid.reshape(-1, 2)]
     for camera in rig:
@@ -101,7 +101,9 @@ def _from_above(
     )
     axes.set_aspect("equal", adjustable="datalim")
     if len(cloud):
-        axes.plot(*(plane @ cloud.T), linestyle="none", marker=".", markersize=1.5, color=MUTED, alpha=0.5)
+        axes.plot(
+            *(plane @ cloud.T), linestyle="none", marker=".", markersize=1.5, color=MUTED, alpha=0.5, rasterized=True
+        )
     colors = categorical_colors(rig.names)
     for camera in rig:
         lines = frusta[camera.name][:8] @ plane.T

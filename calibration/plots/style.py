@@ -44,8 +44,13 @@ def style_axes(axes: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "
     return axes
 
 
-def plain(text: str) -> str:
-    """Text in which no character means anything: matplotlib would read `$...$` as a formula."""
+def plain(text: str, longest: int = 60) -> str:
+    """Text in which no character means anything: matplotlib would read `$...$` as a formula.
+
+    Longer texts lose their middle, so that one long name does not squeeze the axes away.
+    """
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
     return text.replace("$", r"\$")
 
 

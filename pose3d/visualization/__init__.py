@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pose3d.visualization.animation import SkeletonVideoSettings, skeleton_frames, skeleton_video
     from pose3d.visualization.evidence import Evidence, collect_evidence
     from pose3d.visualization.figures import bone_figure, skeleton_figure, trajectory_figure, truth_figure
     from pose3d.visualization.overlay import OverlaySettings, overlay_frames, overlay_video
@@ -16,14 +17,13 @@ if TYPE_CHECKING:
         reprojection_time_figure,
     )
     from pose3d.visualization.report import write_report
-    from pose3d.visualization.skeleton_video import SkeletonVideoSettings, skeleton_frames, skeleton_video
     from pose3d.visualization.verdict import Finding, Verdict, judge
 
 _HOMES = {
     "Evidence": "evidence",
     "Finding": "verdict",
     "OverlaySettings": "overlay",
-    "SkeletonVideoSettings": "skeleton_video",
+    "SkeletonVideoSettings": "animation",
     "Verdict": "verdict",
     "bone_figure": "figures",
     "collect_evidence": "evidence",
@@ -35,8 +35,8 @@ _HOMES = {
     "reprojection_figure": "quality_figures",
     "reprojection_time_figure": "quality_figures",
     "skeleton_figure": "figures",
-    "skeleton_frames": "skeleton_video",
-    "skeleton_video": "skeleton_video",
+    "skeleton_frames": "animation",
+    "skeleton_video": "animation",
     "trajectory_figure": "figures",
     "truth_figure": "figures",
     "write_report": "report",

@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from calibration.plots import INK, PALETTE, plain
 
-__all__ = ["draw_ranges", "legend_above"]
+__all__ = ["LONGEST_NAME", "draw_ranges", "legend_above"]
+
+# Characters of a name beside an axis; longer ones would leave no room for the data.
+LONGEST_NAME = 32
+_CHARACTERS_ACROSS = 110  # in a legend as wide as a figure
 
 
 def draw_ranges(axes: Axes, groups: Sequence[NDArray[np.float64]], names: Sequence[str], *, rms: bool = False) -> None:
@@ -32,17 +36,18 @@ def draw_ranges(axes: Axes, groups: Sequence[NDArray[np.float64]], names: Sequen
             if rms:
                 value = float(np.sqrt(np.mean(finite**2)))
                 axes.plot([value], [row], marker="|", markersize=7, markeredgewidth=1.4, color=PALETTE[1])
-    axes.set_yticks(range(len(groups)), [plain(name) for name in names], fontsize=8, color=INK)
+    axes.set_yticks(range(len(groups)), [plain(name, LONGEST_NAME) for name in names], fontsize=8, color=INK)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(groups) - 0.4, -0.6)
 
 
 def legend_above(axes: Axes, columns: int) -> None:
-    """A legend in one or more rows between the title and the axes."""
-    handles, _ = axes.get_legend_handles_labels()
+    """A legend between the title and the axes, in at most so many columns; fewer where names are long."""
+    handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    axes.legend(
+    columns = max(1, min(columns, _CHARACTERS_ACROSS // (max(map(len, labels)) + 4)))
+    legend = axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
         ncols=columns,
@@ -52,5 +57,7 @@ def legend_above(axes: Axes, columns: int) -> None:
         borderaxespad=0.2,
         handlelength=1.4,
     )
+    # The title above it keeps the height; its width must not squeeze the axes.
+    legend.set_in_layout(False)
     rows = -(-len(handles) // columns)
     axes.set_title(axes.get_title(loc="left"), loc="left", fontsize=10, color=INK, pad=10 + 15 * rows)

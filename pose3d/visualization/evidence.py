@@ -26,8 +26,10 @@ Mask = NDArray[np.bool_]
 
 # Frames that are projected at once: bounds the memory of the intermediate float64 arrays.
 _CHUNK = 4096
-# A shift is only estimated from keypoints that move at least this far between frames, in pixels.
-_LEAST_MOTION = 1.0
+# A shift between cameras is estimated from keypoints that move at least so many pixels per frame, over a stretch of
+# time in which animals hardly accelerate, so that the noise of the 3D positions is small beside the motion.
+_LEAST_MOTION = 0.3
+_MOTION_SECONDS = 0.03
 _LEAST_SAMPLES = 100
 
 
@@ -133,7 +135,7 @@ def collect_evidence(poses3d: xr.Dataset, poses2d: xr.Dataset | None = None, rig
     shape = (count, len(cameras), len(individuals), len(keypoints))
     error = np.full(shape, np.nan, np.float32)
     detected = np.zeros(shape, bool)
-    motion = _Motion(len(cameras))
+    motion = _Motion(len(cameras), max(1, round(_MOTION_SECONDS * float(poses3d.attrs.get("fps", 0.0)))))
     if poses2d is not None and rig is not None and cameras:
         chosen = rig.select(cameras)
         for start in range(0, count, _CHUNK):
@@ -230,19 +232,21 @@ class _Motion:
     """Collects how residuals lie along the motion of their keypoints.
 
     A camera that is d frames ahead reports a keypoint d times its motion per frame away from where it should be, along
-    the motion. The ratio, as the median weighted by speed, is robust against outliers. Central differences leave out
-    the frame itself, so that the noise of the 3D position does not bias the ratio.
+    the motion. The ratio, as the median weighted by speed, is robust against outliers. Differences between `half`
+    frames before and after leave out the frame itself, so that the noise of its 3D position does not bias the ratio.
     """
 
-    def __init__(self, cameras: int) -> None:
+    def __init__(self, cameras: int, half: int) -> None:
+        self._half = half
         self._ratios: list[list[Array]] = [[] for _ in range(cameras)]
         self._speeds: list[list[Array]] = [[] for _ in range(cameras)]
 
     def add(self, residual: Array, projected: Array, frames: NDArray[np.int64]) -> None:
         """Take residuals and projections (time, camera, individual, keypoint, 2) of consecutive rows."""
-        even = (frames[2:] - frames[:-2]) == 2
-        velocity = (projected[2:] - projected[:-2])[even] / 2
-        along = (residual[1:-1][even] * velocity).sum(axis=-1)
+        half = self._half
+        even = (frames[2 * half :] - frames[: -2 * half]) == 2 * half
+        velocity = (projected[2 * half :] - projected[: -2 * half])[even] / (2 * half)
+        along = (residual[half:-half][even] * velocity).sum(axis=-1)
         squared = (velocity**2).sum(axis=-1)
         for camera in range(len(self._ratios)):
             with np.errstate(invalid="ignore"):

@@ -55,7 +55,7 @@ def trajectory_figure(
 
     Args:
         poses3d: Poses3D Dataset.
-        keypoints: names of at most eight; by default the four that are missing least.
+        keypoints: names of at most eight; by default four, from the least to the most often missing one.
         individual: name; by default the first one.
         sigma: half width of the band in standard deviations; the band is left out where there is no covariance.
 
@@ -65,7 +65,7 @@ def trajectory_figure(
     check(poses3d, POSES3D, values=False)
     individuals = [str(name) for name in poses3d["individual"].values]
     one = poses3d.isel(individual=_position("individual", individual or individuals[0], individuals))
-    names = list(keypoints) if keypoints is not None else _least_missing(one)
+    names = list(keypoints) if keypoints is not None else _typical_keypoints(one)
     known = [str(name) for name in one["keypoint"].values]
     one = one.isel(keypoint=[_position("keypoint", name, known) for name in names])
     positions = one["position"].transpose("keypoint", "time", "space").values
@@ -97,6 +97,7 @@ def skeleton_figure(
     frames: Sequence[int] | None = None,
     *,
     rig: Rig | None = None,
+    cameras: bool = True,
     view: View | None = None,
 ) -> Figure:
     """Stills of the 3D skeletons in perspective; with a rig, the first picture shows the cameras around them.
@@ -105,7 +106,8 @@ def skeleton_figure(
         poses3d: Poses3D Dataset.
         skeleton: what to join with lines; None draws the keypoints only.
         frames: frame numbers; by default three complete ones, early, in the middle and late.
-        rig: the cameras.
+        rig: the cameras; they also tell which way is up.
+        cameras: draw the picture with the cameras.
         view: from where to look at the close-ups; chosen for each by default.
 
     Raises:
@@ -121,12 +123,13 @@ def skeleton_figure(
     )
     unit = str(poses3d["position"].attrs.get("units", ""))
     up = up_direction(rig)
-    count = len(rows) + (rig is not None)
+    shown = rig if cameras else None
+    count = len(rows) + (shown is not None)
     figure = new_figure(9.0, 9.0 / max(count, 2) + 0.35)
     panels = figure.subplots(1, max(count, 1), squeeze=False)[0]
-    if rig is not None:
-        _draw_rig(panels[0], rig, points, coloring.keypoint, up)
-    for axes, row in zip(panels[1 if rig is not None else 0 :], rows, strict=False):
+    if shown is not None:
+        _draw_rig(panels[0], shown, points, coloring.keypoint, up)
+    for axes, row in zip(panels[count - len(rows) :], rows, strict=False):
         own = view or choose_view(points[row], up=up, rig=rig, aspect=1.0)
         ground = ground_grid(points[[row]].reshape(1, -1, 3), up, lines=6)
         _draw_ground(axes, ground.segments, own)
@@ -214,11 +217,13 @@ def _position(kind: str, name: str, names: Sequence[str]) -> int:
     return names.index(name)
 
 
-def _least_missing(one: xr.Dataset) -> list[str]:
-    """The keypoints of an individual that are missing least, in their own order."""
+def _typical_keypoints(one: xr.Dataset) -> list[str]:
+    """Four keypoints from the one that is missing least to the one that is missing most, in their own order."""
     missing = one["position"].isnull().any("space").mean("time").values
-    chosen = sorted(np.argsort(missing, kind="stable")[:_MOST_TRAJECTORIES])
-    return [str(one["keypoint"].values[index]) for index in chosen]
+    order = np.argsort(missing, kind="stable")
+    order = order[missing[order] < 1.0] if (missing < 1.0).any() else order
+    chosen = np.unique(np.linspace(0, len(order) - 1, _MOST_TRAJECTORIES).round().astype(np.int64))
+    return [str(one["keypoint"].values[index]) for index in sorted(order[chosen])]
 
 
 def _deviations(one: xr.Dataset) -> Array | None:
@@ -236,8 +241,8 @@ def _time_axis(poses: xr.Dataset) -> tuple[Array, str]:
 
 
 def _band(axes: Axes, time: Array, values: Array, half: Array, color: str) -> None:
-    low_time, low = envelope(time, values - half, bins=450)
-    _, high = envelope(time, values + half, bins=450)
+    low_time, low = envelope(time, values - half, bins=300)
+    _, high = envelope(time, values + half, bins=300)
     axes.fill_between(low_time, low, high, color=color, alpha=0.2, linewidth=0)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calibration.errors import InvalidValueError
 from calibration.plots import INK, MUTED, PALETTE, categorical_colors, new_figure, plain, style_axes
 from pose3d.visualization._series import bin_quantiles, missing_share
-from pose3d.visualization._shapes import draw_ranges, legend_above
+from pose3d.visualization._shapes import LONGEST_NAME, draw_ranges, legend_above
 from pose3d.visualization.evidence import Evidence
 
 __all__ = ["coverage_figure", "missing_figure", "reprojection_figure", "reprojection_time_figure"]
@@ -101,9 +101,12 @@ def coverage_figure(evidence: Evidence) -> Figure:
         for (row, column), share in np.ndenumerate(shares):
             color = "#ffffff" if share > 0.55 else INK
             axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=color)
-    axes.set_xticks(range(len(columns)), [plain(name) for name in columns], fontsize=8.5, color=INK)
+    axes.set_xticks(range(len(columns)), [plain(name, LONGEST_NAME) for name in columns], fontsize=8.5, color=INK)
     axes.set_yticks(
-        range(len(shares)), [plain(name) for name in evidence.keypoints[: len(shares)]], fontsize=8, color=INK
+        range(len(shares)),
+        [plain(name, LONGEST_NAME) for name in evidence.keypoints[: len(shares)]],
+        fontsize=8,
+        color=INK,
     )
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
@@ -128,7 +131,10 @@ def missing_figure(evidence: Evidence) -> Figure:
     last = last if last > first else first + 1.0
     axes.imshow(image, aspect="auto", interpolation="nearest", extent=(first, last, len(share) - 0.5, -0.5))
     axes.set_yticks(
-        range(len(share)), [plain(name) for name in evidence.keypoints[: len(share)]], fontsize=8, color=INK
+        range(len(share)),
+        [plain(name, LONGEST_NAME) for name in evidence.keypoints[: len(share)]],
+        fontsize=8,
+        color=INK,
     )
     axes.tick_params(axis="y", length=0)
     for edge in np.arange(0.5, len(share) - 1):

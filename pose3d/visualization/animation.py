@@ -20,6 +20,7 @@ from pose3d.datasets import POSES3D
 from pose3d.skeleton import Skeleton
 from pose3d.visualization.coloring import COLOR_BY, ColorBy, Coloring, choose_coloring
 from pose3d.visualization.drawing import Color, Image, Lettering, blend, draw_dots, draw_lines, rgb
+from pose3d.visualization.framing import roams, smooth_path
 
 __all__ = ["SkeletonVideoSettings", "skeleton_frames", "skeleton_video"]
 
@@ -27,9 +28,6 @@ Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 _DEFAULT_FRAME_RATE = 30.0
-# The eye follows the animals where they roam an area this many times as large as they are.
-_ROAMING = 1.5
-_FOLLOW_SECONDS = 0.7
 _FADE = 0.55  # how much of its color the farthest line loses
 _SHADES = 8  # steps of that fading
 
@@ -235,43 +233,17 @@ def _views(
 ) -> list[View]:
     """The view of every picture; the same object where the eye stands still."""
     aspect, orbits = size[0] / size[1], settings.orbit != 0
-    path = _path(points, frame_rate)
+    path = smooth_path(points, frame_rate)
     relative = points - path[:, None, None]
-    follow = view is None and _extent(points[None]) > _ROAMING * _extent(points)
-    if settings.follow is not None:
-        follow = settings.follow
+    follow = settings.follow if settings.follow is not None else view is None and roams(points)
     first = view or choose_view(points, up=up, rig=rig, aspect=aspect, whole_orbit=orbits)
     if follow and view is None:
-        first = choose_view(relative, up=up, azimuth=first.azimuth, aspect=aspect, whole_orbit=True)
+        first = choose_view(relative, up=up, azimuth=first.azimuth, aspect=aspect, whole_orbit=orbits)
     if not follow and not orbits:
         return [first] * len(points)
     turn = settings.orbit / frame_rate
     centers = path + (first.center if view is None else 0.0) if follow else np.broadcast_to(first.center, path.shape)
     return [replace(first, center=center, azimuth=first.azimuth + turn * row) for row, center in enumerate(centers)]
-
-
-def _path(points: Array, frame_rate: float) -> Array:
-    """(time, 3) smooth path of the middle of all keypoints; gaps are bridged on a straight line."""
-    flat = points.reshape(len(points), -1, 3)
-    rows = np.flatnonzero(np.isfinite(flat).all(axis=-1).any(axis=-1))
-    if not len(rows):
-        return np.zeros((len(points), 3))
-    middle = np.nanmedian(flat[rows], axis=1)
-    path = np.stack([np.interp(np.arange(len(points)), rows, middle[:, axis]) for axis in range(3)], axis=-1)
-    half = max(1, round(_FOLLOW_SECONDS * frame_rate / 2))
-    window = np.hanning(2 * half + 3)[1:-1]
-    padded = np.pad(path, [(half, half), (0, 0)], mode="edge")
-    return np.stack([np.convolve(padded[:, axis], window / window.sum(), mode="valid") for axis in range(3)], axis=-1)
-
-
-def _extent(points: Array) -> float:
-    """Median over the first axis of the largest side of the box around the points (n, ..., 3); 0 without points."""
-    rows = points.reshape(len(points), -1, 3)
-    rows = rows[np.isfinite(rows).all(axis=-1).any(axis=-1)]
-    if not len(rows):
-        return 0.0
-    low, high = np.nanpercentile(rows, (1, 99), axis=1)
-    return float(np.median((high - low).max(axis=-1)))
 
 
 class _Artist:

@@ -1,0 +1,143 @@
+"""One HTML page about a reconstruction: verdict, numbers, figures, a 3D player, and how it was made.
+
+The page is a single file that needs no network; its content security policy forbids it one, and any script but the
+player. Everything that comes from files is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import xarray as xr
+
+from calibration.files import write_text
+from calibration.rig import Rig
+from calibration.schema import check
+from pose3d.datasets import POSES2D, POSES3D
+from pose3d.skeleton import Skeleton
+from pose3d.visualization._html import color_variables
+from pose3d.visualization._sections import (
+    TONES,
+    PathLike,
+    Subject,
+    length_unit,
+    made_section,
+    numbers_section,
+    pictures_section,
+    player_section,
+    truth_section,
+    verdict_section,
+    videos_section,
+)
+from pose3d.visualization.evidence import collect_evidence
+from pose3d.visualization.verdict import Verdict, judge
+
+__all__ = ["write_report"]
+
+
+def write_report(
+    path: PathLike,
+    *,
+    poses3d: xr.Dataset,
+    poses2d: xr.Dataset | None = None,
+    rig: Rig | None = None,
+    skeleton: Skeleton | None = None,
+    truth: xr.Dataset | None = None,
+    videos: Mapping[str, PathLike] | None = None,
+    provenance: Mapping[str, object] | None = None,
+    title: str | None = None,
+) -> Verdict:
+    """Write the report of 3D poses as one HTML file, and return its verdict.
+
+    What is not given is left out, and the page says so; poses without a single position make an honest page. The same
+    arguments give the same page.
+
+    Args:
+        path: the HTML file.
+        poses3d: Poses3D Dataset.
+        poses2d: the 2D poses it was made from.
+        rig: the cameras.
+        skeleton: edges and sides.
+        truth: true positions (Poses3D), if known.
+        videos: by caption, files to show; up to 6 MB each they are embedded, larger ones linked relatively to the page.
+        provenance: inputs, settings and versions, as in the attribute of the result file.
+        title: of the page; the name of the source file by default.
+
+    Raises:
+        InvalidValueError: a Dataset breaks its schema.
+        MismatchError: truth and poses have nothing in common.
+        FileFormatError: a video is missing.
+        OutputError: the page cannot be written.
+    """
+    check(poses3d, POSES3D)
+    if poses2d is not None:
+        check(poses2d, POSES2D, values=False)
+    evidence = collect_evidence(poses3d, poses2d, rig)
+    verdict = judge(evidence, poses3d, skeleton=skeleton, truth=truth)
+    subject = Subject(poses3d, evidence, rig, skeleton, truth, dict(videos or {}), dict(provenance or {}))
+    write_text(path, _page(subject, verdict, title or _default_title(poses3d), Path(path).parent))
+    return verdict
+
+
+def _page(subject: Subject, verdict: Verdict, title: str, folder: Path) -> str:
+    # Each section: anchor, name in the navigation, class, content.
+    sections = [("verdict", "Verdict", f"verdict {TONES[verdict.level]}", verdict_section(subject, verdict))]
+    if not subject.empty:
+        sections.append(("view", "3D view", "", player_section(subject)))
+    sections.append(("numbers", "Numbers", "", numbers_section(subject)))
+    if subject.truth is not None:
+        sections.append(("truth", "Truth", "", truth_section(subject, subject.truth)))
+    sections.append(("pictures", "Pictures", "", pictures_section(subject)))
+    if subject.videos:
+        sections.append(("videos", "Videos", "", videos_section(subject, folder)))
+    sections.append(("made", "How it was made", "", made_section(subject)))
+    script = _asset("player.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    software = str(subject.poses3d.attrs.get("source_software", "")) or "pose3d"
+    return Template(_asset("report.html")).substitute(
+        title=escape(title),
+        about=escape(_about(subject)),
+        script_hash=f"sha256-{digest}",
+        light_colors=color_variables(dark=False),
+        dark_colors=color_variables(dark=True),
+        style=_asset("report.css"),
+        navigation="".join(f'<a href="#{anchor}">{escape(name)}</a>' for anchor, name, _, _ in sections),
+        sections="\n".join(
+            f'<section id="{anchor}" class="{css}">{content}</section>' for anchor, _, css, content in sections
+        ),
+        footer=escape(f"Written by {software}. Lengths in {length_unit(subject.poses3d)}."),
+        script=script,
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("pose3d.visualization") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _default_title(poses3d: xr.Dataset) -> str:
+    source = str(poses3d.attrs.get("source_file", "")).replace("\\", "/").rstrip("/")
+    return source.rsplit("/", 1)[-1] or "3D poses"
+
+
+def _about(subject: Subject) -> str:
+    evidence = subject.evidence
+    parts = [_count(len(evidence.frames), "frame"), _count(len(evidence.keypoints), "keypoint")]
+    if len(evidence.individuals) != 1:
+        parts.append(_count(len(evidence.individuals), "individual"))
+    if evidence.cameras:
+        parts.append(_count(len(evidence.cameras), "camera"))
+    rate = float(subject.poses3d.attrs.get("fps", 0.0))
+    if rate > 0 and len(evidence.frames):
+        seconds = (evidence.frames[-1] - evidence.frames[0] + 1) / rate
+        parts.append(f"{seconds:.4g} s at {rate:.4g} frames/s")
+    return "  ·  ".join(parts)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"

@@ -1,0 +1,363 @@
+"""A verdict in words: is this reconstruction good, is there something to look at, or is it broken, and what to do next.
+
+Every limit stands here with its reason, and is shown on the report beside the number it judges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import xarray as xr
+
+from calibration.errors import MismatchError
+from pose3d.metrics import bone_statistics, coverage
+from pose3d.skeleton import Skeleton
+from pose3d.visualization.evidence import Evidence
+
+__all__ = ["Finding", "Level", "Verdict", "judge"]
+
+
+class Level(IntEnum):
+    """How good something is; larger is worse."""
+
+    GOOD = 0
+    UNKNOWN = 1
+    LOOK = 2
+    BROKEN = 3
+
+    @property
+    def words(self) -> str:
+        """The level for people."""
+        return ("good", "not known", "look at this", "broken")[self]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question, its answer, and what follows.
+
+    Attributes:
+        question: what was asked.
+        level: how good the answer is.
+        answer: the number and what it means.
+        next_step: what to do; empty where there is nothing to do.
+        limits: where the limits lie, and why there.
+        concern: the answer in a few words, where it is not good.
+    """
+
+    question: str
+    level: Level
+    answer: str
+    next_step: str = ""
+    limits: str = ""
+    concern: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All findings and what they come to: the worst of them.
+
+    Attributes:
+        level: of the whole; GOOD where everything known is good.
+        headline: one sentence.
+        findings: the worst first, else in the order of asking.
+    """
+
+    level: Level
+    headline: str
+    findings: tuple[Finding, ...]
+
+
+# Shares of 3D positions that are missing. A tenth in short gaps is interpolated without harm to most measures; above a
+# third, statistics describe the frames in which the animal was easy to see.
+_MISSING = (0.10, 0.35)
+# Median reprojection error as a share of the image diagonal. Trained networks err by 0.2 to 0.5 % (DeepLabCut on the
+# open-field recording: 1.8 to 3.8 px of 800), and the residual of a fit is smaller than the noise. Three times that is
+# no longer noise: calibration, synchronization or identities are wrong.
+_REPROJECTION = (0.004, 0.012)
+# Share of a camera's detections that were not used. Networks produce 5 to 10 % outliers and more at occlusions; a
+# camera whose detections are rejected every second time disagrees with the others.
+_REJECTED = (0.20, 0.50)
+# How many times the median error of a camera may exceed that of the others.
+_IMBALANCE = 2.5
+# Frames by which a camera is ahead of the others. A quarter of a frame costs less than the noise of detection; from a
+# whole frame on the videos are misaligned.
+_SHIFT = (0.25, 1.0)
+_SHIFT_SIGNIFICANCE = 4.0
+# Robust relative spread of bone lengths, median over the bones. Skin moves by a few percent of a limb segment.
+_BONES = (0.08, 0.20)
+# Share of the true positions in the 95 % ellipsoid of the covariance.
+_HONEST = (0.90, 0.98)
+_NOT_HONEST = (0.75, 0.995)
+
+
+def judge(
+    evidence: Evidence,
+    poses3d: xr.Dataset,
+    *,
+    skeleton: Skeleton | None = None,
+    truth: xr.Dataset | None = None,
+) -> Verdict:
+    """Judge 3D poses by what the cameras say about them, by their bones, and their covariance by the truth.
+
+    How far the truth may be away is not judged: it depends on the question that the poses are to answer.
+
+    Args:
+        evidence: from `collect_evidence` of the same poses.
+        poses3d: Poses3D Dataset.
+        skeleton: its edges are the bones.
+        truth: Poses3D Dataset of true positions, if known.
+
+    Raises:
+        InvalidValueError: a Dataset breaks its schema.
+        MismatchError: truth and poses have nothing in common.
+    """
+    findings = [
+        _completeness(evidence),
+        _agreement(evidence),
+        _outlying_camera(evidence),
+        _timing(evidence),
+        _redundancy(poses3d),
+        _bones(poses3d, skeleton),
+    ]
+    if truth is not None and "covariance" in poses3d:
+        inside = float(coverage(poses3d, truth, over=("time", "keypoint", "individual")))
+        findings += [_honesty(inside)] if np.isfinite(inside) else []
+    level = max((finding.level for finding in findings if finding.level != Level.UNKNOWN), default=Level.UNKNOWN)
+    ordered = tuple(sorted(findings, key=lambda finding: -finding.level))
+    return Verdict(level, _headline(level, findings), ordered)
+
+
+def _headline(level: Level, findings: list[Finding]) -> str:
+    concerns = "; ".join(finding.concern for finding in findings if finding.level == level)
+    return {
+        Level.GOOD: "Nothing stands out: the cameras agree, and little is missing.",
+        Level.UNKNOWN: "There is nothing to judge.",
+        Level.LOOK: f"Usable, but look at this first: {concerns}.",
+        Level.BROKEN: f"Do not use these poses before this is clear: {concerns}.",
+    }[level]
+
+
+def _graded(value: float, limits: tuple[float, float]) -> Level:
+    if not np.isfinite(value):
+        return Level.UNKNOWN
+    return Level.GOOD if value <= limits[0] else Level.LOOK if value <= limits[1] else Level.BROKEN
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"
+
+
+def _completeness(evidence: Evidence) -> Finding:
+    question = "What is missing?"
+    if not evidence.missing.size:
+        return Finding(
+            question,
+            Level.BROKEN,
+            "There is no frame.",
+            "Check the input of the triangulation.",
+            concern="there is no frame",
+        )
+    missing = float(evidence.missing.mean())
+    reasons = {reason: float(share.mean()) for reason, share in evidence.reasons().items()}
+    main = max(reasons, key=lambda reason: reasons[reason]) if reasons else ""
+    answer = f"{_percent(missing)} of the 3D positions are missing"
+    answer += f", mostly because: {main} ({_percent(reasons[main])})." if main else "."
+    level = _graded(missing, _MISSING)
+    return Finding(
+        question,
+        level,
+        answer if missing else "Every 3D position is there.",
+        _next_step_for(main) if level != Level.GOOD else "",
+        f"Good up to {_percent(_MISSING[0])}: gaps that few and short can be interpolated. Broken above "
+        f"{_percent(_MISSING[1])}: what is left describes only the frames that were easy to see.",
+        f"{_percent(missing)} of the positions are missing",
+    )
+
+
+def _next_step_for(reason: str) -> str:
+    if reason.startswith("seen by fewer"):
+        return (
+            "Too few cameras report the keypoint: look at the overlay where it should be seen, label more of such "
+            "frames, lower the minimum confidence, or add a camera."
+        )
+    if reason.startswith("the cameras do not agree"):
+        return (
+            "The cameras see different things: check first that the videos are in step and the calibration is of this "
+            "recording, then that each camera tracks the same animal."
+        )
+    if reason:
+        return (
+            "Check the calibration: rays that hardly cross, or cross behind a camera, point to wrong camera positions."
+        )
+    return "Look at the overlay video of the cameras that should see it."
+
+
+def _agreement(evidence: Evidence) -> Finding:
+    question = "Do the cameras agree?"
+    overall = evidence.summary(())
+    median, rms, p95 = (float(overall[name]) for name in ("median", "rms", "p95"))
+    if not np.isfinite(median):
+        return Finding(
+            question, Level.UNKNOWN, "There is no reprojection error to judge by.", "Give the 2D poses and the rig."
+        )
+    answer = f"Reprojection error: median {median:.2f} px, RMS {rms:.2f} px, 95th percentile {p95:.2f} px"
+    if not len(evidence.diagonals):
+        return Finding(
+            question, Level.UNKNOWN, f"{answer}.", "Give the rig, so that it can be compared with the image size."
+        )
+    share = median / float(np.median(evidence.diagonals))
+    level = _graded(share, _REPROJECTION)
+    steps = {
+        Level.GOOD: "",
+        Level.LOOK: "Look for the camera or keypoint with the largest error below, and at its overlay video.",
+        Level.BROKEN: "This is no noise: wrong calibration file, cameras swapped or moved, or videos out of step.",
+    }
+    return Finding(
+        question,
+        level,
+        f"{answer}; the median is {_percent(share)} of the image diagonal.",
+        steps[level],
+        f"Good up to {_percent(_REPROJECTION[0])} of the diagonal, about the error of a trained network. Broken above "
+        f"{_percent(_REPROJECTION[1])}: three times that is no longer noise.",
+        f"the cameras disagree by {median:.3g} px (median)",
+    )
+
+
+def _outlying_camera(evidence: Evidence) -> Finding:
+    question = "Is one camera out of line?"
+    if len(evidence.cameras) < 2:
+        return Finding(question, Level.UNKNOWN, "There are no cameras to compare.", "Give the 2D poses and the rig.")
+    table = evidence.summary(("camera",))
+    rejected, median = 1 - table["used"].values, table["median"].values
+    if not np.isfinite(median).any():
+        return Finding(question, Level.UNKNOWN, "No detection of any camera was used.", "")
+    worst = int(np.nanargmax(rejected))
+    name = evidence.cameras[worst]
+    level = _graded(float(rejected[worst]), _REJECTED)
+    answer = (
+        f"Of {name} {_percent(float(rejected[worst]))} of the detections were not used, more than of any other camera."
+    )
+    ratios = np.array([_over_others(median, index) for index in range(len(median))])
+    if np.isfinite(ratios).any() and np.nanmax(ratios) > _IMBALANCE and len(median) > 2:
+        largest = int(np.nanargmax(ratios))
+        answer += f" The median error of {evidence.cameras[largest]} is {ratios[largest]:.1f} times that of the others."
+        level, name = max(level, Level.LOOK), evidence.cameras[largest] if level == Level.GOOD else name
+    return Finding(
+        question,
+        level,
+        answer,
+        f"Watch the overlay of {name}: was it moved after the calibration, is it in step, does it track another animal?"
+        if level != Level.GOOD
+        else "",
+        f"Good up to {_percent(_REJECTED[0])} (networks err that often at occlusions), broken above "
+        f"{_percent(_REJECTED[1])}; an error {_IMBALANCE:g} times that of the other cameras is worth a look.",
+        f"{name} is out of line with the other cameras",
+    )
+
+
+def _over_others(values: np.ndarray, index: int) -> float:
+    others = np.delete(values, index)
+    others = others[np.isfinite(others)]
+    return float(values[index] / np.median(others)) if others.size and np.median(others) > 0 else float("nan")
+
+
+def _timing(evidence: Evidence) -> Finding:
+    question = "Are the videos in step?"
+    shifts, errors = evidence.shifts[:, 0], evidence.shifts[:, 1]
+    if np.isfinite(shifts).sum() < 2:
+        return Finding(question, Level.UNKNOWN, "The keypoints move too little, or too rarely, to tell.", "")
+    relative = np.array([shifts[index] - np.nanmedian(np.delete(shifts, index)) for index in range(len(shifts))])
+    significant = np.abs(relative) > _SHIFT_SIGNIFICANCE * errors
+    judged = np.where(np.isfinite(relative) & significant, np.abs(relative), 0.0)
+    worst = int(np.argmax(judged))
+    level = _graded(float(judged[worst]), _SHIFT)
+    limits = (
+        f"From how the residuals lie along the motion. Good up to {_SHIFT[0]:g} frames, broken above {_SHIFT[1]:g}. "
+        "The true shift is somewhat larger than the estimate, because a late camera pulls the 3D position along."
+    )
+    if level == Level.GOOD:
+        largest = float(np.nanmax(np.abs(relative)))
+        return Finding(
+            question, level, f"No camera is ahead or behind; the largest shift is {largest:.2f} frames.", "", limits
+        )
+    ahead = relative[worst] > 0
+    answer = (
+        f"{evidence.cameras[worst]} is {judged[worst]:.1f} frames or more {'ahead of' if ahead else 'behind'} the "
+        f"others: its frame n shows what they show at frame n {'+' if ahead else '-'} {judged[worst]:.1f}."
+    )
+    return Finding(
+        question,
+        level,
+        answer,
+        f"Find the frames that {evidence.cameras[worst]} dropped, or its start, and align it.",
+        limits,
+        f"{evidence.cameras[worst]} is out of step by {judged[worst]:.1f} frames or more",
+    )
+
+
+def _redundancy(poses3d: xr.Dataset) -> Finding:
+    question = "How many cameras see each point?"
+    if "n_cameras" not in poses3d:
+        return Finding(question, Level.UNKNOWN, "The poses do not say how many cameras were used.")
+    used = poses3d["n_cameras"].values[poses3d["position"].notnull().all("space").values]
+    used = used[used >= 2]
+    if not used.size:
+        return Finding(question, Level.UNKNOWN, "No position rests on two cameras or more.")
+    two = float((used == 2).mean())
+    return Finding(
+        question,
+        Level.LOOK if two > 0.5 else Level.GOOD,
+        f"{_percent(two)} of the positions rest on only two cameras; the average is {used.mean():.1f}.",
+        "With two cameras an error along the line of sight goes unnoticed: add views, or trust the covariance."
+        if two > 0.5
+        else "",
+        "Good while at least half of the positions have a third camera to check the other two.",
+        "most positions rest on two cameras only",
+    )
+
+
+def _bones(poses3d: xr.Dataset, skeleton: Skeleton | None) -> Finding:
+    question = "Do bones keep their length?"
+    if skeleton is None or not skeleton.edges:
+        return Finding(question, Level.UNKNOWN, "No skeleton with edges is given.", "")
+    if not poses3d.sizes["time"]:
+        return Finding(question, Level.UNKNOWN, "There is no frame.", "")
+    try:
+        table = bone_statistics(poses3d, skeleton)
+    except MismatchError:
+        return Finding(question, Level.UNKNOWN, "The skeleton has no edge between keypoints of these poses.", "")
+    spread = table["relative_spread"].max("individual").values
+    if not np.isfinite(spread).any():
+        return Finding(question, Level.UNKNOWN, "No bone is ever complete.", "")
+    typical, worst = float(np.nanmedian(spread)), int(np.nanargmax(spread))
+    level = _graded(typical, _BONES)
+    return Finding(
+        question,
+        level,
+        f"Their spread is {_percent(typical)} of the length for the typical bone, {_percent(float(spread[worst]))} for "
+        f"{table['edge'].values[worst]}.",
+        "Soft edges vary by nature; for stiff ones, look at their keypoints in the overlay."
+        if level != Level.GOOD
+        else "",
+        f"Good up to {_percent(_BONES[0])}, broken above {_percent(_BONES[1])}: skin moves over bone by a few percent.",
+        f"bones change their length by {_percent(typical)}",
+    )
+
+
+def _honesty(inside: float) -> Finding:
+    if _HONEST[0] <= inside <= _HONEST[1]:
+        level = Level.GOOD
+    else:
+        level = Level.LOOK if _NOT_HONEST[0] <= inside <= _NOT_HONEST[1] else Level.BROKEN
+    return Finding(
+        "Is the uncertainty honest?",
+        level,
+        f"{_percent(inside)} of the true positions lie in the 95 % ellipsoid of their covariance.",
+        "Do not test hypotheses with these covariances: the noise of some keypoints is not what was assumed."
+        if level != Level.GOOD
+        else "",
+        f"Good from {_percent(_HONEST[0])} to {_percent(_HONEST[1])}.",
+        "the covariance does not say how large the errors are",
+    )

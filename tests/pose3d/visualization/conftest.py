@@ -1,0 +1,100 @@
+"""A small recording with known truth, made without triangulation: nothing here depends on how poses are computed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from calibration.rig import Rig
+from calibration.triangulation import Status
+from pose3d.skeleton import Skeleton
+from pose3d.synthetic import SimulationSettings, simulate
+
+NOISE = 0.5  # mm
+# Fewer keypoints than the animal has: figures with many names take long to draw.
+KEYPOINTS = ("nose", "neck", "spine", "tail_base", "left_knee", "left_ankle", "right_knee", "right_ankle")
+
+SKELETON = Skeleton(
+    "mouse",
+    KEYPOINTS,
+    (
+        *(("nose", "neck"), ("neck", "spine"), ("spine", "tail_base")),
+        *(
+            edge
+            for side in ("left", "right")
+            for edge in (("tail_base", f"{side}_knee"), (f"{side}_knee", f"{side}_ankle"))
+        ),
+    ),
+    (("left_knee", "right_knee"), ("left_ankle", "right_ankle")),
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    rig: Rig
+    skeleton: Skeleton
+    poses2d: xr.Dataset
+    poses3d: xr.Dataset
+    truth: xr.Dataset
+
+
+def make_recording(individuals: int = 1, duration: float = 0.6, seed: int = 1) -> Recording:
+    scene = simulate(
+        SimulationSettings(
+            individuals=individuals,
+            duration=duration,
+            cameras=4,
+            size=(320, 256),
+            focal_length=350.0,
+            noise=0.5,
+            occlusion="none",
+            seed=seed,
+        )
+    )
+    rng = np.random.default_rng(seed)
+    chosen = {"keypoint": list(KEYPOINTS)}
+    truth, poses2d, labels = (data.sel(chosen) for data in (scene.poses3d, scene.poses2d, scene.labels2d))
+    poses3d = truth.copy(deep=True)
+    shape = poses3d["confidence"].shape
+    missing = rng.random(shape) < 0.05
+    noisy = truth["position"].values + rng.normal(0, NOISE, truth["position"].shape)
+    poses3d["position"].values[:] = np.where(missing[:, None], np.nan, noisy)
+    by_keypoint = poses3d["confidence"].dims
+    poses3d["status"] = (by_keypoint, np.where(missing, int(Status.NO_CONSENSUS), 0), {"units": "1"})
+    covariance = np.broadcast_to(NOISE**2 * np.eye(3)[None, :, :, None, None], (shape[0], 3, 3, *shape[1:]))
+    poses3d["covariance"] = (
+        ("time", "space", "space_", "keypoint", "individual"),
+        np.where(missing[:, None, None], np.nan, covariance),
+        {"units": "mm^2"},
+    )
+    seen = poses2d["position"].notnull().all("space") & ~labels["outlier"].astype(bool)
+    inlier = seen.transpose("time", "camera", "keypoint", "individual").values & ~missing[:, None]
+    poses3d = poses3d.assign_coords(camera=list(scene.rig.names))
+    poses3d["inlier"] = (("time", "camera", "keypoint", "individual"), inlier)
+    poses3d["n_cameras"] = (by_keypoint, inlier.sum(1), {"units": "1"})
+    points = poses3d["position"].transpose("time", "keypoint", "individual", "space").values
+    residual = (
+        np.moveaxis(scene.rig.project(points), 3, 1)
+        - poses2d["position"].transpose("time", "camera", "keypoint", "individual", "space").values
+    )
+    squared = np.where(inlier, (residual**2).sum(-1), 0.0).sum(1) / np.maximum(inlier.sum(1), 1)
+    poses3d["reprojection_error"] = (by_keypoint, np.where(inlier.any(1), np.sqrt(squared), np.nan), {"units": "px"})
+    return Recording(scene.rig, SKELETON, poses2d, poses3d, truth)
+
+
+@pytest.fixture(scope="package")
+def recording() -> Recording:
+    return make_recording()
+
+
+@pytest.fixture(scope="package")
+def pair() -> Recording:
+    """Two animals."""
+    return make_recording(individuals=2, duration=0.3)
+
+
+@pytest.fixture(scope="package")
+def walk() -> Recording:
+    """Two seconds of one animal."""
+    return make_recording(duration=2.0)

@@ -1,0 +1,116 @@
+"""What the cameras say: matched by number and name, and equal to the metrics."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from calibration.errors import InvalidValueError
+from pose3d.metrics import reprojection_summary
+from pose3d.visualization import collect_evidence
+
+
+@pytest.mark.parametrize("by", [("camera",), ("keypoint",), ("keypoint", "camera"), ()])
+def test_the_numbers_are_those_of_the_metrics(recording, by: tuple[str, ...]) -> None:
+    evidence = collect_evidence(recording.poses3d, recording.poses2d, recording.rig)
+    expected = reprojection_summary(recording.poses3d, recording.poses2d, recording.rig, by=by)
+    xr.testing.assert_allclose(evidence.summary(by), expected, rtol=1e-5)
+
+
+def test_frames_are_matched_by_number_and_everything_else_by_name(recording) -> None:
+    whole = collect_evidence(recording.poses3d, recording.poses2d, recording.rig)
+    part = recording.poses2d.isel(time=slice(10, 40))
+    shuffled = part.isel(camera=[2, 0, 3, 1], keypoint=slice(None, None, -1))
+    evidence = collect_evidence(recording.poses3d, shuffled, recording.rig)
+    np.testing.assert_array_equal(evidence.error[10:40], whole.error[10:40])
+    assert np.isnan(evidence.error[:10]).all()
+    assert not evidence.detected[40:].any()
+    assert evidence.cameras == recording.rig.names
+
+
+def test_only_common_cameras_are_compared(recording) -> None:
+    rig = recording.rig.select(["cam_4", "cam_2"])
+    evidence = collect_evidence(recording.poses3d, recording.poses2d, rig)
+    assert evidence.cameras == ("cam_4", "cam_2")
+    whole = collect_evidence(recording.poses3d, recording.poses2d, recording.rig)
+    np.testing.assert_array_equal(evidence.error, whole.error[:, [3, 1]])
+
+
+def test_what_was_used_is_what_the_poses_say(recording) -> None:
+    evidence = collect_evidence(recording.poses3d, recording.poses2d, recording.rig)
+    inlier = recording.poses3d["inlier"].transpose("time", "camera", "individual", "keypoint").values
+    np.testing.assert_array_equal(evidence.used, inlier)
+    without = collect_evidence(recording.poses3d.drop_vars("inlier"), recording.poses2d, recording.rig)
+    np.testing.assert_array_equal(without.used, np.isfinite(without.error))
+
+
+@pytest.mark.parametrize("given", ["nothing", "poses2d", "rig"])
+def test_without_2d_poses_or_rig_the_stored_errors_speak(recording, given: str) -> None:
+    poses2d = recording.poses2d if given == "poses2d" else None
+    evidence = collect_evidence(recording.poses3d, poses2d, recording.rig if given == "rig" else None)
+    assert evidence.cameras == ()
+    stored = recording.poses3d["reprojection_error"].values
+    overall = evidence.summary(())
+    assert float(overall["median"]) == pytest.approx(np.nanmedian(stored))
+    assert float(overall["missing_3d"]) == pytest.approx(np.isnan(stored).mean(), abs=0.01)
+    assert np.isnan(float(overall["used"]))
+    nose = np.nanmedian(recording.poses3d["reprojection_error"].sel(keypoint="nose"))
+    assert float(evidence.summary(("keypoint",))["median"].sel(keypoint="nose")) == pytest.approx(nose)
+
+
+def test_reasons_are_named_and_add_up_to_what_is_missing(recording) -> None:
+    evidence = collect_evidence(recording.poses3d, recording.poses2d, recording.rig)
+    reasons = evidence.reasons()
+    assert set(reasons) == {"the cameras do not agree on a point"}
+    np.testing.assert_allclose(sum(reasons.values()), evidence.summary(("keypoint",))["missing_3d"].values)
+    cut = recording.poses3d.copy(deep=True)
+    cut["position"].values[:5] = np.nan
+    assert "removed after triangulation" in collect_evidence(cut).reasons()
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_camera_out_of_step_is_found_with_its_sign(walk, frames: int, ahead: bool) -> None:
+    poses2d = walk.poses2d.copy(deep=True)
+    rows = poses2d["position"].values
+    late, early = rows[frames:, 2].copy(), rows[:-frames, 2].copy()
+    if ahead:
+        rows[:-frames, 2] = late  # its frame n shows what the others show at n + frames
+    else:
+        rows[frames:, 2] = early
+    shifts = collect_evidence(walk.poses3d, poses2d, walk.rig).shifts
+    assert shifts[2, 0] == pytest.approx(frames if ahead else -frames, abs=0.15)
+    assert shifts[2, 1] < 0.1
+    np.testing.assert_allclose(np.delete(shifts[:, 0], 2), 0, atol=0.1)
+
+
+def test_animals_that_stand_still_tell_nothing_about_time(recording) -> None:
+    poses3d = recording.poses3d.copy(deep=True)
+    poses3d["position"].values[:] = poses3d["position"].values[:1]
+    assert np.isnan(collect_evidence(poses3d, recording.poses2d, recording.rig).shifts).all()
+
+
+def test_individuals_are_counted_apart(pair) -> None:
+    evidence = collect_evidence(pair.poses3d, pair.poses2d, pair.rig)
+    second = pair.poses3d.isel(individual=[1])
+    expected = reprojection_summary(second, pair.poses2d, pair.rig, by=())
+    xr.testing.assert_allclose(evidence.summary((), [1]), expected, rtol=1e-5)
+
+
+def test_long_recordings_are_read_in_pieces_with_the_same_result(recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = collect_evidence(recording.poses3d, recording.poses2d, recording.rig)
+    monkeypatch.setattr("pose3d.visualization.evidence._CHUNK", 7)
+    pieces = collect_evidence(recording.poses3d, recording.poses2d, recording.rig)
+    np.testing.assert_array_equal(pieces.error, whole.error)
+    xr.testing.assert_allclose(pieces.summary(("camera",)), whole.summary(("camera",)))
+
+
+def test_no_frames_are_no_error(recording) -> None:
+    none = recording.poses3d.isel(time=[])
+    evidence = collect_evidence(none, recording.poses2d, recording.rig)
+    assert evidence.reasons() == {}
+    assert np.isnan(float(evidence.summary(())["missing_3d"]))
+
+
+def test_something_else_than_poses_is_refused(recording) -> None:
+    with pytest.raises(InvalidValueError, match="Poses3D"):
+        collect_evidence(recording.poses2d)

@@ -1,0 +1,128 @@
+"""The verdict: good stays good, and each thing that is made wrong is named."""
+
+import numpy as np
+import pytest
+
+from pose3d.skeleton import Skeleton
+from pose3d.visualization import Verdict, collect_evidence, judge
+from pose3d.visualization.verdict import Level
+
+
+def verdict_of(scene, **changed: object) -> Verdict:
+    poses3d, poses2d = (changed.get(name, getattr(scene, name)) for name in ("poses3d", "poses2d"))
+    rig, skeleton, truth = (changed.get(name, getattr(scene, name)) for name in ("rig", "skeleton", "truth"))
+    return judge(collect_evidence(poses3d, poses2d, rig), poses3d, skeleton=skeleton, truth=truth)
+
+
+def level(verdict: Verdict, question: str) -> Level:
+    (found,) = [finding for finding in verdict.findings if question in finding.question]
+    return found.level
+
+
+def test_a_good_reconstruction_is_called_good_everywhere(walk) -> None:
+    verdict = verdict_of(walk)
+    assert [finding.level for finding in verdict.findings] == [Level.GOOD] * 7
+    assert verdict.level == Level.GOOD
+    assert "Nothing stands out" in verdict.headline
+
+
+def test_every_finding_has_words_and_every_concern_a_next_step(walk) -> None:
+    broken = walk.poses3d.copy(deep=True)
+    broken["position"].values[::2] = np.nan
+    for verdict in (verdict_of(walk), verdict_of(walk, poses3d=broken), verdict_of(walk, poses2d=None, rig=None)):
+        assert list(verdict.findings) == sorted(verdict.findings, key=lambda finding: -finding.level)
+        for finding in verdict.findings:
+            assert finding.question.endswith("?")
+            assert finding.answer
+            if finding.level >= Level.LOOK:
+                assert finding.next_step
+                assert finding.concern in verdict.headline or finding.level < verdict.level
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, Level.GOOD), (0.2, Level.LOOK), (0.5, Level.BROKEN)])
+def test_missing_positions_are_judged_by_their_share(walk, share: float, expected: Level) -> None:
+    poses3d = walk.poses3d.copy(deep=True)
+    rows = np.random.default_rng(0).random(poses3d.sizes["time"]) < share
+    poses3d["position"].values[rows] = np.nan
+    assert level(verdict_of(walk, poses3d=poses3d), "missing") == expected
+
+
+@pytest.mark.parametrize(("offset", "expected"), [(0.0, Level.GOOD), (3.0, Level.LOOK), (12.0, Level.BROKEN)])
+def test_disagreement_is_judged_relative_to_the_image(walk, offset: float, expected: Level) -> None:
+    # The diagonal is 410 px: limits at 1.6 and 4.9 px.
+    poses2d = walk.poses2d.copy(deep=True)
+    poses2d["position"].values[..., 0] += offset
+    verdict = verdict_of(walk, poses2d=poses2d)
+    assert level(verdict, "agree") == expected
+    (finding,) = [finding for finding in verdict.findings if "agree" in finding.question]
+    assert all(name in finding.answer for name in ("median", "RMS", "95th percentile", "px"))
+
+
+def test_a_camera_that_is_rejected_too_often_is_named(walk) -> None:
+    poses3d = walk.poses3d.copy(deep=True)
+    poses3d["inlier"].loc[{"camera": "cam_3"}] = np.random.default_rng(0).random((200, 8, 1)) < 0.3
+    verdict = verdict_of(walk, poses3d=poses3d)
+    assert level(verdict, "out of line") == Level.BROKEN
+    assert "cam_3 is out of line" in verdict.headline
+
+
+def test_a_camera_with_a_much_larger_error_is_named(walk) -> None:
+    poses2d = walk.poses2d.copy(deep=True)
+    poses2d["position"].loc[{"camera": "cam_2"}] += 3.0
+    verdict = verdict_of(walk, poses2d=poses2d)
+    assert level(verdict, "out of line") == Level.LOOK
+    assert "cam_2" in verdict.headline
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(0, Level.GOOD), (3, Level.BROKEN)])
+def test_a_camera_out_of_step_is_named(walk, frames: int, expected: Level) -> None:
+    poses2d = walk.poses2d.copy(deep=True)
+    rows = poses2d["position"].values
+    rows[: len(rows) - frames, 1] = rows[frames:, 1].copy()
+    verdict = verdict_of(walk, poses2d=poses2d)
+    assert level(verdict, "in step") == expected
+    assert ("cam_2 is out of step" in verdict.headline) == (expected == Level.BROKEN)
+
+
+def test_two_cameras_are_too_few_to_check_each_other(walk) -> None:
+    poses3d = walk.poses3d.copy(deep=True)
+    poses3d["n_cameras"].values[:] = 2
+    assert level(verdict_of(walk, poses3d=poses3d), "How many cameras") == Level.LOOK
+
+
+@pytest.mark.parametrize(("noise", "expected"), [(0.0, Level.GOOD), (2.0, Level.LOOK), (15.0, Level.BROKEN)])
+def test_bones_that_change_their_length_are_seen(walk, noise: float, expected: Level) -> None:
+    poses3d = walk.poses3d.copy(deep=True)
+    poses3d["position"].values[:] += np.random.default_rng(0).normal(0, noise, poses3d["position"].shape)
+    assert level(verdict_of(walk, poses3d=poses3d), "bones") == expected
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, Level.GOOD), (0.7, Level.LOOK), (0.05, Level.BROKEN)])
+def test_a_covariance_that_is_too_small_is_not_honest(walk, factor: float, expected: Level) -> None:
+    poses3d = walk.poses3d.copy(deep=True)
+    poses3d["covariance"].values[:] *= factor
+    assert level(verdict_of(walk, poses3d=poses3d), "honest") == expected
+
+
+def test_what_cannot_be_known_is_not_called_good(walk) -> None:
+    bare = walk.poses3d[["position", "confidence"]]
+    verdict = verdict_of(walk, poses3d=bare, poses2d=None, rig=None, skeleton=None, truth=None)
+    unknown = {finding.question for finding in verdict.findings if finding.level == Level.UNKNOWN}
+    assert len(unknown) == 5
+    assert level(verdict, "missing") == Level.GOOD
+
+
+def test_nothing_at_all_is_broken_and_does_not_crash(walk) -> None:
+    empty = walk.poses3d.copy(deep=True)
+    for name in ("position", "covariance", "reprojection_error"):
+        empty[name].values[:] = np.nan
+    empty["inlier"].values[:] = False
+    for poses3d in (empty, walk.poses3d.isel(time=[])):
+        verdict = verdict_of(walk, poses3d=poses3d, truth=None)
+        assert verdict.level == Level.BROKEN
+        assert level(verdict, "missing") == Level.BROKEN
+
+
+def test_a_skeleton_of_another_animal_is_no_error(walk) -> None:
+    other = Skeleton("crab", ("claw", "eye"), (("claw", "eye"),))
+    assert level(verdict_of(walk, skeleton=other), "bones") == Level.UNKNOWN
