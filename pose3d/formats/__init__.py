@@ -23,16 +23,20 @@ if TYPE_CHECKING:
     from pose3d.formats.netcdf import read_netcdf
     from pose3d.formats.openpose import read_openpose
     from pose3d.formats.pose_format import PoseFormat
-    from pose3d.formats.session import open_session, save_session
+    from pose3d.formats.provenance import provenance_of
+    from pose3d.formats.session import Session, SessionWriter, open_session, save_session
     from pose3d.formats.sleap import read_sleap, read_sleap_analysis
-    from pose3d.formats.trc import write_trc
+    from pose3d.formats.trc import read_trc, write_trc
 
     FORMATS: Mapping[str, PoseFormat]
 
 _HOMES = {
     "PoseFormat": "pose_format",
+    "Session": "session",
+    "SessionWriter": "session",
     "load_poses2d": "loading",
     "open_session": "session",
+    "provenance_of": "provenance",
     "read_anipose": "anipose",
     "read_corners_csv": "corners_csv",
     "read_deeplabcut": "deeplabcut",
@@ -42,6 +46,7 @@ _HOMES = {
     "read_openpose": "openpose",
     "read_sleap": "sleap",
     "read_sleap_analysis": "sleap",
+    "read_trc": "trc",
     "save_session": "session",
     "write_anipose3d": "anipose3d",
     "write_csv": "csv_table",
@@ -52,8 +57,11 @@ _HOMES = {
 __all__ = [
     "FORMATS",
     "PoseFormat",
+    "Session",
+    "SessionWriter",
     "load_poses2d",
     "open_session",
+    "provenance_of",
     "read_anipose",
     "read_corners_csv",
     "read_deeplabcut",
@@ -63,6 +71,7 @@ __all__ = [
     "read_openpose",
     "read_sleap",
     "read_sleap_analysis",
+    "read_trc",
     "save_session",
     "write_anipose3d",
     "write_csv",

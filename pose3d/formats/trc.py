@@ -1,22 +1,37 @@
-"""TRC, the marker file of OpenSim and Motion Analysis: tab-separated text, one individual a file."""
+"""TRC files (Track Row Column, of Motion Analysis) as OpenSim reads them: marker positions of one individual.
+
+The layout is documented in OpenSim's user guide, "Marker (.trc) Files". Three things in it are not obvious:
+
+- Frames are counted from 1 and `OrigDataStartFrame` is the number of the frame at time 0, so that frame f of a
+  recording has the number f + 1.
+- OpenSim splits lines at tabs and drops what follows the last one if it is empty. Every cell is therefore followed by a
+  tab, or a missing last marker would make the row too short.
+- A missing marker is three empty cells. Frames that the recording lacks are written as rows without markers, since many
+  programs count rows.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from calibration.errors import FileFormatError, InvalidValueError
+from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
 from calibration.files import atomic_path
-from pose3d.datasets import poses3d as make_poses3d
-from pose3d.formats._export import by_individual, row_blocks, table_of
+from calibration.schema import check
+from pose3d.datasets import POSES3D, poses3d
+from pose3d.formats._text_table import FRAMES_AT_ONCE, files_by_individual, format_rows
+from pose3d.formats._tidy import UNNAMED_INDIVIDUAL
 
 __all__ = ["read_trc", "write_trc"]
 
-_UNITS = ("mm", "cm", "m")
 _KEYS = (
     "DataRate",
     "CameraRate",
@@ -27,145 +42,228 @@ _KEYS = (
     "OrigDataStartFrame",
     "OrigNumFrames",
 )
-# OpenSim's world is Y-up: where z is up, (x, y, z) becomes (y, z, x), which keeps it right-handed.
-_Y_UP_FROM = {"y": (0, 1, 2), "z": (1, 2, 0)}
+# Where x, y, z of the world stand in a file whose second axis points up: (x, y, z) -> (y, z, x), a rotation.
+_TO_FILE = {"z": (0, 1, 2), "y": (1, 2, 0)}
+_FROM_FILE = {"z": (0, 1, 2), "y": (2, 0, 1)}
+_UNITS = {"millimeters": "mm", "millimeter": "mm", "meters": "m", "meter": "m", "centimeters": "cm", "centimeter": "cm"}
 
 
 def write_trc(
-    poses3d: xr.Dataset, path: str | os.PathLike[str], *, individual: str | None = None, up: str = "y"
-) -> list[Path]:
-    """Write a TRC file for each individual; a missing position is three empty cells, as OpenSim expects.
-
-    Frame numbers count from 1 in the file.
+    poses: xr.Dataset,
+    path: str | os.PathLike[str],
+    *,
+    individual: str | None = None,
+    frame_rate: float | None = None,
+    up: Literal["z", "y"] = "z",
+) -> tuple[Path, ...]:
+    """Write 3D poses as TRC files, one per individual, in the unit of the poses.
 
     Args:
-        poses3d: Poses3D Dataset with a frame rate; may be lazily loaded.
-        path: the file to write; `_NAME` is added to its name where there are several individuals.
-        individual: only this one.
-        up: the axis of the rig's world that points up; "z" is turned to OpenSim's y.
+        poses: Poses3D Dataset; what is not in memory is read piece by piece.
+        path: the file to write; with several individuals the name of each is added to its name.
+        individual: write only this one, to `path` itself.
+        frame_rate: frames per second, where the Dataset does not know it.
+        up: the axis that points up in the file, for poses whose z axis points up. "z" writes the axes as they are; "y",
+            which OpenSim's models want, writes (x, y, z) as (y, z, x).
 
     Returns:
-        The written files.
+        The files written.
 
     Raises:
-        InvalidValueError: the Dataset does not follow the schema, has no frame rate or another unit than mm, cm or m.
+        InvalidValueError: the Dataset does not follow the schema, has no frame, or the frame rate is not known.
+        MismatchError: there is no such individual.
         OutputError: a file cannot be written.
     """
-    rate, unit = poses3d.attrs.get("fps"), str(poses3d["position"].attrs.get("units", ""))
-    for subject, fine, expected, got, remedy in (
-        ("frame rate", rate is not None, "the frame rate", "none", "Give it when the 2D poses are read."),
-        ("unit", unit in _UNITS, " or ".join(_UNITS), f"'{unit}'", "Convert the calibration to one of these."),
-        ("up", up in _Y_UP_FROM, "'y' or 'z'", f"'{up}'", "Say which axis of the world points up."),
-    ):
-        if not fine:
-            raise InvalidValueError(f"{path}, {subject}", expected=expected, got=got, remedy=remedy)
-    written = []
-    for target, poses in by_individual(poses3d, path, individual):
-        with atomic_path(target) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-            file.write(_header(target, poses, float(rate or 0.0), unit))
-            for block in row_blocks(poses):
-                turned = block["position"].isel(space=list(_Y_UP_FROM[up])).values
-                block["position"] = (block["position"].dims, turned, block["position"].attrs)
-                file.writelines(_lines(block))
-        written.append(target)
-    return written
+    check(poses, POSES3D, values=False)
+    axes = _axes(_TO_FILE, up)
+    rate = _rate(poses, path, frame_rate)
+    files = files_by_individual(poses, path, individual)
+    markers = _marker_names([str(name) for name in poses["keypoint"].values])
+    for name, file in files:
+        one = poses["position"].sel(individual=name).transpose("time", "keypoint", "space")
+        with atomic_path(file) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.write(_header(poses, file.name, markers, rate))
+            for rows in _rows(one, _times(poses, frame_rate), axes):
+                stream.writelines(f"{row}\t\n" for row in rows)
+    return tuple(file for _, file in files)
 
 
-def _header(path: Path, poses: xr.Dataset, rate: float, unit: str) -> str:
-    count, markers = poses.sizes["time"], [str(name) for name in poses["keypoint"].values]
-    start = int(poses["frame"].values[0]) + 1 if count else 1
-    values = (f"{rate:g}", f"{rate:g}", count, len(markers), unit, f"{rate:g}", start, count)
-    axes = "\t".join(f"X{i}\tY{i}\tZ{i}" for i in range(1, len(markers) + 1))
-    return (
-        f"PathFileType\t4\t(X/Y/Z)\t{path.name}\n"
-        + "\t".join(_KEYS)
-        + "\n"
-        + "\t".join(map(str, values))
-        + "\n"
-        + "Frame#\tTime\t"
-        + "\t\t\t".join(markers)
-        + "\t\t\n"
-        + f"\t\t{axes}\n\n"
+def _axes(table: Mapping[str, tuple[int, ...]], up: str) -> tuple[int, ...]:
+    if up not in table:
+        raise InvalidValueError("up", expected="'z' or 'y'", got=f"'{up}'", remedy="Name the axis that points up.")
+    return table[up]
+
+
+def _rate(poses: xr.Dataset, path: str | os.PathLike[str], frame_rate: float | None) -> float:
+    if not poses.sizes["time"]:
+        raise InvalidValueError(
+            path, expected="3D poses of at least one frame", got="none", remedy="Check how they were made."
+        )
+    rate = float(poses.attrs.get("fps", np.nan) if frame_rate is None else frame_rate)
+    if not 0 < rate < np.inf:
+        raise InvalidValueError(
+            path,
+            expected="a frame rate, which TRC files need",
+            got="none in the 3D poses" if frame_rate is None else str(frame_rate),
+            remedy="Give frame_rate= (--frame-rate on the command line).",
+        )
+    return rate
+
+
+def _marker_names(names: Sequence[str]) -> list[str]:
+    markers = [re.sub(r"\s+", "_", name) for name in names]
+    changed = [name for name, marker in zip(names, markers, strict=True) if name != marker]
+    if changed:
+        warnings.warn(
+            f"blanks in keypoint names are written as '_' to TRC: {', '.join(changed)}", SuiteWarning, stacklevel=3
+        )
+    return markers
+
+
+def _header(poses: xr.Dataset, name: str, markers: Sequence[str], rate: float) -> str:
+    frames = poses["frame"].values
+    length = int(frames[-1] - frames[0]) + 1
+    unit = str(poses["position"].attrs.get("units", "mm"))
+    values = (f"{rate:.12g}", f"{rate:.12g}", length, len(markers), unit, f"{rate:.12g}", 1, length)
+    numbered = (f"{axis}{number}" for number in range(1, len(markers) + 1) for axis in "XYZ")
+    lines = (
+        f"PathFileType\t4\t(X/Y/Z)\t{name}",
+        "\t".join(_KEYS),
+        "\t".join(map(str, values)),
+        "Frame#\tTime\t" + "".join(f"{marker}\t\t\t" for marker in markers),
+        "\t\t" + "".join(f"{label}\t" for label in numbered),
+        "",
     )
+    return "\n".join(lines) + "\n"
 
 
-def _lines(poses: xr.Dataset) -> list[str]:
-    frames, times = poses["frame"].values, poses["time"].values
-    return [
-        f"{frame + 1}\t{time:.9g}\t" + "\t".join("" if value != value else f"{value:.9g}" for value in row) + "\n"
-        for frame, time, row in zip(frames, times, table_of(poses).tolist(), strict=True)
-    ]
+def _times(poses: xr.Dataset, frame_rate: float | None) -> NDArray[np.float64]:
+    """(time,) seconds; by the given rate, or as the Dataset knows them."""
+    return poses["frame"].values / frame_rate if frame_rate is not None else poses["time"].values
 
 
-def read_trc(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Read a TRC file as Poses3D with one individual, `individual_0`; axes and unit are those of the file.
+def _rows(position: xr.DataArray, times: NDArray[np.float64], axes: tuple[int, ...]) -> Iterator[list[str]]:
+    """Lines of the table, piece by piece, from the first frame to the last without a gap."""
+    frames = position["frame"].values
+    for start in range(int(frames[0]), int(frames[-1]) + 1, FRAMES_AT_ONCE):
+        stop = min(start + FRAMES_AT_ONCE, int(frames[-1]) + 1)
+        known = slice(*np.searchsorted(frames, (start, stop)))
+        points = np.full((stop - start, *position.shape[1:]), np.nan)
+        points[frames[known] - start] = position.isel(time=known).values
+        numbers = np.arange(start, stop)
+        columns = [numbers + 1, np.interp(numbers, frames, times), *points[..., axes].reshape(len(numbers), -1).T]
+        formats = ["%d", "%.12g", *["%.9g"] * (len(columns) - 2)]
+        yield [row[1:] for row in format_rows(columns, formats, "\t")]
+
+
+def read_trc(
+    path: str | os.PathLike[str], *, individual: str = UNNAMED_INDIVIDUAL, up: Literal["z", "y"] = "z"
+) -> xr.Dataset:
+    """Read a TRC file.
+
+    Frames are counted from 0, as everywhere in this package: 1 is subtracted, unless the file itself counts from 0. The
+    times are those in the file. Missing cells are NaN, and a marker with one missing coordinate is missing.
+
+    Args:
+        path: the file.
+        individual: the name for whom it is of.
+        up: the axis that points up in the file; "y" turns the axes so that z points up, which undoes what `write_trc`
+            does.
 
     Raises:
-        FileFormatError: the file cannot be read, is no TRC file, or is cut off.
+        FileFormatError: the file is missing, empty, truncated, or no TRC file.
+        InvalidValueError: two markers have the same name; values are infinite.
     """
     file = Path(path)
-    try:
-        lines = file.read_text(encoding="utf-8-sig", errors="strict").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _wrong(file, "a TRC file", str(error), "Check the path and that the file is text.") from error
-    if len(lines) < 5 or not lines[0].startswith("PathFileType"):
-        got = "an empty file" if not lines else f"'{lines[0][:60]}'"
-        raise _wrong(file, "a first line 'PathFileType'", got, "Give a TRC file.")
-    settings = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=False))
-    markers = [name.strip() for name in lines[3].split("\t")[2:] if name.strip()]
-    numbers = _numbers(file, [line for line in lines[5:] if line.strip()], len(markers))
-    rate = _rate(file, settings)
-    unit = settings.get("Units", "").strip()
-    if unit not in _UNITS:
-        raise _wrong(file, f"Units {' or '.join(_UNITS)}", f"'{unit}'", "Correct the third line of the file.")
-    count = _declared(file, settings)
-    if count != len(numbers):
-        raise _wrong(file, f"{count} frames, as it says", str(len(numbers)), "Export it again; it may be cut off.")
-    position = numbers[:, 2:].reshape(len(numbers), len(markers), 3).transpose(0, 2, 1)[..., None]
-    return make_poses3d(
-        np.where(np.isnan(position).any(1, keepdims=True), np.nan, position),
-        individuals=["individual_0"],
+    axes = _axes(_FROM_FILE, up)
+    lines = _lines(file)
+    header = _read_header(file, lines)
+    labels = next((number for number, line in enumerate(lines) if line.startswith("Frame#")), None)
+    if labels is None:
+        raise _broken(file, "a line of marker names that begins with 'Frame#'", "none")
+    markers = [cell.strip() for cell in lines[labels].split("\t")[2:] if cell.strip()]
+    if not markers or str(len(markers)) != header.get("NumMarkers", str(len(markers))):
+        raise _broken(file, f"{header.get('NumMarkers', 'some')} markers, as line 3 says", f"{len(markers)} names")
+    table = _read_table(file, lines, labels + 2, len(markers))
+    if len(table) == 0 or len(table) < _number(header, "NumFrames", 0.0):
+        raise _broken(file, f"{header.get('NumFrames', 'some')} frames, as line 3 says", f"{len(table)} rows")
+    points = table[:, 2:].reshape(len(table), len(markers), 3)[..., axes]
+    points[np.isnan(points).any(-1)] = np.nan
+    rate = _number(header, "DataRate", 0.0)
+    poses = poses3d(
+        points.transpose(0, 2, 1)[..., None],
+        individuals=[individual],
         keypoints=markers,
-        unit=unit,
-        frames=numbers[:, 0].astype(np.int64) - 1,
-        frame_rate=rate,
+        unit=_UNITS.get(header.get("Units", "mm").lower(), header.get("Units", "mm")),
+        frames=_frames(file, table[:, 0]),
+        frame_rate=rate if rate > 0 else None,
         source_software="TRC",
         source_file=str(file),
     )
+    if rate > 0 and np.isfinite(table[:, 1]).all():
+        poses = poses.assign_coords(time=("time", table[:, 1], poses["time"].attrs))
+    return poses
 
 
-def _numbers(file: Path, lines: list[str], markers: int) -> NDArray[np.float64]:
-    """(row, 2 + 3 * marker) cells, NaN where empty."""
-    width = 2 + 3 * markers
-    result = np.full((len(lines), width), np.nan)
-    for row, line in enumerate(lines):
-        cells = line.rstrip("\n").split("\t")
-        if len(cells) > width and not "".join(cells[width:]).strip():
-            cells = cells[:width]  # trailing tabs
-        if len(cells) > width or len(cells) < 2:
-            raise _wrong(file, f"{width} cells in a row", f"{len(cells)} in row {row + 1}", "Export the file again.")
+def _lines(file: Path) -> list[str]:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise FileFormatError(
+            file, expected="a TRC file", got=error.strerror or str(error), remedy="Check the path for spelling."
+        ) from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")  # old files; never fails
+    if not text.startswith("PathFileType"):
+        raise _broken(
+            file, "a TRC file, which begins with 'PathFileType'", repr(text[:30]) if text else "an empty file"
+        )
+    return text.splitlines()
+
+
+def _read_header(file: Path, lines: Sequence[str]) -> dict[str, str]:
+    if len(lines) < 3:
+        raise _broken(file, "a header of 5 lines", f"{len(lines)} lines")
+    keys, values = (re.split(r"\t+", line.strip()) for line in lines[1:3])
+    return dict(zip(keys, (value.strip() for value in values), strict=False))
+
+
+def _number(header: dict[str, str], key: str, default: float) -> float:
+    try:
+        value = float(header.get(key, default))
+    except ValueError:
+        return default
+    return value if np.isfinite(value) else default
+
+
+def _read_table(file: Path, lines: Sequence[str], first: int, n_markers: int) -> NDArray[np.float64]:
+    """(row, 2 + 3 * marker) numbers, NaN where a cell is empty."""
+    width = 2 + 3 * n_markers
+    rows = []
+    for number, line in enumerate(lines[first:], start=first + 1):
+        if not line.strip():
+            continue
+        cells = line.split("\t")
         try:
-            result[row, : len(cells)] = [float(cell) if cell.strip() else np.nan for cell in cells]
+            row = [float(cell) if cell.strip() else np.nan for cell in cells]
         except ValueError as error:
-            raise _wrong(file, "numbers", f"row {row + 1}: {error}", "Export the file again.") from error
-    if np.isnan(result[:, 0]).any() or bool((np.diff(result[:, 0]) <= 0).any()):
-        raise _wrong(file, "increasing frame numbers", "missing or repeated ones", "Number the frames.")
-    return result
+            raise _broken(file, "numbers between tabs", f"{error} in line {number}") from error
+        if not np.isnan(row[width:]).all():
+            raise _broken(file, f"at most {width} cells in a row", f"{len(cells)} in line {number}")
+        rows.append(row[:width] + [np.nan] * (width - len(row)))
+    return np.array(rows, dtype=np.float64).reshape(-1, width)
 
 
-def _rate(file: Path, settings: dict[str, str]) -> float:
-    try:
-        return float(settings["DataRate"])
-    except (KeyError, ValueError) as error:
-        raise _wrong(file, "a number DataRate", str(error), "Correct the third line of the file.") from error
+def _frames(file: Path, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    whole = np.isfinite(numbers).all() and bool((numbers == np.round(numbers)).all())
+    if not whole or numbers[0] < 0 or bool((np.diff(numbers) <= 0).any()):
+        raise _broken(file, "increasing frame numbers in the first column", f"{numbers[:5]} ...")
+    return numbers.astype(np.int64) - (1 if numbers[0] >= 1 else 0)
 
 
-def _declared(file: Path, settings: dict[str, str]) -> int:
-    try:
-        return int(settings["NumFrames"])
-    except (KeyError, ValueError) as error:
-        raise _wrong(file, "a number NumFrames", str(error), "Correct the third line of the file.") from error
-
-
-def _wrong(file: Path, expected: str, got: str, remedy: str) -> FileFormatError:
-    return FileFormatError(file, expected=expected, got=got, remedy=remedy)
+def _broken(file: Path, expected: str, got: str) -> FileFormatError:
+    return FileFormatError(
+        file, expected=expected, got=got, remedy="The file may be cut off or edited; export it again."
+    )
