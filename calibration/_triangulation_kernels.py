@@ -15,20 +15,23 @@ entry point, but not of others that it calls into.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from numba import njit, uint64
 
 __all__ = ["cache_folder", "triangulate_range"]
 
 # NaN means missing here, so "nnan" and "ninf" stay off; the others only reorder and contract.
-_FASTMATH = {"contract", "reassoc", "arcp", "nsz"}
+_jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
 
 
-def _jit(function):
-    try:
-        return njit(nogil=True, error_model="numpy", fastmath=_FASTMATH, cache=True)(function)
-    except RuntimeError:  # numba finds no folder that it may write its cache to
-        return njit(nogil=True, error_model="numpy", fastmath=_FASTMATH)(function)
+def _jit_and_keep(function):
+    """Compile and keep the machine code on disk; what the function calls is kept with it."""
+    compiled = _jit(function)
+    with suppress(RuntimeError):  # numba finds no folder that it may write to
+        compiled.enable_caching()
+    return compiled
 
 
 LANES = np.uint64(128)
@@ -805,7 +808,7 @@ def _store_covariance(pts, k, row, good, covariance):
     covariance[row, 2, 2] = (a * d - b * b) * i
 
 
-@_jit
+@_jit_and_keep
 def triangulate_range(
     cam, pixels, confidence, lowest, precision, robust, threshold, cosine, strides, patience,
     points, inliers, residuals, status, covariance,
