@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
@@ -85,6 +85,7 @@ def test_several_animals_and_unique_bodyparts(tmp_path: Path, layout: str) -> No
     assert (poses.confidence.sel(individual="mouse1", keypoint="corner") == 0).all()
 
 
+@settings(max_examples=25)  # each writes and reads two files
 @given(order=st.permutations(range(12)), rows=st.permutations(range(4)))
 def test_the_order_of_columns_and_rows_says_nothing(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], rows: list[int]
@@ -144,6 +145,20 @@ def test_blocks_of_different_types(tmp_path: Path, layout: str) -> None:
     poses = read_deeplabcut(write(table, tmp_path, layout))
     assert value(poses, 4, "individual_0", "nose")[0] == 4
     assert value(poses, 4, "individual_0", "tail")[1] == table.loc[4, ("net", "tail", "y")]
+
+
+def test_values_that_old_versions_stored_the_other_way_round(tmp_path: Path) -> None:
+    table = single()
+    to_hdf(table, tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        stored = file["df_with_missing/block0_values"]
+        attributes = {name: value for name, value in stored.attrs.items() if name != "transposed"}
+        turned = stored[()].T
+        del file["df_with_missing/block0_values"]
+        file["df_with_missing/block0_values"] = turned
+        file["df_with_missing/block0_values"].attrs.update(attributes)
+    assert pd.read_hdf(tmp_path / "a.h5").equals(table), "pandas must agree that this is such a file"
+    assert value(read_deeplabcut(tmp_path / "a.h5"), 4, "individual_0", "nose") == tuple(table.loc[4, ("net", "nose")])
 
 
 @pytest.mark.parametrize("key", ["tracks", "df_with_missing"])
