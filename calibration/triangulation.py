@@ -28,7 +28,16 @@ from calibration.schema import as_floats
 if TYPE_CHECKING:
     from calibration.rig import Rig
 
-__all__ = ["Noise", "Status", "Triangulation", "TriangulationSettings", "estimate_noise", "prepare", "triangulate"]
+__all__ = [
+    "Noise",
+    "Status",
+    "Triangulation",
+    "TriangulationSettings",
+    "estimate_noise",
+    "kernel_cache",
+    "prepare",
+    "triangulate",
+]
 
 
 class Status(IntEnum):
@@ -209,6 +218,16 @@ def prepare() -> None:
 
     rig = make_rig(3)
     triangulate(rig, rig.project(np.zeros((1, 3))), noise=1.0, threshold=1.0)
+
+
+def kernel_cache() -> str | None:
+    """The folder in which the compiled kernels are kept; None where they are compiled at every start.
+
+    NUMBA_CACHE_DIR chooses another one.
+    """
+    from calibration._triangulation_kernels import cache_folder
+
+    return cache_folder()
 
 
 def _as_observations(

@@ -131,7 +131,7 @@ def _kernels() -> Finding:
     """Compiles the geometry kernels if they are not in the cache, and says where the cache is."""
     from time import perf_counter
 
-    from calibration.triangulation import prepare
+    from calibration.triangulation import kernel_cache, prepare
 
     started = perf_counter()
     try:
@@ -139,9 +139,7 @@ def _kernels() -> Finding:
     except (SuiteError, ImportError, RuntimeError, OSError) as error:
         return Finding("check", "geometry kernels", "broken", str(error), "python -m pip install --upgrade numba")
     seconds = perf_counter() - started
-    from calibration._triangulation_kernels import cache_folder
-
-    folder = cache_folder()
+    folder = kernel_cache()
     if folder is None:
         remedy = "Set NUMBA_CACHE_DIR to a folder that can be written."
         return Finding(
