@@ -13,7 +13,7 @@ from calibration.plots import INK, PALETTE, plain
 __all__ = ["LONGEST_NAME", "draw_ranges", "legend_above"]
 
 # Characters of a name beside an axis; longer ones would leave no room for the data.
-LONGEST_NAME = 32
+LONGEST_NAME = 44
 _CHARACTERS_ACROSS = 110  # in a legend as wide as a figure
 
 

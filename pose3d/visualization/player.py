@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from calibration.plots import categorical_colors, choose_view, frustum, ground_grid, up_direction
+from calibration.plots import View, categorical_colors, choose_view, frustum, ground_grid, up_direction
 from calibration.rig import Rig
 from pose3d.skeleton import Skeleton
 from pose3d.visualization.coloring import choose_coloring
@@ -75,7 +75,7 @@ def player_data(
         "closeDistance": close.distance,
         "ground": np.round(ground.segments, 4).tolist(),
         "groundStep": ground.step,
-        "cameras": _cameras(rig, view.distance),
+        **_cameras(rig, view),
     }
     # Names come from files: nothing in them may end the script element or start a comment in it.
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -94,12 +94,19 @@ def _quantize(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, 
     return low, step, steps.astype("<u2")
 
 
-def _cameras(rig: Rig | None, distance: float) -> list[dict[str, object]]:
+def _cameras(rig: Rig | None, view: View) -> dict[str, object]:
+    """The cameras as lines, and from where all of them are in view."""
     if rig is None:
-        return []
+        return {"cameras": [], "cameraDistance": view.distance, "cameraCenter": view.center.tolist()}
+    centers = np.stack([camera.center for camera in rig])
+    everything = np.vstack([centers, view.center])
+    middle = (everything.min(axis=0) + everything.max(axis=0)) / 2
     colors = categorical_colors(rig.names)
-    depth = 0.1 * distance
-    return [
+    depth = 0.2 * float(np.median(np.linalg.norm(centers - view.center, axis=-1))) or view.distance
+    cameras = [
         {"name": camera.name, "color": colors[camera.name], "lines": np.round(frustum(camera, depth), 4).tolist()}
         for camera in rig
     ]
+    reach = 1.1 * float(np.linalg.norm(everything - middle, axis=-1).max())
+    distance = max(view.distance, reach / float(np.sin(view.field_of_view / 2)))
+    return {"cameras": cameras, "cameraDistance": distance, "cameraCenter": middle.tolist()}

@@ -180,7 +180,10 @@
       });
     }
     items.sort((a, b) => b.z - a.z);  // far ones first
-    const scale = Math.min(height, width / 1.5) / 560;
+    // Lines grow with the animal, but less than it does.
+    const near = follow ? data.closeDistance : data.view.distance;
+    const zoomed = Math.max(0.35, Math.min(2, Math.sqrt(near / view.distance)));
+    const scale = Math.min(height, width / 1.5) / 560 * zoomed;
     for (const item of items) {
       context.globalAlpha = 1 - 0.55 * (high > low ? (item.z - low) / (high - low) : 0);
       context.strokeStyle = context.fillStyle = colors.of[item.color];
@@ -232,15 +235,23 @@
   control("scrub").addEventListener("input", (event) => { play(false); go(Number(event.target.value)); });
   control("speed").addEventListener("change", (event) => { speed = Number(event.target.value); });
   control("reset").addEventListener("click", () => { resetView(); draw(); });
-  control("follow").addEventListener("change", (event) => { 
-    follow = event.target.checked;
+  function setFollow(on) {
+    follow = on;
+    control("follow").checked = on;
     view.center = data.view.center.slice();
-    view.distance = follow ? data.closeDistance : data.view.distance;
-    draw();
-  });
+    view.distance = on ? data.closeDistance : data.view.distance;
+  }
+  control("follow").addEventListener("change", (event) => { setFollow(event.target.checked); draw(); });
   control("follow").checked = follow;
   control("names").addEventListener("change", (event) => { showNames = event.target.checked; draw(); });
-  if (control("cameras")) control("cameras").addEventListener("change", (event) => { showCameras = event.target.checked; draw(); });
+  if (control("cameras")) control("cameras").addEventListener("change", (event) => {
+    showCameras = event.target.checked;
+    // The cameras stand around the scene: step back to see them, and forward again.
+    if (showCameras) setFollow(false);
+    view.center = (showCameras ? data.cameraCenter : data.view.center).slice();
+    view.distance = showCameras ? data.cameraDistance : data.view.distance;
+    draw();
+  });
   data.keypoints.forEach((name, index) => {
     const option = document.createElement("option");
     option.value = index; option.textContent = name;
