@@ -189,6 +189,12 @@ def test_a_wrong_value_is_told_with_its_camera(
         Rig.from_dataset(spoiled(rig, name, index, value))
 
 
+def test_a_hole_among_the_coefficients_does_not_make_another_lens(rig: Rig) -> None:
+    # of five coefficients four are left, which is a count that lenses have
+    with pytest.raises(InvalidValueError, match=r"^rig Dataset, camera 'top view', distortion coefficients: "):
+        Rig.from_dataset(spoiled(rig, "distortion", (2, 1), np.nan))
+
+
 def test_repeated_names_and_no_cameras_are_refused(rig: Rig) -> None:
     dataset = rig.to_dataset()
     with pytest.raises(InvalidValueError, match="repeated: a"):
