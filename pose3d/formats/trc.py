@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
 from calibration.files import atomic_path
 from calibration.schema import check
-from pose3d.datasets import POSES3D, poses3d
+from pose3d.datasets import POSES3D
+from pose3d.datasets import poses3d as make_poses3d
 from pose3d.formats._text_table import FRAMES_AT_ONCE, files_by_individual, format_rows
 from pose3d.formats._tidy import UNNAMED_INDIVIDUAL
 
@@ -45,11 +46,11 @@ _KEYS = (
 # Where x, y, z of the world stand in a file whose second axis points up: (x, y, z) -> (y, z, x), a rotation.
 _TO_FILE = {"z": (0, 1, 2), "y": (1, 2, 0)}
 _FROM_FILE = {"z": (0, 1, 2), "y": (2, 0, 1)}
-_UNITS = {"millimeters": "mm", "millimeter": "mm", "meters": "m", "meter": "m", "centimeters": "cm", "centimeter": "cm"}
+_UNITS = {"mm": "mm", "cm": "cm", "m": "m", "millimeters": "mm", "centimeters": "cm", "meters": "m"}
 
 
 def write_trc(
-    poses: xr.Dataset,
+    poses3d: xr.Dataset,
     path: str | os.PathLike[str],
     *,
     individual: str | None = None,
@@ -59,7 +60,7 @@ def write_trc(
     """Write 3D poses as TRC files, one per individual, in the unit of the poses.
 
     Args:
-        poses: Poses3D Dataset; what is not in memory is read piece by piece.
+        poses3d: Poses3D Dataset; what is not in memory is read piece by piece.
         path: the file to write; with several individuals the name of each is added to its name.
         individual: write only this one, to `path` itself.
         frame_rate: frames per second, where the Dataset does not know it.
@@ -70,20 +71,26 @@ def write_trc(
         The files written.
 
     Raises:
-        InvalidValueError: the Dataset does not follow the schema, has no frame, or the frame rate is not known.
+        InvalidValueError: the Dataset does not follow the schema or has no frame, its unit is not mm, cm or m, or its
+            frame rate is not known.
         MismatchError: there is no such individual.
         OutputError: a file cannot be written.
     """
-    check(poses, POSES3D, values=False)
+    check(poses3d, POSES3D, values=False)
+    unit = str(poses3d["position"].attrs.get("units", ""))
+    if unit not in _UNITS.values():
+        raise InvalidValueError(
+            path, expected="a length unit that OpenSim knows: mm, cm or m", got=f"'{unit}'", remedy="Convert the rig."
+        )
     axes = _axes(_TO_FILE, up)
-    rate = _rate(poses, path, frame_rate)
-    files = files_by_individual(poses, path, individual)
-    markers = _marker_names([str(name) for name in poses["keypoint"].values])
+    rate = _rate(poses3d, path, frame_rate)
+    files = files_by_individual(poses3d, path, individual)
+    markers = _marker_names([str(name) for name in poses3d["keypoint"].values])
     for name, file in files:
-        one = poses["position"].sel(individual=name).transpose("time", "keypoint", "space")
+        one = poses3d["position"].sel(individual=name).transpose("time", "keypoint", "space")
         with atomic_path(file) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(_header(poses, file.name, markers, rate))
-            for rows in _rows(one, _times(poses, frame_rate), axes):
+            stream.write(_header(poses3d, file.name, markers, rate))
+            for rows in _rows(one, _times(poses3d, frame_rate), axes):
                 stream.writelines(f"{row}\t\n" for row in rows)
     return tuple(file for _, file in files)
 
@@ -123,7 +130,7 @@ def _marker_names(names: Sequence[str]) -> list[str]:
 def _header(poses: xr.Dataset, name: str, markers: Sequence[str], rate: float) -> str:
     frames = poses["frame"].values
     length = int(frames[-1] - frames[0]) + 1
-    unit = str(poses["position"].attrs.get("units", "mm"))
+    unit = poses["position"].attrs["units"]
     values = (f"{rate:.12g}", f"{rate:.12g}", length, len(markers), unit, f"{rate:.12g}", 1, length)
     numbered = (f"{axis}{number}" for number in range(1, len(markers) + 1) for axis in "XYZ")
     lines = (
@@ -177,30 +184,29 @@ def read_trc(
     file = Path(path)
     axes = _axes(_FROM_FILE, up)
     lines = _lines(file)
-    header = _read_header(file, lines)
+    rate, unit, n_frames, n_markers = _read_header(file, lines)
     labels = next((number for number, line in enumerate(lines) if line.startswith("Frame#")), None)
     if labels is None:
         raise _broken(file, "a line of marker names that begins with 'Frame#'", "none")
     markers = [cell.strip() for cell in lines[labels].split("\t")[2:] if cell.strip()]
-    if not markers or str(len(markers)) != header.get("NumMarkers", str(len(markers))):
-        raise _broken(file, f"{header.get('NumMarkers', 'some')} markers, as line 3 says", f"{len(markers)} names")
-    table = _read_table(file, lines, labels + 2, len(markers))
-    if len(table) == 0 or len(table) < _number(header, "NumFrames", 0.0):
-        raise _broken(file, f"{header.get('NumFrames', 'some')} frames, as line 3 says", f"{len(table)} rows")
+    if len(markers) != n_markers:
+        raise _broken(file, f"{n_markers} markers, as line 3 says", f"{len(markers)} names")
+    table = _read_table(file, lines, labels + 2, n_markers)
+    if len(table) < n_frames:
+        raise _broken(file, f"{n_frames} frames, as line 3 says", f"{len(table)} rows")
     points = table[:, 2:].reshape(len(table), len(markers), 3)[..., axes]
     points[np.isnan(points).any(-1)] = np.nan
-    rate = _number(header, "DataRate", 0.0)
-    poses = poses3d(
+    poses = make_poses3d(
         points.transpose(0, 2, 1)[..., None],
         individuals=[individual],
         keypoints=markers,
-        unit=_UNITS.get(header.get("Units", "mm").lower(), header.get("Units", "mm")),
+        unit=unit,
         frames=_frames(file, table[:, 0]),
-        frame_rate=rate if rate > 0 else None,
+        frame_rate=rate,
         source_software="TRC",
         source_file=str(file),
     )
-    if rate > 0 and np.isfinite(table[:, 1]).all():
+    if np.isfinite(table[:, 1]).all():
         poses = poses.assign_coords(time=("time", table[:, 1], poses["time"].attrs))
     return poses
 
@@ -223,19 +229,23 @@ def _lines(file: Path) -> list[str]:
     return text.splitlines()
 
 
-def _read_header(file: Path, lines: Sequence[str]) -> dict[str, str]:
+def _read_header(file: Path, lines: Sequence[str]) -> tuple[float, str, int, int]:
+    """Frame rate, unit, number of frames and of markers."""
     if len(lines) < 3:
         raise _broken(file, "a header of 5 lines", f"{len(lines)} lines")
     keys, values = (re.split(r"\t+", line.strip()) for line in lines[1:3])
-    return dict(zip(keys, (value.strip() for value in values), strict=False))
-
-
-def _number(header: dict[str, str], key: str, default: float) -> float:
+    header = dict(zip(keys, (value.strip() for value in values), strict=False))
     try:
-        value = float(header.get(key, default))
-    except ValueError:
-        return default
-    return value if np.isfinite(value) else default
+        rate, n_frames, n_markers = float(header["DataRate"]), int(header["NumFrames"]), int(header["NumMarkers"])
+        unit = _UNITS[header["Units"].lower()]
+    except (KeyError, ValueError) as error:
+        got = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise _broken(
+            file, "DataRate, NumFrames, NumMarkers, and Units that are mm, cm or m, in lines 2 and 3", got
+        ) from error
+    if not 0 < rate < np.inf or n_frames < 1 or n_markers < 1:
+        raise _broken(file, "a positive DataRate, NumFrames and NumMarkers", f"{rate:g}, {n_frames}, {n_markers}")
+    return rate, unit, n_frames, n_markers
 
 
 def _read_table(file: Path, lines: Sequence[str], first: int, n_markers: int) -> NDArray[np.float64]:
