@@ -20,7 +20,15 @@ PACKAGES = ("calibration", "pose3d")
 LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
     (
         "foundation",
-        frozenset({"calibration.errors", "calibration.files", "calibration.schema", "calibration.transforms"}),
+        frozenset(
+            {
+                "calibration.errors",
+                "calibration.extensions",
+                "calibration.files",
+                "calibration.schema",
+                "calibration.transforms",
+            }
+        ),
     ),
     (
         "values",

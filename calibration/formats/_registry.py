@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from warnings import warn
 
-from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
+from calibration.errors import FileFormatError
+from calibration.extensions import collect
 from calibration.formats import anipose, caliscope, label3d, opencv, pose2sim, rig_toml
 from calibration.formats._reading import natural_key, read_text, read_toml
 from calibration.formats.rig_format import RigFormat
 
-__all__ = ["ENTRY_POINT_GROUP", "collect_formats", "describe", "known_formats"]
+__all__ = ["ENTRY_POINT_GROUP", "describe", "known_formats"]
 
 ENTRY_POINT_GROUP = "pose3d.rig_formats"
 
@@ -36,40 +36,9 @@ def known_formats() -> Mapping[str, RigFormat]:
     """The formats of this package, then those of installed packages, by name.
 
     Raises:
-        InvalidValueError: see `collect_formats`.
+        InvalidValueError: see `calibration.extensions.collect`.
     """
-    return MappingProxyType(collect_formats(_BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
-
-
-def collect_formats(built_in: Iterable[RigFormat], others: Iterable[EntryPoint]) -> dict[str, RigFormat]:
-    """Formats by name; one of another package that cannot be imported is left out with a SuiteWarning.
-
-    Raises:
-        InvalidValueError: two formats have the same name, or an entry point is not a RigFormat.
-    """
-    formats = {known.name: known for known in built_in}
-    for entry in others:
-        try:
-            added = entry.load()
-        except (ImportError, AttributeError) as error:
-            warn(f"format '{entry.name}' ({entry.value}) left out: {error}", SuiteWarning, stacklevel=2)
-            continue
-        if not isinstance(added, RigFormat):
-            raise InvalidValueError(
-                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}",
-                expected="a RigFormat",
-                got=f"{entry.value}, a {type(added).__name__}",
-                remedy="Correct or remove the package that adds it.",
-            )
-        if added.name in formats:
-            raise InvalidValueError(
-                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}",
-                expected="a format with a name of its own",
-                got=f"'{added.name}', which is already there",
-                remedy=f"Rename it in {entry.value}, or remove that package.",
-            )
-        formats[added.name] = added
-    return formats
+    return MappingProxyType(collect(RigFormat, _BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
 
 
 def describe(path: Path) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from warnings import warn
 
-from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
+from calibration.errors import FileFormatError, InvalidValueError
+from calibration.extensions import collect
 from pose3d.formats import anipose, corners_csv, deeplabcut, label3d, lightning_pose, netcdf, openpose, sleap
 from pose3d.formats.pose_format import PoseFormat
 
-__all__ = ["ENTRY_POINT_GROUP", "collect_formats", "detect_format", "known_formats", "named_format"]
+__all__ = ["ENTRY_POINT_GROUP", "detect_format", "known_formats", "named_format"]
 
 ENTRY_POINT_GROUP = "pose3d.pose_formats"
 
@@ -38,40 +38,9 @@ def known_formats() -> Mapping[str, PoseFormat]:
     """The formats of this package, then those of installed packages, by name.
 
     Raises:
-        InvalidValueError: see `collect_formats`.
+        InvalidValueError: see `calibration.extensions.collect`.
     """
-    return MappingProxyType(collect_formats(_BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
-
-
-def collect_formats(built_in: Iterable[PoseFormat], others: Iterable[EntryPoint]) -> dict[str, PoseFormat]:
-    """Formats by name; one of another package that cannot be imported is left out with a SuiteWarning.
-
-    Raises:
-        InvalidValueError: two formats have the same name, or an entry point is not a PoseFormat.
-    """
-    formats = {known.name: known for known in built_in}
-    for entry in others:
-        try:
-            added = entry.load()
-        except (ImportError, AttributeError) as error:
-            warn(f"format '{entry.name}' ({entry.value}) left out: {error}", SuiteWarning, stacklevel=2)
-            continue
-        if not isinstance(added, PoseFormat):
-            raise InvalidValueError(
-                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}",
-                expected="a PoseFormat",
-                got=f"{entry.value}, a {type(added).__name__}",
-                remedy="Correct or remove the package that adds it.",
-            )
-        if added.name in formats:
-            raise InvalidValueError(
-                f"entry point '{entry.name}' of {ENTRY_POINT_GROUP}",
-                expected="a format with a name of its own",
-                got=f"'{added.name}', which is already there",
-                remedy=f"Rename it in {entry.value}, or remove that package.",
-            )
-        formats[added.name] = added
-    return formats
+    return MappingProxyType(collect(PoseFormat, _BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
 
 
 def named_format(name: str) -> PoseFormat:

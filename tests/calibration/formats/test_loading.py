@@ -23,8 +23,8 @@ from calibration import (
     load_rig,
     save_rig,
 )
+from calibration.extensions import collect
 from calibration.formats import FORMATS, RigFormat
-from calibration.formats._registry import collect_formats
 
 WRITERS = [name for name, known in FORMATS.items() if known.write is not None]
 
@@ -314,24 +314,24 @@ class TestOtherPackages:
 
     def test_a_format_is_added(self, monkeypatch: pytest.MonkeyPatch) -> None:
         extra = replace(FORMATS["anipose"], name="extra")
-        collected = collect_formats(FORMATS.values(), [self._entry(monkeypatch, extra)])
+        collected = collect(RigFormat, FORMATS.values(), [self._entry(monkeypatch, extra)])
         assert list(collected) == [*FORMATS, "extra"]
 
     def test_a_name_that_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InvalidValueError, match="'anipose', which is already there"):
-            collect_formats(FORMATS.values(), [self._entry(monkeypatch, FORMATS["anipose"])])
+            collect(RigFormat, FORMATS.values(), [self._entry(monkeypatch, FORMATS["anipose"])])
 
     def test_something_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InvalidValueError, match=r"expected a RigFormat, got extra_package\.formats:EXTRA, a str"):
-            collect_formats((), [self._entry(monkeypatch, "anipose")])
+            collect(RigFormat, (), [self._entry(monkeypatch, "anipose")])
 
     def test_a_package_that_cannot_be_imported_is_left_out(self) -> None:
-        with pytest.warns(SuiteWarning, match=r"'extra' .* left out: No module named 'extra_package'"):
-            assert collect_formats((), [self.ENTRY]) == {}
+        with pytest.warns(SuiteWarning, match=r"RigFormat 'extra' .* left out: No module named 'extra_package'"):
+            assert collect(RigFormat, (), [self.ENTRY]) == {}
 
     def test_an_added_format_is_used(self, tmp_path: Path, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         extra = RigFormat("extra", "", (".extra",), lambda path: path.suffix == ".extra", lambda _: rig)
-        formats = collect_formats(FORMATS.values(), [self._entry(monkeypatch, extra)])
+        formats = collect(RigFormat, FORMATS.values(), [self._entry(monkeypatch, extra)])
         monkeypatch.setattr("calibration.formats.known_formats", lambda: formats)
         (tmp_path / "a.extra").touch()
         assert load_rig(tmp_path / "a.extra") == rig

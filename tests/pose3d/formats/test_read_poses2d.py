@@ -13,12 +13,12 @@ import xarray as xr
 
 from calibration.camera import Camera
 from calibration.errors import FileFormatError, InvalidValueError, MismatchError, SuiteWarning
+from calibration.extensions import collect as collect_all
 from calibration.lens import BrownConrady
 from calibration.rig import Rig
 from calibration.transforms import RigidTransform
 from pose3d.datasets import POSES2D, poses2d
 from pose3d.formats import FORMATS, PoseFormat, load_poses2d, save_session
-from pose3d.formats._registry import collect_formats
 
 SIZE = (640, 480)
 
@@ -459,7 +459,7 @@ def test_openpose_models_must_agree(tmp_path: Path) -> None:
 class Entry:
     """An entry point of another package."""
 
-    name, value = "mine", "package:FORMAT"
+    name, value, group = "mine", "package:FORMAT", "pose3d.pose_formats"
 
     def __init__(self, found: object) -> None:
         self.found = found
@@ -475,12 +475,12 @@ def other(name: str) -> PoseFormat:
 
 
 def collect(*found: object) -> dict[str, PoseFormat]:
-    return collect_formats(FORMATS.values(), [Entry(one) for one in found])
+    return collect_all(PoseFormat, FORMATS.values(), [Entry(one) for one in found])
 
 
 def test_packages_add_formats() -> None:
     assert set(collect(other("mine"))) == {*FORMATS, "mine"}
-    with pytest.warns(SuiteWarning, match=r"format 'mine' \(package:FORMAT\) left out: no module"):
+    with pytest.warns(SuiteWarning, match=r"PoseFormat 'mine' \(package:FORMAT\) left out: no module"):
         assert set(collect(ImportError("no module"))) == set(FORMATS)
     with pytest.raises(InvalidValueError, match="name of its own, got 'openpose', which is already there"):
         collect(other("openpose"))
