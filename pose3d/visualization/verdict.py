@@ -268,7 +268,9 @@ def _timing(evidence: Evidence) -> Finding:
     shifts, errors = evidence.shifts[:, 0], evidence.shifts[:, 1]
     if np.isfinite(shifts).sum() < 2:
         return Finding(question, Level.UNKNOWN, "The keypoints move too little, or too rarely, to tell.", "")
-    relative = np.array([shifts[index] - np.nanmedian(np.delete(shifts, index)) for index in range(len(shifts))])
+    others = [np.delete(evidence.shifts, index, axis=0) for index in range(len(shifts))]
+    relative = np.array([shift - np.nanmedian(rest[:, 0]) for shift, rest in zip(shifts, others, strict=True)])
+    errors = np.array([np.hypot(error, np.nanmedian(rest[:, 1])) for error, rest in zip(errors, others, strict=True)])
     significant = np.abs(relative) > _SHIFT_SIGNIFICANCE * errors
     judged = np.where(np.isfinite(relative) & significant, np.abs(relative), 0.0)
     worst = int(np.argmax(judged))
@@ -278,10 +280,12 @@ def _timing(evidence: Evidence) -> Finding:
         "The true shift is somewhat larger than the estimate, because a late camera pulls the 3D position along."
     )
     if level == Level.GOOD:
-        largest = float(np.nanmax(np.abs(relative)))
-        return Finding(
-            question, level, f"No camera is ahead or behind; the largest shift is {largest:.2f} frames.", "", limits
+        largest = int(np.nanargmax(np.abs(relative)))
+        answer = (
+            f"No camera is ahead or behind; the largest estimate is {abs(relative[largest]):.2f} ± "
+            f"{errors[largest]:.2f} frames, of {evidence.cameras[largest]}."
         )
+        return Finding(question, level, answer, "", limits)
     ahead = relative[worst] > 0
     answer = (
         f"{evidence.cameras[worst]} is {judged[worst]:.1f} frames or more {'ahead of' if ahead else 'behind'} the "

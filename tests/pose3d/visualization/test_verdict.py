@@ -1,5 +1,7 @@
 """The verdict: good stays good, and each thing that is made wrong is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,14 @@ def test_a_camera_out_of_step_is_named(walk, frames: int, expected: Level) -> No
     verdict = verdict_of(walk, poses2d=poses2d)
     assert level(verdict, "in step") == expected
     assert ("cam_2 is out of step" in verdict.headline) == (expected == Level.BROKEN)
+
+
+@pytest.mark.parametrize(("error", "expected"), [(0.5, Level.GOOD), (0.05, Level.LOOK)])
+def test_a_shift_counts_only_beyond_its_own_uncertainty(walk, error: float, expected: Level) -> None:
+    evidence = collect_evidence(walk.poses3d, walk.poses2d, walk.rig)
+    shifts = np.array([[0.0, 0.01], [0.9, error], [0.0, 0.01], [np.nan, np.nan]])
+    verdict = judge(replace(evidence, shifts=shifts), walk.poses3d)
+    assert level(verdict, "in step") == expected
 
 
 def test_two_cameras_are_too_few_to_check_each_other(walk) -> None:
