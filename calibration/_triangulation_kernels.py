@@ -652,8 +652,9 @@ def _search(cam, obs, pts, k, threshold2, strides, patience, seen):
                 score += w * error if near else w * threshold2
                 count += 1 if near else 0
                 obs[o + R2 + k] = error if depth > 0.0 else np.inf
-            if count == 2:
-                lonely += 1
+            oi, oj = uint64(i) * OBS_ROWS * LANES, uint64(j) * OBS_ROWS * LANES
+            if count == 2 and obs[oi + R2 + k] <= threshold2 and obs[oj + R2 + k] <= threshold2:
+                lonely += 1  # a point of other cameras may have the same two inliers, which makes it no other pair
             if count >= 2 and score < best_score:
                 best_score, best_count = score, count
                 enough = patience[n, count]

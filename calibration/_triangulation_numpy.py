@@ -208,7 +208,7 @@ def _search_group(
         near = (seen[active] > 0) & (errors <= threshold**2)
         count = near.sum(-1)
         new_score = (seen[active] * np.where(near, errors, threshold**2)).sum(-1)
-        lonely[active] += count == 2
+        lonely[active] += (count == 2) & ((near & (chosen > 0)).sum(-1) == 2)
         better = (count >= 2) & (new_score < score[active])
         rows = active[better]
         score[rows], best_count[rows] = new_score[better], count[better]

@@ -44,6 +44,26 @@ def camera_at(
     return Camera(name, (1280, 1024), lens, RigidTransform(rotation, -rotation @ np.array(center, dtype=float)))
 
 
+# looks away from what the cameras of `trio` see
+AWAY = camera_at("away", (-300, 20, 0), (-900, 0, 0))
+POINT = np.array([10.0, 20.0, 30.0])
+
+
+def mirrored(camera: Camera, point: FLOATS) -> FLOATS:
+    """The pixel (2,) of a point behind the camera by the formula of projection."""
+    in_camera = camera.cam_from_world(point)
+    assert in_camera[2] < 0
+    return camera.lens.distort(in_camera[:2] / in_camera[2])
+
+
+def two_pairs() -> tuple[Rig, FLOATS]:
+    """One point on the ray of the first camera for the second camera, another one on it for the third."""
+    right = camera_at("right", (1000, 0, 0), (0, 0, 0))
+    rig = Rig((right, camera_at("back", (0, 1000, 0), (0, 0, 0)), camera_at("top", (0, 300, 1000), (0, 0, 0))))
+    one, other = 0.1 * right.center, -0.1 * right.center
+    return rig, np.stack([right.project(one), rig["back"].project(one), rig["top"].project(other)])
+
+
 @pytest.fixture
 def ring() -> Rig:
     return make_rig(7, lens="brown5", seed=5)
@@ -277,13 +297,8 @@ class TestReasons:
                 np.testing.assert_array_equal(status, Status.NO_CONSENSUS)
                 assert (triangulate(pair, moved, noise=1.0, threshold=30.0).status == Status.OK).all()
 
-    def test_two_pairs_that_each_agree_are_both_not_believed(self, trio: Rig) -> None:
-        """One point on the ray of the first camera for the second camera, another one for the third."""
-        eye = trio["right"].center
-        one = eye + 0.9 * (np.array([0.0, 0.0, 0.0]) - eye)
-        other = eye + 1.1 * (np.array([0.0, 0.0, 0.0]) - eye)
-        rig = Rig((trio["right"], trio["back"], camera_at("top", (0, 300, 1000), (0, 0, 0))))
-        pixels = np.stack([rig["right"].project(one), rig["back"].project(one), rig["top"].project(other)])
+    def test_two_pairs_that_each_agree_are_both_not_believed(self) -> None:
+        rig, pixels = two_pairs()
         apart = triangulate(rig.select(["back", "top"]), pixels[1:], noise=1.0, threshold=5.0)
         assert apart.status == Status.NO_CONSENSUS, "the case needs that the other two cameras disagree"
         assert reason(rig, pixels) == Status.NO_CONSENSUS
@@ -357,19 +372,23 @@ class TestReasons:
         assert reason(rig, diverging, method=method) == Status.BEHIND_CAMERA
         assert reason(rig, diverging[::-1], method=method) == Status.OK
 
-    def test_a_camera_that_the_point_is_behind_cannot_have_seen_it(self, trio: Rig) -> None:
-        """A fourth camera stands before the point and looks away, and reports the mirrored pixel."""
-        point = np.array([10.0, 20.0, 30.0])
-        rig = Rig((*trio.cameras, camera_at("away", (-300, 20, 0), (-900, 0, 0))))
-        in_camera = rig["away"].cam_from_world(point)
-        assert in_camera[2] < 0
-        mirrored = rig["away"].lens.distort(in_camera[:2] / in_camera[2])
-        pixels = np.concatenate([trio.project(point), mirrored[None]])
+    @pytest.mark.parametrize("others", [2, 3])
+    def test_a_camera_that_the_point_is_behind_cannot_have_seen_it(self, trio: Rig, others: int) -> None:
+        """One more camera stands before the point and looks away, and reports the mirrored pixel."""
+        rig = Rig((*trio.cameras[:others], AWAY))
+        pixels = np.concatenate([rig.project(POINT)[:-1], mirrored(AWAY, POINT)[None]])
         assert reason(rig, pixels) == Status.OK
         for engine in ("numba", "numpy"):
             outcome = triangulate(rig, pixels, noise=1.0, threshold=5.0, engine=engine)
-            np.testing.assert_array_equal(outcome.inliers, [True, True, True, False])
-            assert np.isnan(outcome.residuals[3]), "there is no projection behind a camera"
+            np.testing.assert_array_equal(outcome.inliers, [True] * others + [False])
+            assert np.isnan(outcome.residuals[-1]), "there is no projection behind a camera"
+
+    def test_a_camera_that_the_point_is_behind_does_not_decide_between_two_pairs(self) -> None:
+        """As two pairs that each agree, with a camera that looks away and reports the mirror of one of the points."""
+        rig, pixels = two_pairs()
+        rig = Rig((*rig.cameras, AWAY))
+        for one in (rig["right"].center * 0.1, rig["right"].center * -0.1):
+            assert reason(rig, np.concatenate([pixels, mirrored(AWAY, one)[None]])) == Status.NO_CONSENSUS
 
     @pytest.mark.parametrize("depth", [0.0, 1e-25, -1e-25])
     def test_an_unseen_camera_may_have_the_point_in_its_focal_plane(self, depth: float) -> None:
