@@ -211,13 +211,7 @@ def poses3d(
     sizes["time"] = len(points)
     given = np.all(np.isfinite(points), axis=1) if confidence is None else confidence
     scores = _fitting(given, f"{subject}, confidence", kinds["confidence"].dims, sizes)
-    if not isinstance(unit, str) or not unit.strip():
-        raise InvalidValueError(
-            f"{subject}, unit",
-            expected="the name of a length unit",
-            got=repr(unit),
-            remedy="Give the unit of the rig, as 'mm' or 'm'.",
-        )
+    _check_unit(unit, subject)
     dataset = xr.Dataset(
         {
             "position": (kinds["position"].dims, points, {"units": unit}),
@@ -294,6 +288,16 @@ def _fitting(values: ArrayLike, subject: str, dims: tuple[str, ...], sizes: Mapp
             remedy="Check the order of the axes and the number of names and frames.",
         )
     return array
+
+
+def _check_unit(unit: object, subject: str) -> None:
+    if not isinstance(unit, str) or not unit.strip():
+        raise InvalidValueError(
+            f"{subject}, unit",
+            expected="the name of a length unit",
+            got=repr(unit),
+            remedy="Give the unit of the rig, as 'mm' or 'm'.",
+        )
 
 
 def _attributes(frame_rate: float | None, source_software: str, source_file: str) -> dict[str, object]:
