@@ -68,10 +68,16 @@ def _write_csv(poses3d: xr.Dataset, partial: Path, scorer: str) -> None:
     with partial.open("w", encoding="utf-8", newline="\n") as stream:
         for level, names in _columns(poses3d, scorer).items():
             stream.write(header_line([level, *names]))
+        started = False
         for piece in pieces(poses3d, ["position"]):
             values = piece["position"].transpose(*_ORDER).values.reshape(piece.sizes["time"], -1)
             columns = [piece["frame"].values, *values.T]
-            stream.writelines(f"{row[1:]}\n" for row in format_rows(columns, ["%d", *["%.9g"] * values.shape[1]], ","))
+            rows = format_rows(columns, ["%d", *["%.9g"] * values.shape[1]], ",")
+            if not started and np.isnan(values[0]).all():
+                # pandas takes a row of empty cells below the header for the names of the index, and drops it.
+                rows[0] = f",{columns[0][0]}" + ",NaN" * values.shape[1]
+            started = True
+            stream.writelines(f"{row[1:]}\n" for row in rows)
 
 
 def _write_h5(poses3d: xr.Dataset, partial: Path, scorer: str) -> None:
