@@ -10,7 +10,7 @@ from pathlib import Path
 
 from calibration.errors import FileFormatError, InvalidValueError
 
-__all__ = ["PRESETS", "Skeleton", "load_skeleton"]
+__all__ = ["PRESETS", "Skeleton", "find_skeleton", "load_skeleton"]
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,23 @@ def _skeleton_of(table: object, file: Path) -> Skeleton:
         raise FileFormatError(
             f"{file}, {error.subject}", expected=error.expected, got=error.got, remedy=error.remedy
         ) from error
+
+
+def find_skeleton(name: str | os.PathLike[str]) -> Skeleton:
+    """The preset of that name, or the skeleton in the file of that name.
+
+    Raises:
+        FileFormatError: it is neither a preset nor a readable file with a skeleton.
+    """
+    preset = PRESETS.get(str(name))
+    if preset is None and not Path(name).exists():
+        raise FileFormatError(
+            name,
+            expected=f"a TOML file with a skeleton, or one of the presets {', '.join(PRESETS)}",
+            got="no such file",
+            remedy="Check the path, or the name of the preset.",
+        )
+    return preset or load_skeleton(name)
 
 
 _SIDES = ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "BigToe", "SmallToe", "Heel", "Eye", "Ear")

@@ -20,19 +20,19 @@ _FILE = click.Path(path_type=Path)
 )
 @click.argument("result", type=_FILE)
 @click.option("-o", "--output", type=_FILE, required=True, help="Video file to write (.mp4).")
-@click.option("--skeleton", "skeleton_path", type=_FILE, help="Skeleton (TOML) that joins the keypoints.")
+@click.option("--skeleton", "skeleton_name", metavar="TOML|PRESET", help="Skeleton that joins the keypoints.")
 @click.option("--on", "source", metavar="CAMERA=VIDEO", help="Draw on the video of this camera instead of in 3D.")
-def video(result: Path, output: Path, skeleton_path: Path | None, source: str | None) -> None:
+def video(result: Path, output: Path, skeleton_name: str | None, source: str | None) -> None:
     """Draw a result file as a video: the skeletons in 3D, or the 2D and reprojected 3D poses on a camera's video."""
     from calibration.errors import FileFormatError
     from pose3d.formats import open_session
-    from pose3d.skeleton import load_skeleton
+    from pose3d.skeleton import find_skeleton
     from pose3d.visualization import overlay_video, skeleton_video
 
     camera, _, path = (source or "").partition("=")
     if source and not (camera and path):
         raise click.UsageError(f"--on wants CAMERA=VIDEO, as cam_1=videos/cam_1.mp4; got '{source}'.")
-    skeleton = load_skeleton(skeleton_path) if skeleton_path else None
+    skeleton = find_skeleton(skeleton_name) if skeleton_name else None
     with open_session(result) as session:
         poses3d = session.require("poses3d")
         with progress("Drawing", poses3d.sizes["time"], "frames") as bar:

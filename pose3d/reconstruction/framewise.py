@@ -23,6 +23,8 @@ from pose3d.datasets import POSES2D, POSES3D, poses3d
 __all__ = ["PixelNoise", "estimate_noise", "match_cameras", "triangulate"]
 
 _ENOUGH_FREEDOM = 200.0  # for a standard deviation that is right to 5 % (1 / sqrt(2 n))
+_SAMPLED_FRAMES = 500
+_NOTABLE_SHARE = 0.001  # uniform outliers in the corners of an image must not raise the alarm
 _SMALLEST_CREDIBLE_NOISE = 1e-3  # px; the best subpixel corners are found to 0.01 px
 
 
@@ -128,6 +130,7 @@ def _learn(
     rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64], settings: TriangulationSettings
 ) -> PixelNoise:
     shape = pixels.shape[2:4]
+    _warn_of_lenses(rig, pixels)
     common = estimate_pixel_noise(rig, pixels, confidence, settings=settings)
     noise = PixelNoise(np.tile(common.sigma, (shape[0], 1)), np.full(shape[0], common.threshold), np.zeros(shape))
     if settings.noise is None and common.freedom.any() and common.sigma.max() < _SMALLEST_CREDIBLE_NOISE:
@@ -144,6 +147,22 @@ def _learn(
             noise.sigma[keypoint], noise.freedom[keypoint] = one.sigma, one.freedom
             noise.threshold[keypoint] = one.threshold
     return noise
+
+
+def _warn_of_lenses(rig: Rig, pixels: NDArray[np.float64]) -> None:
+    """Say where 2D positions lie beyond the reach of a lens model, because they silently count as not seen."""
+    some = pixels[:: max(1, len(pixels) // _SAMPLED_FRAMES)]
+    for index, camera in enumerate(rig):
+        found = some[..., index, :].reshape(-1, 2)
+        found = found[np.isfinite(found).all(-1)]
+        outside = np.isnan(camera.lens.undistort(found)[:, 0])
+        if len(found) and outside.mean() >= _NOTABLE_SHARE:
+            warnings.warn(
+                f"camera {camera.name}: {100 * outside.mean():.1f} % of the 2D positions lie where its lens model is "
+                "not defined (it folds inside the image), and count as not seen; calibrate it with more coefficients",
+                SuiteWarning,
+                stacklevel=4,
+            )
 
 
 def match_cameras(poses2d: xr.Dataset, rig: Rig) -> tuple[xr.Dataset, Rig]:

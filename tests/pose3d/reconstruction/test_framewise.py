@@ -2,12 +2,13 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from calibration import InvalidValueError, MismatchError, Status, SuiteWarning
+from calibration import BrownConrady, InvalidValueError, MismatchError, Rig, Status, SuiteWarning
 from calibration import triangulate as triangulate_pixels
 from calibration.schema import check
 from calibration.synthetic import make_points, make_rig, observe
@@ -180,3 +181,14 @@ def test_projections_in_place_of_measurements_are_noticed(rig):
     _, poses = scene(rig, noise=0.0)
     with pytest.warns(SuiteWarning, match="no measurements"):
         triangulate(poses, rig)
+
+
+def test_positions_beyond_the_reach_of_a_lens_are_announced(rig):
+    """A strong single-coefficient model folds inside the image: what lies behind the fold has no ray."""
+    folding = BrownConrady(rig.cameras[0].lens.camera_matrix, [-2.5, 0.0, 0.0, 0.0])
+    assert folding.valid_radius < 0.37
+    bad = Rig((replace(rig.cameras[0], lens=folding), *rig.cameras[1:]))
+    _, poses = scene(rig)
+    poses["position"][::2, 0] = [10.0, 10.0]
+    with pytest.warns(SuiteWarning, match=r"camera cam_1: \d+\.\d % of the 2D positions .* calibrate it with more"):
+        triangulate(poses, bad, settings=TriangulationSettings(noise=1.0))
