@@ -113,7 +113,7 @@ def triangulate(
             compression=compression,
             progress=lambda frames: bar.advance(bar.task_ids[0], frames),
         )
-    written = [output, *_export(output, csv=csv, trc=trc, deeplabcut=deeplabcut, anipose=anipose)]
+    written = [output, *_write_others(output, csv=csv, trc=trc, deeplabcut=deeplabcut, anipose=anipose)]
     if as_json:
         print_json(_as_json(summary, written))
     else:
@@ -125,7 +125,7 @@ def _files(paths: Sequence[str]) -> list[str]:
     return [text if Path(text).exists() or "=" not in text else text.split("=", 1)[1] for text in paths]
 
 
-def _export(output: Path, **targets: Path | None) -> list[Path]:
+def _write_others(output: Path, **targets: Path | None) -> list[Path]:
     """Write the formats that were asked for from the finished file."""
     from pose3d import formats
 
