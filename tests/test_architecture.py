@@ -4,8 +4,10 @@
 """
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -296,6 +298,51 @@ def _has_all(tree: ast.Module) -> bool:
 
 def test_every_module_keeps_the_rules() -> None:
     assert violations(read_sources()) == []
+
+
+# Where a package is imported under another name than it is installed.
+DISTRIBUTIONS: Mapping[str, str] = {
+    "cv2": "opencv-contrib-python-headless",
+    "netCDF4": "netcdf4",
+    "sklearn": "scikit-learn",
+}
+
+
+def undeclared(sources: Mapping[str, str], core: frozenset[str], optional: frozenset[str]) -> list[str]:
+    """Imports of packages that pyproject.toml does not name; what is optional may be imported in functions only."""
+    found = []
+    for module, source in sources.items():
+        for imported in _imports(ast.parse(source)):
+            top = imported.module.split(".")[0]
+            name = DISTRIBUTIONS.get(top, top).replace("_", "-")
+            known = core | optional if imported.in_function or imported.for_types else core
+            if name not in known and top not in (*PACKAGES, *sys.stdlib_module_names):
+                found.append(f"{module}:{imported.line} imports {top}")
+    return found
+
+
+def _names(requirements: list[str]) -> frozenset[str]:
+    return frozenset(re.split(r"[^\w.-]", requirement)[0] for requirement in requirements)
+
+
+def test_what_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    core, extras = _names(project["dependencies"]), project["optional-dependencies"]
+    optional = frozenset().union(
+        *(_names(extras[name]) for name in ("app", "cluster", "formats", "nn", "runtime", "view"))
+    )
+    assert undeclared(read_sources(), core, optional) == []
+
+
+@pytest.mark.parametrize("line", ["import seaborn", "import plotly", "def f():\n    import seaborn"])
+def test_an_undeclared_import_is_found(line: str) -> None:
+    assert len(undeclared({"pose3d.metrics": line}, frozenset({"numpy"}), frozenset({"plotly"}))) == 1
+
+
+@pytest.mark.parametrize("line", ["import numpy", "import os", "import cv2", "def f():\n    import plotly"])
+def test_a_declared_import_is_not_reported(line: str) -> None:
+    core = frozenset({"numpy", "opencv-contrib-python-headless"})
+    assert undeclared({"pose3d.metrics": line}, core, frozenset({"plotly"})) == []
 
 
 def test_every_module_is_looked_at() -> None:
