@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from pose3d.formats.trc import read_trc
 
 from pose3d.cli.triangulate import triangulate
 from pose3d.formats import open_session
+from pose3d.formats.trc import read_trc
 
 
 @pytest.fixture
