@@ -153,6 +153,11 @@ class TestLearnedNoise:
         learned = self.learn(make_rig(cameras), uneven(cameras))
         np.testing.assert_allclose(learned.sigma, uneven(cameras), rtol=tolerance)
 
+    def test_of_one_camera_four_times_better(self) -> None:
+        """It draws the points to itself, and its noise shows in the others' disagreement with it."""
+        noise = np.array([1.0, 1.0, 0.25, 1.0, 1.0, 1.0])
+        np.testing.assert_allclose(self.learn(make_rig(6), noise).sigma, noise, rtol=0.12)
+
     @pytest.mark.parametrize(("threshold", "tolerance"), [(2.5, 0.07), (3.5, 0.03), (8.0, 0.03)])
     def test_allows_for_what_the_threshold_cuts_off(self, threshold: float, tolerance: float) -> None:
         """Else a threshold of 2.5 sigma would make the noise look 13 % smaller."""
