@@ -4,8 +4,8 @@ xarray's own writer cannot append along a dimension, so the variables are made h
 text as strings, bool as int8 with `dtype = "bool"`, further coordinates named in `coordinates`, NaN as it is and
 without a fill value (a fill value makes readers compare and copy every number).
 
-The layout was measured on 100,000 frames x 20 keypoints x 6 cameras (2 cores; 288 MB of 2D poses, 156 MB of 3D poses;
-processor seconds):
+The layout was measured on 100,000 frames x 20 keypoints x 6 cameras (288 MB of 2D poses; 156 MB of 3D poses, without
+residuals; processor seconds):
 
 | layout | write | read the 2D poses | file |
 |---|---|---|---|
