@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration._triangulation_engine import Fit, Plan, run
+from calibration._triangulation_settings import TriangulationSettings
 
 if TYPE_CHECKING:
     from calibration.rig import Rig
-    from calibration.triangulation import TriangulationSettings
 
 __all__ = ["Noise", "learn_noise", "make_plan"]
 

@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from calibration._triangulation_engine import run
 from calibration._triangulation_noise import Noise, learn_noise, make_plan
-from calibration.errors import InvalidValueError, MismatchError
+from calibration._triangulation_settings import TriangulationSettings, is_whole, require
+from calibration.errors import MismatchError
 from calibration.schema import as_floats
 
 if TYPE_CHECKING:
@@ -62,43 +63,6 @@ _MEANINGS = {
     Status.PARALLEL_RAYS: "the rays are too parallel",
     Status.BEHIND_CAMERA: "the rays meet behind a camera",
 }
-
-
-@dataclass(frozen=True)
-class TriangulationSettings:
-    """How to triangulate.
-
-    Attributes:
-        method: "robust" or "linear".
-        threshold: largest residual of an inlier in pixels; None: 4.5 times the noise, see `estimate_noise`.
-        noise: standard deviation of a pixel coordinate at confidence 1, one number or one per camera; None: estimated
-            from the residuals.
-        minimum_confidence: a camera with less confidence in a point counts as not seeing it.
-        minimum_angle: radians between the two widest rays in use, below which there is no point. At the default of one
-            degree the depth is 57 times as uncertain as the other directions.
-        seed: chooses the pairs of cameras where more than eight see a point; up to eight all pairs are tried. Chooses
-            the points that the noise is learned from.
-    """
-
-    method: Literal["robust", "linear"] = "robust"
-    threshold: float | None = None
-    noise: float | tuple[float, ...] | None = None
-    minimum_confidence: float = 0.0
-    minimum_angle: float = float(np.deg2rad(1.0))
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _require("method", self.method in ("robust", "linear"), "'robust' or 'linear'", self.method)
-        numeric = self.threshold is None or (np.isfinite(self.threshold) and self.threshold > 0)
-        _require("threshold", bool(numeric), "a positive number of pixels", self.threshold)
-        if self.noise is not None:
-            sigma = np.asarray(self.noise, dtype=np.float64)
-            fine = sigma.ndim <= 1 and bool(np.all(np.isfinite(sigma) & (sigma > 0)))
-            _require("noise", fine, "positive pixels, one number or one per camera", self.noise)
-        _require("minimum_confidence", 0 <= self.minimum_confidence <= 1, "0 to 1", self.minimum_confidence)
-        angle = 0 <= self.minimum_angle < np.pi / 2
-        _require("minimum_angle", bool(angle), "radians from 0 to less than pi / 2", self.minimum_angle)
-        _require("seed", _is_whole(self.seed, 0), "a whole number from 0", self.seed)
 
 
 @dataclass(frozen=True)
@@ -156,8 +120,8 @@ def triangulate(
         MismatchError: the number of cameras is not that of the rig.
     """
     settings = TriangulationSettings(method, threshold, noise, minimum_confidence, minimum_angle, seed)
-    _require("engine", engine in ("numba", "numpy"), "'numba' or 'numpy'", engine)
-    _require("workers", workers is None or _is_whole(workers, 1), "a whole number of threads from 1", workers)
+    require("engine", engine in ("numba", "numpy"), "'numba' or 'numpy'", engine)
+    require("workers", workers is None or is_whole(workers, 1), "a whole number of threads from 1", workers)
     _check_noise(rig, settings)
     positions, scores = _as_observations(rig, pixels, confidence)
     learned = learn_noise(rig, positions, scores, settings, engine)
@@ -209,7 +173,7 @@ def estimate_noise(
 def _check_noise(rig: Rig, settings: TriangulationSettings) -> None:
     count = len(rig)
     fits = settings.noise is None or np.size(settings.noise) in (1, count)
-    _require("noise", fits, f"one number, or {count}: one per camera", settings.noise)
+    require("noise", fits, f"one number, or {count}: one per camera", settings.noise)
 
 
 def prepare() -> None:
@@ -235,7 +199,7 @@ def _as_observations(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Pixels and confidence as float64 of fitting shapes, or an error."""
     positions = _as_numbers("pixels", pixels)
-    _require("pixels", positions.ndim >= 2 and positions.shape[-1] == 2, "shape (..., camera, 2)", positions.shape)
+    require("pixels", positions.ndim >= 2 and positions.shape[-1] == 2, "shape (..., camera, 2)", positions.shape)
     if positions.shape[-2] != len(rig):
         raise MismatchError(
             "triangulate, pixels",
@@ -245,14 +209,14 @@ def _as_observations(
         )
     if positions.size and not all(abs(limit) < np.inf for limit in _range(positions)):
         infinite = int(np.isinf(positions).sum())
-        _require("pixels", infinite == 0, "finite pixels, NaN where missing", f"{infinite} infinities")
+        require("pixels", infinite == 0, "finite pixels, NaN where missing", f"{infinite} infinities")
     if confidence is None:
         return positions, None
     scores = _as_numbers("confidence", confidence)
-    _require("confidence", scores.shape == positions.shape[:-1], f"shape {positions.shape[:-1]}", scores.shape)
+    require("confidence", scores.shape == positions.shape[:-1], f"shape {positions.shape[:-1]}", scores.shape)
     if scores.size:
         low, high = _range(scores)
-        _require("confidence", not (low < 0 or high > 1), "values in [0, 1], NaN where missing", f"{low:g} to {high:g}")
+        require("confidence", not (low < 0 or high > 1), "values in [0, 1], NaN where missing", f"{low:g} to {high:g}")
     return positions, scores
 
 
@@ -268,14 +232,3 @@ def _as_numbers(subject: str, values: ArrayLike) -> NDArray[np.float64]:
 def _range(values: NDArray[np.float64]) -> tuple[float, float]:
     """Smallest and largest value but for NaN, with no temporary of the size of the input."""
     return float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
-
-
-def _is_whole(value: object, lowest: int) -> bool:
-    return isinstance(value, int | np.integer) and int(value) >= lowest
-
-
-def _require(subject: str, fine: bool, expected: str, got: object) -> None:
-    if not fine:
-        raise InvalidValueError(
-            f"triangulate, {subject}", expected=expected, got=str(got), remedy="Correct the argument."
-        )

@@ -55,6 +55,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration._triangulation_kernels",
                 "calibration._triangulation_noise",
                 "calibration._triangulation_numpy",
+                "calibration._triangulation_settings",
                 "calibration.alignment",
                 "calibration.bundle",
                 "calibration.diagnosis",

@@ -133,12 +133,13 @@ def _write_others(output: Path, **targets: Path | None) -> list[Path]:
     wanted = {name: path for name, path in targets.items() if path is not None}
     if not wanted:
         return []
+    written: list[Path] = []
     with formats.open_session(output) as session:
         poses3d = session.require("poses3d")
         for name, path in wanted.items():
             with console().status(f"Writing {path} ..."):
-                getattr(formats, writers[name])(poses3d, path)
-    return list(wanted.values())
+                written += getattr(formats, writers[name])(poses3d, path)
+    return written
 
 
 def _show(summary: TriangulationSummary, written: list[Path]) -> None:
