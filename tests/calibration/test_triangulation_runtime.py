@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -39,7 +40,7 @@ def test_two_python_threads_may_triangulate_at_once() -> None:
         rig = make_rig(cameras, seed=cameras)
         points = make_points(20_000, seed=cameras)
         jobs.append((rig, observe(rig, points, noise=1.0, outlier_rate=0.1, dropout_rate=0.2, seed=1).pixels))
-    alone = [triangulate(rig, pixels, noise=1.0) for rig, pixels in jobs]
+    alone = [copy.deepcopy(triangulate(rig, pixels, noise=1.0)) for rig, pixels in jobs]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda job: triangulate(*job, noise=1.0), jobs * 5))
     for index, outcome in enumerate(together):
