@@ -147,7 +147,7 @@ def estimate_noise(
     settings: TriangulationSettings | None = None,
     engine: Literal["numba", "numpy"] = "numba",
 ) -> Noise:
-    """Noise of the pixels and the threshold of inliers, learned from at most 20,000 points, spread evenly.
+    """Noise of the pixels and the threshold of inliers, learned from at most 10,000 points, spread evenly.
 
     A first robust triangulation with a wide threshold (2 % of the image diagonal) gives the core noise from the median
     residual, which outliers do not move; 4.5 times it, but at least 1 px, is the threshold. Then each camera's noise
