@@ -21,8 +21,9 @@ from pose3d.reconstruction import PixelNoise, estimate_noise, match_cameras, tri
 
 __all__ = ["TriangulationSummary", "triangulate_session"]
 
-# One chunk of 6 cameras x 20 keypoints takes 30 MB, from the pixels to the covariance.
-_POINTS_PER_CHUNK = 40_000
+# With 6 cameras a chunk takes 60 MB, from the pixels to the covariance; chunks of a fifth cost a third more time, because
+# every keypoint of every chunk is one call of the kernels.
+_POINTS_PER_CHUNK = 100_000
 # The noise is learned from this many points, in blocks of frames spread over the recording: reading scattered single
 # frames would touch every block of the file.
 _PILOT_POINTS = 20_000

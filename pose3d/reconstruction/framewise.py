@@ -92,8 +92,8 @@ def triangulate(
             keypoint,
             triangulate_pixels(
                 rig,
-                pixels[:, :, keypoint],
-                confidence[:, :, keypoint],
+                pixels[keypoint],
+                confidence[keypoint],
                 method=settings.method,
                 threshold=threshold if np.isfinite(threshold) else None,
                 noise=tuple(float(sigma) for sigma in learned.sigma[keypoint]),
@@ -103,12 +103,13 @@ def triangulate(
                 covariance=covariance,
                 workers=1,
             ),
+            confidence[keypoint],
         )
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        for _ in pool.map(work, range(pixels.shape[2])):
+        for _ in pool.map(work, range(len(pixels))):
             pass
-    return _dataset(poses2d, rig, confidence, outcome, settings, learned)
+    return _dataset(poses2d, rig, outcome, settings, learned)
 
 
 def estimate_noise(poses2d: xr.Dataset, rig: Rig, *, settings: TriangulationSettings | None = None) -> PixelNoise:
@@ -129,9 +130,10 @@ def estimate_noise(poses2d: xr.Dataset, rig: Rig, *, settings: TriangulationSett
 def _learn(
     rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64], settings: TriangulationSettings
 ) -> PixelNoise:
-    shape = pixels.shape[2:4]
+    shape = (pixels.shape[0], pixels.shape[3])
     _warn_of_lenses(rig, pixels)
-    common = estimate_pixel_noise(rig, pixels, confidence, settings=settings)
+    by_time = np.moveaxis(pixels, 0, 2), np.moveaxis(confidence, 0, 2)  # a sample is taken along the first axis
+    common = estimate_pixel_noise(rig, *by_time, settings=settings)
     noise = PixelNoise(np.tile(common.sigma, (shape[0], 1)), np.full(shape[0], common.threshold), np.zeros(shape))
     if settings.noise is None and common.freedom.any() and common.sigma.max() < _SMALLEST_CREDIBLE_NOISE:
         warnings.warn(
@@ -142,7 +144,7 @@ def _learn(
         )
     given = settings.noise is not None and (settings.threshold is not None or settings.method == "linear")
     for keypoint in () if given else range(shape[0]):
-        one = estimate_pixel_noise(rig, pixels[:, :, keypoint], confidence[:, :, keypoint], settings=settings)
+        one = estimate_pixel_noise(rig, pixels[keypoint], confidence[keypoint], settings=settings)
         if one.freedom.sum() >= _ENOUGH_FREEDOM:
             noise.sigma[keypoint], noise.freedom[keypoint] = one.sigma, one.freedom
             noise.threshold[keypoint] = one.threshold
@@ -151,7 +153,7 @@ def _learn(
 
 def _warn_of_lenses(rig: Rig, pixels: NDArray[np.float64]) -> None:
     """Say where 2D positions lie beyond the reach of a lens model, because they silently count as not seen."""
-    some = pixels[:: max(1, len(pixels) // _SAMPLED_FRAMES)]
+    some = pixels[:, :: max(1, pixels.shape[1] // _SAMPLED_FRAMES)]
     for index, camera in enumerate(rig):
         found = some[..., index, :].reshape(-1, 2)
         found = found[np.isfinite(found).all(-1)]
@@ -209,14 +211,19 @@ def _check_image_size(poses2d: xr.Dataset, rig: Rig) -> None:
 
 
 def _observations(poses2d: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Views of pixels (time, individual, keypoint, camera, 2) and confidence (time, individual, keypoint, camera)."""
-    pixels = np.moveaxis(np.asarray(poses2d["position"].values, dtype=np.float64), 1, 3)
-    return pixels, np.moveaxis(np.asarray(poses2d["confidence"].values, dtype=np.float64), 1, 3)
+    """Pixels (keypoint, time, individual, camera, 2) and confidence (keypoint, time, individual, camera).
+
+    Keypoint first and in one piece, because each keypoint is worked on by itself.
+    """
+    order = ("keypoint", "time", "individual", "camera")
+    pixels = poses2d["position"].transpose(*order, "space").values
+    confidence = poses2d["confidence"].transpose(*order).values
+    return np.ascontiguousarray(pixels, dtype=np.float64), np.ascontiguousarray(confidence, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """`calibration.Triangulation` of every keypoint, batch axes (time, individual, keypoint)."""
+    """`calibration.Triangulation` of every keypoint, batch axes (keypoint, time, individual), and what follows."""
 
     points: NDArray[np.float64]
     inliers: NDArray[np.bool_]
@@ -224,10 +231,12 @@ class _Outcome:
     n_cameras: NDArray[np.int16]
     status: NDArray[np.int8]
     covariance: NDArray[np.float64] | None
+    confidence: NDArray[np.float64]
+    error: NDArray[np.float64]
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], *, covariance: bool) -> _Outcome:
-        """Room for observations of shape (time, individual, keypoint, camera)."""
+        """Room for observations of shape (keypoint, time, individual, camera)."""
         batch = shape[:-1]
         return cls(
             points=np.empty((*batch, 3)),
@@ -236,35 +245,31 @@ class _Outcome:
             n_cameras=np.empty(batch, dtype=np.int16),
             status=np.empty(batch, dtype=np.int8),
             covariance=np.empty((*batch, 3, 3)) if covariance else None,
+            confidence=np.empty(batch),
+            error=np.empty(batch),
         )
 
-    def put(self, keypoint: int, one: Triangulation) -> None:
-        self.points[:, :, keypoint] = one.points
-        self.inliers[:, :, keypoint] = one.inliers
-        self.residuals[:, :, keypoint] = one.residuals
-        self.n_cameras[:, :, keypoint] = one.n_cameras
-        self.status[:, :, keypoint] = one.status
+    def put(self, keypoint: int, one: Triangulation, confidence: NDArray[np.float64]) -> None:
+        """Keep the outcome of one keypoint, the mean 2D confidence and the RMS residual of the cameras in use."""
+        self.points[keypoint] = one.points
+        self.inliers[keypoint] = one.inliers
+        self.residuals[keypoint] = one.residuals
+        self.n_cameras[keypoint] = one.n_cameras
+        self.status[keypoint] = one.status
         if self.covariance is not None:
-            self.covariance[:, :, keypoint] = one.covariance
+            self.covariance[keypoint] = one.covariance
+        with np.errstate(invalid="ignore", divide="ignore"):
+            used = np.where(one.inliers, one.residuals, 0.0)
+            self.error[keypoint] = np.sqrt(np.einsum("...c,...c->...", used, used) / one.n_cameras)
+            self.confidence[keypoint] = np.where(one.inliers, confidence, 0.0).sum(-1) / one.n_cameras
 
 
 def _dataset(
-    poses2d: xr.Dataset,
-    rig: Rig,
-    confidence: NDArray[np.float64],
-    outcome: _Outcome,
-    settings: TriangulationSettings,
-    noise: PixelNoise,
+    poses2d: xr.Dataset, rig: Rig, outcome: _Outcome, settings: TriangulationSettings, noise: PixelNoise
 ) -> xr.Dataset:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        used = outcome.n_cameras
-        score = np.where(outcome.inliers, confidence, 0.0).sum(-1) / used
-        squares = np.where(outcome.inliers, outcome.residuals, 0.0) ** 2
-        error = np.sqrt(squares.sum(-1) / used)
-    points = np.transpose(outcome.points, (0, 3, 2, 1))
     dataset = poses3d(
-        points,
-        _keypoint_first(score),
+        np.transpose(outcome.points, (1, 3, 0, 2)),
+        np.swapaxes(outcome.confidence, 0, 1),
         individuals=[str(name) for name in poses2d["individual"].values],
         keypoints=[str(name) for name in poses2d["keypoint"].values],
         unit=rig.unit,
@@ -274,16 +279,16 @@ def _dataset(
     )
     dataset = dataset.assign_coords(camera=list(rig.names))
     by_keypoint = POSES3D.variables["status"].dims
-    dataset["reprojection_error"] = (by_keypoint, _keypoint_first(error), {"units": "px"})
-    dataset["n_cameras"] = (by_keypoint, _keypoint_first(used), {"units": "1"})
-    dataset["status"] = (by_keypoint, _keypoint_first(outcome.status), _status_attributes())
+    dataset["reprojection_error"] = (by_keypoint, np.swapaxes(outcome.error, 0, 1), {"units": "px"})
+    dataset["n_cameras"] = (by_keypoint, np.swapaxes(outcome.n_cameras, 0, 1), {"units": "1"})
+    dataset["status"] = (by_keypoint, np.swapaxes(outcome.status, 0, 1), _status_attributes())
     by_camera = POSES3D.variables["inlier"].dims
-    dataset["inlier"] = (by_camera, np.transpose(outcome.inliers, (0, 3, 2, 1)), {"units": "1"})
-    dataset["residual"] = (by_camera, np.transpose(outcome.residuals, (0, 3, 2, 1)), {"units": "px"})
+    dataset["inlier"] = (by_camera, np.transpose(outcome.inliers, (1, 3, 0, 2)), {"units": "1"})
+    dataset["residual"] = (by_camera, np.transpose(outcome.residuals, (1, 3, 0, 2)), {"units": "px"})
     if outcome.covariance is not None:
         dataset["covariance"] = (
             POSES3D.variables["covariance"].dims,
-            np.transpose(outcome.covariance, (0, 3, 4, 2, 1)),
+            np.transpose(outcome.covariance, (1, 3, 4, 0, 2)),
             {"units": f"{rig.unit}^2"},
         )
         dataset = dataset.assign_coords(space_=["x", "y", "z"])
@@ -295,11 +300,6 @@ def _dataset(
     )
     dataset.attrs["triangulation"] = dumps(asdict(settings))
     return dataset
-
-
-def _keypoint_first(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    """(time, keypoint, individual) of (time, individual, keypoint)."""
-    return np.swapaxes(values, 1, 2)
 
 
 def _status_attributes() -> dict[str, object]:
