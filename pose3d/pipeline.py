@@ -21,7 +21,7 @@ from pose3d.reconstruction import PixelNoise, estimate_noise, match_cameras, tri
 
 __all__ = ["TriangulationSummary", "triangulate_session"]
 
-# With 6 cameras a chunk takes 60 MB, from the pixels to the covariance; chunks of a fifth cost a third more time, because
+# With 6 cameras a chunk takes 60 MB, from the pixels to the covariance. A fifth of it costs a third more time, because
 # every keypoint of every chunk is one call of the kernels.
 _POINTS_PER_CHUNK = 100_000
 # The noise is learned from this many points, in blocks of frames spread over the recording: reading scattered single
