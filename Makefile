@@ -63,12 +63,11 @@ docs: $(VENV)/.dev
 schemas: $(VENV)/.core
 	$(BIN)/python docs/generate_schemas.py
 
-# --no-emit-package: the other OpenCV builds, which are overridden in pyproject.toml.
+# What pyproject.toml overrides with a marker that is never true stays out of the lock.
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --quiet \
-	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	    --no-emit-package opencv-python --no-emit-package opencv-python-headless \
-	    --no-emit-package opencv-contrib-python --output-file $(LOCK)
+	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file $(LOCK)
+	sed -i.old "/sys_platform == 'never'/d" $(LOCK) && rm $(LOCK).old
 
 clean:
 	rm -rf $(VENV) site results .mypy_cache .pytest_cache .ruff_cache .hypothesis
