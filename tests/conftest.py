@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import xarray as xr
 from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
@@ -16,6 +17,9 @@ settings.load_profile("suite")
 
 # No test opens a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# movement brings bottleneck, which users do not have. With it xarray computes otherwise: it hid a warning once.
+xr.set_options(use_bottleneck=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -80,6 +80,13 @@ def test_the_arrays_are_laid_out_as_in_its_own_datasets(as_movement_opens_it):
         assert found.attrs[name] == expected.attrs[name]
 
 
+@pytest.fixture(autouse=True)
+def bottleneck():
+    """Switched on again, since movement needs it."""
+    with xr.set_options(use_bottleneck=True):
+        yield
+
+
 def test_its_kinematics_are_right_on_a_walk_at_constant_speed(as_movement_opens_it):
     position = as_movement_opens_it["position"].sel({RENAMED.get("individual", "individual"): "ben"})
     velocity = compute_velocity(position).transpose("time", ..., "space")
