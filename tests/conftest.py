@@ -18,7 +18,7 @@ settings.load_profile("suite")
 # No test opens a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-# movement brings bottleneck, which users do not have. With it xarray computes otherwise: it hid a warning once.
+# movement brings bottleneck, which users do not have and with which xarray takes other ways to means and medians.
 xr.set_options(use_bottleneck=False)
 
 

@@ -64,7 +64,7 @@ def bone_statistics(poses: xr.Dataset, skeleton: Skeleton) -> xr.Dataset:
     (median,) = quantiles(length, ("time",), (0.5,))
     (deviation,) = quantiles(abs(length - median), ("time",), (0.5,))
     spread = 1.4826 * deviation
-    # Not .std: without xarray's optional accelerators it warns where a bone is never there.
+    # Not .std: that of xarray 2025.7 warns where a bone is never there.
     sd = ((length - length.mean("time")) ** 2).mean("time") ** 0.5
     return xr.Dataset(
         {
