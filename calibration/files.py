@@ -24,14 +24,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     A new file has the permissions of any new file; one that is replaced keeps its own.
 
     Raises:
-        OutputError: the folder cannot be created or written, or `path` is a folder; the disk is full or the file cannot
-            be replaced.
+        OutputError: the folder cannot be created or written; `path` is a folder or a device; the disk is full or the
+            file cannot be replaced.
     """
     given = Path(path)
     final = Path(os.path.realpath(given)) if given.is_symlink() else given
     if final.is_dir():
         raise OutputError(
             given, expected="a file to write", got="a folder", remedy="Name a file inside it, or another path."
+        )
+    if final.exists() and not final.is_file():  # as root, /dev/null would be replaced by a file
+        raise OutputError(
+            given, expected="a file to write", got="a device or pipe", remedy="Name a file in a folder of your own."
         )
     try:
         final.parent.mkdir(parents=True, exist_ok=True)

@@ -24,10 +24,6 @@ __all__ = ["TriangulationSummary", "triangulate_session"]
 # With 6 cameras a chunk takes 60 MB, from the pixels to the covariance. A fifth of it costs a third more time, because
 # every keypoint of every chunk is one call of the kernels.
 _POINTS_PER_CHUNK = 100_000
-# The noise is learned from this many points, in blocks of frames spread over the recording: reading scattered single
-# frames would touch every block of the file.
-_PILOT_POINTS = 20_000
-_PILOT_BLOCKS = 20
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,7 @@ def triangulate_session(
         )
     poses2d, rig = match_cameras(poses2d, rig)
     settings = settings or TriangulationSettings()
-    noise = estimate_noise(_pilot(poses2d), rig, settings=settings)
+    noise = estimate_noise(poses2d, rig, settings=settings)
     keypoints = [str(name) for name in poses2d["keypoint"].values]
     histogram = ResidualHistogram.empty(keypoints, rig.names)
     statuses = np.zeros((len(keypoints), len(Status)), dtype=np.int64)
@@ -118,19 +114,6 @@ def _chunks(poses2d: xr.Dataset) -> Iterator[xr.Dataset]:
     frames = max(1, _POINTS_PER_CHUNK // (poses2d.sizes["keypoint"] * poses2d.sizes["individual"]))
     for first in range(0, poses2d.sizes["time"], frames):
         yield poses2d.isel(time=slice(first, first + frames)).load()
-
-
-def _pilot(poses2d: xr.Dataset) -> xr.Dataset:
-    """Blocks of frames spread evenly over the recording, or all of a short one."""
-    length = poses2d.sizes["time"]
-    wanted = max(_PILOT_BLOCKS, _PILOT_POINTS // (poses2d.sizes["keypoint"] * poses2d.sizes["individual"]))
-    if length <= wanted:
-        return poses2d.load()
-    size = wanted // _PILOT_BLOCKS
-    starts = np.linspace(0, length - size, _PILOT_BLOCKS).round().astype(np.int64)
-    blocks = [poses2d.isel(time=slice(start, start + size)).load() for start in np.unique(starts)]
-    # blocks never overlap: each is a twentieth of less than the whole
-    return xr.concat(blocks, dim="time", data_vars="minimal", coords="minimal", compat="override", join="override")
 
 
 def _add(histogram: ResidualHistogram, poses2d: xr.Dataset, solid: xr.Dataset) -> ResidualHistogram:

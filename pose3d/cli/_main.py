@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -62,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     typed = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in typed
+    # Ended by the system or a scheduler is the same as by the user: tidy up, say so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(_run([word for word in typed if word != "--debug"], debug=debug))
 
 

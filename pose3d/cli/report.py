@@ -8,6 +8,7 @@ import click
 from rich.markup import escape
 
 from pose3d.cli._console import console
+from pose3d.cli._paths import check_outputs
 
 __all__ = ["report"]
 
@@ -24,6 +25,7 @@ def report(
     result: Path, output: Path, skeleton_name: str | None, truth_path: Path | None, videos: tuple[Path, ...]
 ) -> None:
     """Write the HTML report of a result file: a verdict, tables, pictures and a 3D view, in one file."""
+    check_outputs([result, skeleton_name, truth_path, *videos], {"-o": output})
     from contextlib import ExitStack
 
     from pose3d.formats import open_session

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pose3d.cli._console import console, print_json, print_table, progress
+from pose3d.cli._paths import check_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +84,8 @@ def triangulate(
     paths = [*named, *more]
     if not paths:
         raise click.UsageError("Say where the 2D poses are: --poses2d PATH...")
+    outputs = {"-o": output, "--csv": csv, "--trc": trc, "--deeplabcut": deeplabcut, "--anipose": anipose}
+    check_outputs([rig_path, *_files(paths)], outputs)
     from calibration.formats import load_rig
     from calibration.triangulation import TriangulationSettings, prepare
     from pose3d.formats import load_poses2d
@@ -100,6 +103,8 @@ def triangulate(
     with console().status("Reading the 2D poses ..."):
         poses2d = load_poses2d(paths, rig=rig, format=format_, frame_rate=frame_rate, keypoints=keypoints)
         provenance = provenance_of([rig_path, *_files(paths)], settings, seed)
+    if trc is not None and "fps" not in poses2d.attrs:
+        raise click.UsageError("--trc needs the frame rate, which the 2D poses do not tell: add --frame-rate.")
     with console().status("Loading the geometry kernels (compiled once, about 10 s) ..."):
         prepare()
     with progress("Triangulating", poses2d.sizes["time"], "frames") as bar:
@@ -156,6 +161,7 @@ def _show(summary: TriangulationSummary, written: list[Path]) -> None:
     by_camera = summary.histogram.summary(("camera",))
     by_keypoint = summary.histogram.summary(("keypoint",))
     by_keypoint["threshold"] = ("keypoint", noise.threshold)
+    to.print("Errors are those of the 2D positions that were used.")
     print_table(_table("camera", by_camera))
     print_table(_table("keypoint", by_keypoint, total=overall))
     for reason, count in summary.reasons().items():

@@ -8,6 +8,7 @@ import click
 from rich.markup import escape
 
 from pose3d.cli._console import console, progress
+from pose3d.cli._paths import check_outputs
 
 __all__ = ["video"]
 
@@ -32,6 +33,7 @@ def video(result: Path, output: Path, skeleton_name: str | None, source: str | N
     camera, _, path = (source or "").partition("=")
     if source and not (camera and path):
         raise click.UsageError(f"--on wants CAMERA=VIDEO, as cam_1=videos/cam_1.mp4; got '{source}'.")
+    check_outputs([result, skeleton_name, path or None], {"-o": output})
     skeleton = find_skeleton(skeleton_name) if skeleton_name else None
     with open_session(result) as session:
         poses3d = session.require("poses3d")

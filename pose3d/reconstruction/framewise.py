@@ -25,6 +25,11 @@ __all__ = ["PixelNoise", "estimate_noise", "match_cameras", "triangulate"]
 _ENOUGH_FREEDOM = 200.0  # for a standard deviation that is right to 5 % (1 / sqrt(2 n))
 _SAMPLED_FRAMES = 500
 _NOTABLE_SHARE = 0.001  # uniform outliers in the corners of an image must not raise the alarm
+_NOTABLE_CONFIDENCE_SHARE = 0.5
+# The noise is learned from this many points, in blocks of frames spread over the recording: reading scattered single
+# frames would touch every block of the file.
+_PILOT_POINTS = 20_000
+_PILOT_BLOCKS = 20
 _SMALLEST_CREDIBLE_NOISE = 1e-3  # px; the best subpixel corners are found to 0.01 px
 
 
@@ -82,7 +87,7 @@ def triangulate(
     poses2d, rig = match_cameras(poses2d, rig)
     settings = settings or TriangulationSettings()
     pixels, confidence = _observations(poses2d)
-    learned = noise or _learn(rig, pixels, confidence, settings)
+    learned = noise or _learn(rig, _sample(poses2d), settings)
     outcome = _Outcome.empty(pixels.shape[:-1], covariance=covariance)
 
     def work(keypoint: int) -> None:
@@ -115,21 +120,33 @@ def triangulate(
 def estimate_noise(poses2d: xr.Dataset, rig: Rig, *, settings: TriangulationSettings | None = None) -> PixelNoise:
     """Noise of every keypoint in every camera, learned from the poses; see `calibration.triangulation.estimate_noise`.
 
-    A keypoint with fewer than 200 degrees of freedom gets the noise of all keypoints together. Cameras are those of
-    `match_cameras`.
+    Of a long recording, twenty blocks of frames, spread evenly, are read: the poses may be lazily loaded. A keypoint with
+    fewer than 200 degrees of freedom gets the noise of all keypoints together. Cameras are those of `match_cameras`.
 
     Raises:
         InvalidValueError, MismatchError: as for `triangulate`.
     """
-    check(poses2d, POSES2D)
+    check(poses2d, POSES2D, values=False)
     poses2d, rig = match_cameras(poses2d, rig)
-    pixels, confidence = _observations(poses2d)
-    return _learn(rig, pixels, confidence, settings or TriangulationSettings())
+    return _learn(rig, check(_sample(poses2d), POSES2D), settings or TriangulationSettings())
 
 
-def _learn(
-    rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64], settings: TriangulationSettings
-) -> PixelNoise:
+def _sample(poses2d: xr.Dataset) -> xr.Dataset:
+    """Blocks of frames spread evenly over the recording, or all of a short one."""
+    length = poses2d.sizes["time"]
+    wanted = max(_PILOT_BLOCKS, _PILOT_POINTS // (poses2d.sizes["keypoint"] * poses2d.sizes["individual"]))
+    if length <= wanted:
+        return poses2d.load()
+    size = wanted // _PILOT_BLOCKS
+    starts = np.linspace(0, length - size, _PILOT_BLOCKS).round().astype(np.int64)
+    blocks = [poses2d.isel(time=slice(start, start + size)).load() for start in np.unique(starts)]
+    # blocks never overlap: each is a twentieth of less than the whole
+    return xr.concat(blocks, dim="time", data_vars="minimal", coords="minimal", compat="override", join="override")
+
+
+def _learn(rig: Rig, sample: xr.Dataset, settings: TriangulationSettings) -> PixelNoise:
+    pixels, confidence = _observations(sample)
+    _warn_of_confidence(rig, pixels, confidence, settings.minimum_confidence)
     shape = (pixels.shape[0], pixels.shape[3])
     _warn_of_lenses(rig, pixels)
     by_time = np.moveaxis(pixels, 0, 2), np.moveaxis(confidence, 0, 2)  # a sample is taken along the first axis
@@ -149,6 +166,21 @@ def _learn(
             noise.sigma[keypoint], noise.freedom[keypoint] = one.sigma, one.freedom
             noise.threshold[keypoint] = one.threshold
     return noise
+
+
+def _warn_of_confidence(rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64], lowest: float) -> None:
+    """Say where a camera's 2D positions count as not seen because of their confidence, not because they are missing."""
+    reported = np.asarray(np.isfinite(pixels).all(-1))
+    ignored = reported & ~((confidence > 0) & (confidence >= lowest))
+    for index, camera in enumerate(rig):
+        share = ignored[..., index].sum() / max(1, reported[..., index].sum())
+        if share > _NOTABLE_CONFIDENCE_SHARE:
+            warnings.warn(
+                f"camera {camera.name}: {100 * share:.0f} % of the 2D positions have no confidence (0 or NaN) or less "
+                f"than the minimum of {lowest:g}, and count as not seen",
+                SuiteWarning,
+                stacklevel=4,
+            )
 
 
 def _warn_of_lenses(rig: Rig, pixels: NDArray[np.float64]) -> None:

@@ -137,6 +137,15 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert_complete(caught.value, tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_or_device_is_no_file(tmp_path: Path) -> None:
+    """As root, a rename would put a file in the place of /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="a device or pipe"), atomic_path(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     target = tmp_path / "file" / "a.txt"

@@ -126,9 +126,45 @@ def test_an_output_that_cannot_be_written_says_so(session, tmp_path, capsys):
     assert "a folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-o", "rig.toml"), "overwrite the input"),
+        (("-o", "poses2d.nc"), "overwrite the input"),
+        (("-o", "link.nc"), "overwrite the input"),
+        (("-o", "o.nc", "--csv", "rig.toml"), "overwrite the input"),
+        (("-o", "o.nc", "--csv", "./o.nc"), "both name"),
+        (("-o", "o.nc", "--csv", "t.csv", "--deeplabcut", "t.csv"), "both name"),
+    ],
+)
+def test_inputs_are_never_written_over_and_outputs_never_share_a_file(
+    session, tmp_path, monkeypatch, capsys, options, message
+):
+    folder, _ = session
+    for name in ("rig.toml", "poses2d.nc"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "link.nc").symlink_to(tmp_path / "poses2d.nc")
+    monkeypatch.chdir(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert run("triangulate", "--rig", "rig.toml", "--poses2d", "poses2d.nc", *options) == 2
+    assert message in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_trc_without_a_frame_rate_is_refused_before_the_work(session, tmp_path, capsys):
+    folder, scene = session
+    timeless = scene.poses2d.copy()
+    del timeless.attrs["fps"]
+    save_session(tmp_path / "p.nc", poses2d=timeless)
+    words = ("triangulate", "--rig", folder / "rig.toml", "--poses2d", tmp_path / "p.nc", "-o", tmp_path / "o.nc")
+    assert run(*words, "--trc", tmp_path / "o.trc") == 2
+    assert "--frame-rate" in capsys.readouterr().err
+    assert not (tmp_path / "o.nc").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_run_leaves_no_half_file(tmp_path, signal_):
     """The old result stays; with SIGKILL a hidden part file may stay beside it, never one under the final name."""
     scene = simulate(SimulationSettings(cameras=4, duration=600.0, frame_rate=50.0, seed=1))
@@ -156,6 +192,6 @@ def test_a_killed_run_leaves_no_half_file(tmp_path, signal_):
     message = process.communicate(timeout=60)[1]
     assert process.returncode != 0
     assert output.read_bytes() == b"the old result"
-    if signal_ == signal.SIGINT:
+    if signal_ != signal.SIGKILL:
         assert "Interrupted" in message
         assert list(tmp_path.glob(".part-*")) == []

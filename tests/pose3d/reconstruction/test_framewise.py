@@ -192,3 +192,21 @@ def test_positions_beyond_the_reach_of_a_lens_are_announced(rig):
     poses["position"][::2, 0] = [10.0, 10.0]
     with pytest.warns(SuiteWarning, match=r"camera cam_1: \d+\.\d % of the 2D positions .* calibrate it with more"):
         triangulate(poses, bad, settings=TriangulationSettings(noise=1.0))
+
+
+def test_positions_without_confidence_are_announced(rig):
+    _, poses = scene(rig)
+    poses["confidence"][:, 2] = 0.0
+    with pytest.warns(SuiteWarning, match=r"camera cam_3: 100 % of the 2D positions have no confidence"):
+        triangulate(poses, rig)
+
+
+def test_the_noise_of_a_long_recording_is_that_of_a_sample_of_its_frames(rig):
+    """Chunks, files and arrays learn from the same frames, so that all ways give the same numbers."""
+    _, poses = scene(rig, frames=4000, dropout_rate=0.1)
+    first = estimate_noise(poses, rig)
+    assert first.freedom.sum() < 4000 * 2 * 3 * 8 / 2
+    changed = poses.copy(deep=True)
+    changed["position"][200] += 300.0  # between two blocks of the sample
+    np.testing.assert_array_equal(estimate_noise(changed, rig).sigma, first.sigma)
+    np.testing.assert_allclose(first.sigma, 0.9, rtol=0.1)
