@@ -120,8 +120,8 @@ def triangulate(
 def estimate_noise(poses2d: xr.Dataset, rig: Rig, *, settings: TriangulationSettings | None = None) -> PixelNoise:
     """Noise of every keypoint in every camera, learned from the poses; see `calibration.triangulation.estimate_noise`.
 
-    Of a long recording, twenty blocks of frames, spread evenly, are read: the poses may be lazily loaded. A keypoint with
-    fewer than 200 degrees of freedom gets the noise of all keypoints together. Cameras are those of `match_cameras`.
+    Of a long recording twenty blocks of frames, spread evenly, are read: the poses may be lazily loaded. A keypoint
+    with fewer than 200 degrees of freedom gets the noise of all keypoints. Cameras are those of `match_cameras`.
 
     Raises:
         InvalidValueError, MismatchError: as for `triangulate`.
