@@ -5,7 +5,7 @@ import pytest
 
 from calibration.video import VideoWriter, open_video
 from pose3d.cli import main
-from pose3d.formats import save_session
+from pose3d.formats import open_session, save_session
 from pose3d.reconstruction import TriangulationSettings, triangulate
 from pose3d.synthetic import SimulationSettings, simulate
 
@@ -52,6 +52,19 @@ def test_video_in_3d_and_on_the_video_of_a_camera(folder, tmp_path):
     on = f"cam_1={folder / 'cam_1.mp4'}"
     assert run("video", folder / "result.nc", "-o", tmp_path / "2d.mp4", "--on", on) == 0
     assert frames(tmp_path / "3d.mp4") == frames(tmp_path / "2d.mp4") == frames(folder / "cam_1.mp4")
+
+
+def test_a_video_may_begin_at_another_frame_than_0(folder, tmp_path, capsys):
+    """As in recordings whose frames are counted by a common clock."""
+    with open_session(folder / "result.nc") as session:
+        shifted = [
+            poses.load().assign_coords(frame=poses["frame"] + 400) for poses in (session.poses2d, session.poses3d)
+        ]
+        save_session(tmp_path / "late.nc", rig=session.rig, poses2d=shifted[0], poses3d=shifted[1])
+    on = f"cam_1={folder / 'cam_1.mp4'}"
+    assert run("video", tmp_path / "late.nc", "-o", tmp_path / "2d.mp4", "--on", on) == 1
+    assert run("video", tmp_path / "late.nc", "-o", tmp_path / "2d.mp4", "--on", on, "--first-frame", 400) == 0
+    assert frames(tmp_path / "2d.mp4") == frames(folder / "cam_1.mp4")
 
 
 @pytest.mark.parametrize(
