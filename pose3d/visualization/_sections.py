@@ -66,7 +66,7 @@ _ERROR_COLUMNS = (
 )
 _SHIFT_COLUMN = (
     "ahead, frames",
-    "By how many frames the camera seems ahead of the others, from how its residuals lie along the motion",
+    "By how many frames the camera seems ahead of the median of the others, from its residuals along the motion",
 )
 _MISSING_COLUMN = ("no 3D %", "Share of the frames without a 3D position")
 _WHY_COLUMN = ("why", "Why 3D positions are missing, with shares of all frames")
@@ -179,7 +179,7 @@ def numbers_section(subject: Subject) -> str:
         "projection of the 3D position. Hover over a heading for its meaning.</p>",
     ]
     if evidence.cameras:
-        table, shifts = evidence.summary(("camera",)), evidence.shifts[:, 0].tolist()
+        table, shifts = evidence.summary(("camera",)), evidence.relative_shifts()[:, 0].tolist()
         rows: list[tuple[str, list[object]]] = [
             (name, [*_errors(table, index), shifts[index]]) for index, name in enumerate(evidence.cameras)
         ]

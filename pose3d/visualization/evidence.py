@@ -18,6 +18,7 @@ from calibration.schema import check
 from calibration.triangulation import Status
 from pose3d.datasets import POSES2D, POSES3D
 from pose3d.metrics import ResidualHistogram
+from pose3d.visualization._motion import Motion
 
 __all__ = ["Evidence", "collect_evidence", "match_poses2d"]
 
@@ -26,11 +27,9 @@ Mask = NDArray[np.bool_]
 
 # Frames that are projected at once: bounds the memory of the intermediate float64 arrays.
 _CHUNK = 4096
-# A shift between cameras is estimated from keypoints that move at least so many pixels per frame, over a stretch of
-# time in which animals hardly accelerate, so that the noise of the 3D positions is small beside the motion.
-_LEAST_MOTION = 0.3
+# Motion is measured over a stretch of time in which animals hardly accelerate, so that the noise of the 3D positions is
+# small beside the motion.
 _MOTION_SECONDS = 0.03
-_LEAST_SAMPLES = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +46,9 @@ class Evidence:
         status: (time, individual, keypoint) values of `calibration.triangulation.Status`, or None where unknown.
         mean_error: (time, individual, keypoint) px, RMS over the used cameras, or None where unknown.
         diagonals: (camera,) of the images, px.
-        shifts: (camera, 2) by how many frames a camera is ahead of the reprojection, and the standard error: frame n
-            of the camera shows what the others show at n + shift. NaN where the animals move too little to tell.
+        shifts: (camera, 3) by how many frames a camera is ahead of the reprojection, the standard error, and the share
+            of the residuals that this explains: frame n of the camera shows what the others show at n + shift. NaN
+            where the animals move too little to tell.
     """
 
     frames: NDArray[np.int64]
@@ -98,6 +98,22 @@ class Evidence:
         codes = np.unique(self.status[self.missing]).tolist()
         return {_meaning(code): _share(self.missing & (self.status == code), ("keypoint",)) for code in codes}
 
+    def relative_shifts(self) -> Array:
+        """`shifts` relative to the median of the other cameras, with the standard error of that difference.
+
+        A camera out of step pulls the 3D positions along, and the others seem to be shifted the other way.
+        """
+        result = self.shifts.copy()
+        for index in range(len(result)):
+            others = np.delete(self.shifts, index, axis=0)
+            others = others[np.isfinite(others[:, 0])]
+            if len(others):
+                middle, error = np.median(others[:, 0]), np.median(others[:, 1])
+                result[index, :2] = self.shifts[index, 0] - middle, np.hypot(self.shifts[index, 1], error)
+            else:
+                result[index] = np.nan
+        return result
+
     def _stored_summary(self, by: Sequence[str], individuals: Sequence[int] | None) -> xr.Dataset:
         stored = self.mean_error if self.mean_error is not None else np.full(self.missing.shape, np.nan)
         error = self._chosen(stored, individuals)
@@ -135,7 +151,7 @@ def collect_evidence(poses3d: xr.Dataset, poses2d: xr.Dataset | None = None, rig
     shape = (count, len(cameras), len(individuals), len(keypoints))
     error = np.full(shape, np.nan, np.float32)
     detected = np.zeros(shape, bool)
-    motion = _Motion(len(cameras), max(1, round(_MOTION_SECONDS * float(poses3d.attrs.get("fps", 0.0)))))
+    motion = Motion(len(cameras), max(1, round(_MOTION_SECONDS * float(poses3d.attrs.get("fps", 0.0)))))
     if poses2d is not None and rig is not None and cameras:
         chosen = rig.select(cameras)
         for start in range(0, count, _CHUNK):
@@ -226,50 +242,3 @@ def _meaning(code: int) -> str:
     if code == Status.OK:
         return "removed after triangulation"
     return Status(code).meaning if code in known else f"status {code}"
-
-
-class _Motion:
-    """Collects how residuals lie along the motion of their keypoints.
-
-    A camera that is d frames ahead reports a keypoint d times its motion per frame away from where it should be, along
-    the motion. The ratio, as the median weighted by speed, is robust against outliers. Differences between `half`
-    frames before and after leave out the frame itself, so that the noise of its 3D position does not bias the ratio.
-    """
-
-    def __init__(self, cameras: int, half: int) -> None:
-        self._half = half
-        self._ratios: list[list[Array]] = [[] for _ in range(cameras)]
-        self._speeds: list[list[Array]] = [[] for _ in range(cameras)]
-
-    def add(self, residual: Array, projected: Array, frames: NDArray[np.int64]) -> None:
-        """Take residuals and projections (time, camera, individual, keypoint, 2) of consecutive rows."""
-        half = self._half
-        even = (frames[2 * half :] - frames[: -2 * half]) == 2 * half
-        velocity = (projected[2 * half :] - projected[: -2 * half])[even] / (2 * half)
-        along = (residual[half:-half][even] * velocity).sum(axis=-1)
-        squared = (velocity**2).sum(axis=-1)
-        for camera in range(len(self._ratios)):
-            with np.errstate(invalid="ignore"):
-                moving = np.isfinite(along[:, camera]) & (squared[:, camera] > _LEAST_MOTION**2)
-            self._ratios[camera].append(along[:, camera][moving] / squared[:, camera][moving])
-            self._speeds[camera].append(np.sqrt(squared[:, camera][moving]))
-
-    def shifts(self) -> Array:
-        """(camera, 2) estimate and standard error, in frames; NaN where too little moves."""
-        result = np.full((len(self._ratios), 2), np.nan)
-        for camera, (ratios, speeds) in enumerate(zip(self._ratios, self._speeds, strict=True)):
-            ratio, speed = (np.concatenate([np.zeros(0), *parts]) for parts in (ratios, speeds))
-            if len(ratio) >= _LEAST_SAMPLES:
-                # Neighboring samples are alike; ten stretches of the recording are nearly independent.
-                parts = [
-                    _weighted_median(*pair)
-                    for pair in zip(np.array_split(ratio, 10), np.array_split(speed, 10), strict=True)
-                ]
-                result[camera] = _weighted_median(ratio, speed), np.std(parts, ddof=1) / np.sqrt(len(parts))
-        return result
-
-
-def _weighted_median(values: Array, weights: Array) -> float:
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])

@@ -6,7 +6,6 @@ Every limit stands here with its reason, and is shown on the report beside the n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 import xarray as xr
@@ -14,44 +13,11 @@ import xarray as xr
 from calibration.errors import MismatchError
 from pose3d.metrics import bone_statistics, coverage
 from pose3d.skeleton import Skeleton
+from pose3d.visualization._finding import Finding, Level, graded, percent
+from pose3d.visualization._timing import timing_finding
 from pose3d.visualization.evidence import Evidence
 
 __all__ = ["Finding", "Level", "Verdict", "judge"]
-
-
-class Level(IntEnum):
-    """How good something is; larger is worse."""
-
-    GOOD = 0
-    UNKNOWN = 1
-    LOOK = 2
-    BROKEN = 3
-
-    @property
-    def words(self) -> str:
-        """The level for people."""
-        return ("good", "not known", "look at this", "broken")[self]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One question, its answer, and what follows.
-
-    Attributes:
-        question: what was asked.
-        level: how good the answer is.
-        answer: the number and what it means.
-        next_step: what to do; empty where there is nothing to do.
-        limits: where the limits lie, and why there.
-        concern: the answer in a few words, where it is not good.
-    """
-
-    question: str
-    level: Level
-    answer: str
-    next_step: str = ""
-    limits: str = ""
-    concern: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,10 +47,6 @@ _REPROJECTION = (0.004, 0.012)
 _REJECTED = (0.20, 0.50)
 # How many times the median error of a camera may exceed that of the others.
 _IMBALANCE = 2.5
-# Frames by which a camera is ahead of the others. A quarter of a frame costs less than the noise of detection; from a
-# whole frame on the videos are misaligned.
-_SHIFT = (0.25, 1.0)
-_SHIFT_SIGNIFICANCE = 4.0
 # Robust relative spread of bone lengths, median over the bones. Skin moves by a few percent of a limb segment.
 _BONES = (0.08, 0.20)
 # Share of the true positions in the 95 % ellipsoid of the covariance.
@@ -117,7 +79,7 @@ def judge(
         _completeness(evidence),
         _agreement(evidence),
         _outlying_camera(evidence),
-        _timing(evidence),
+        timing_finding(evidence),
         _redundancy(poses3d),
         _bones(poses3d, skeleton),
     ]
@@ -139,16 +101,6 @@ def _headline(level: Level, findings: list[Finding]) -> str:
     }[level]
 
 
-def _graded(value: float, limits: tuple[float, float]) -> Level:
-    if not np.isfinite(value):
-        return Level.UNKNOWN
-    return Level.GOOD if value <= limits[0] else Level.LOOK if value <= limits[1] else Level.BROKEN
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"
-
-
 def _completeness(evidence: Evidence) -> Finding:
     question = "What is missing?"
     if not evidence.missing.size:
@@ -162,17 +114,17 @@ def _completeness(evidence: Evidence) -> Finding:
     missing = float(evidence.missing.mean())
     reasons = {reason: float(share.mean()) for reason, share in evidence.reasons().items()}
     main = max(reasons, key=lambda reason: reasons[reason]) if reasons else ""
-    answer = f"{_percent(missing)} of the 3D positions are missing"
-    answer += f", mostly because: {main} ({_percent(reasons[main])})." if main else "."
-    level = _graded(missing, _MISSING)
+    answer = f"{percent(missing)} of the 3D positions are missing"
+    answer += f", mostly because: {main} ({percent(reasons[main])})." if main else "."
+    level = graded(missing, _MISSING)
     return Finding(
         question,
         level,
         answer if missing else "Every 3D position is there.",
         _next_step_for(main) if level != Level.GOOD else "",
-        f"Good up to {_percent(_MISSING[0])}: gaps that few and short can be interpolated. Broken above "
-        f"{_percent(_MISSING[1])}: what is left describes only the frames that were easy to see.",
-        f"{_percent(missing)} of the positions are missing",
+        f"Good up to {percent(_MISSING[0])}: gaps that few and short can be interpolated. Broken above "
+        f"{percent(_MISSING[1])}: what is left describes only the frames that were easy to see.",
+        f"{percent(missing)} of the positions are missing",
     )
 
 
@@ -208,7 +160,7 @@ def _agreement(evidence: Evidence) -> Finding:
             question, Level.UNKNOWN, f"{answer}.", "Give the rig, so that it can be compared with the image size."
         )
     share = median / float(np.median(evidence.diagonals))
-    level = _graded(share, _REPROJECTION)
+    level = graded(share, _REPROJECTION)
     steps = {
         Level.GOOD: "",
         Level.LOOK: "Look for the camera or keypoint with the largest error below, and at its overlay video.",
@@ -217,10 +169,10 @@ def _agreement(evidence: Evidence) -> Finding:
     return Finding(
         question,
         level,
-        f"{answer}; the median is {_percent(share)} of the image diagonal.",
+        f"{answer}; the median is {percent(share)} of the image diagonal.",
         steps[level],
-        f"Good up to {_percent(_REPROJECTION[0])} of the diagonal, about the error of a trained network. Broken above "
-        f"{_percent(_REPROJECTION[1])}: three times that is no longer noise.",
+        f"Good up to {percent(_REPROJECTION[0])} of the diagonal, about the error of a trained network. Broken above "
+        f"{percent(_REPROJECTION[1])}: three times that is no longer noise.",
         f"the cameras disagree by {median:.3g} px (median)",
     )
 
@@ -235,9 +187,9 @@ def _outlying_camera(evidence: Evidence) -> Finding:
         return Finding(question, Level.UNKNOWN, "No detection of any camera was used.", "")
     worst = int(np.nanargmax(rejected))
     name = evidence.cameras[worst]
-    level = _graded(float(rejected[worst]), _REJECTED)
+    level = graded(float(rejected[worst]), _REJECTED)
     answer = (
-        f"Of {name} {_percent(float(rejected[worst]))} of the detections were not used, more than of any other camera."
+        f"Of {name} {percent(float(rejected[worst]))} of the detections were not used, more than of any other camera."
     )
     ratios = np.array([_over_others(median, index) for index in range(len(median))])
     if np.isfinite(ratios).any() and np.nanmax(ratios) > _IMBALANCE and len(median) > 2:
@@ -251,8 +203,8 @@ def _outlying_camera(evidence: Evidence) -> Finding:
         f"Watch the overlay of {name}: was it moved after the calibration, is it in step, does it track another animal?"
         if level != Level.GOOD
         else "",
-        f"Good up to {_percent(_REJECTED[0])} (networks err that often at occlusions), broken above "
-        f"{_percent(_REJECTED[1])}; an error {_IMBALANCE:g} times that of the other cameras is worth a look.",
+        f"Good up to {percent(_REJECTED[0])} (networks err that often at occlusions), broken above "
+        f"{percent(_REJECTED[1])}; an error {_IMBALANCE:g} times that of the other cameras is worth a look.",
         f"{name} is out of line with the other cameras",
     )
 
@@ -261,44 +213,6 @@ def _over_others(values: np.ndarray, index: int) -> float:
     others = np.delete(values, index)
     others = others[np.isfinite(others)]
     return float(values[index] / np.median(others)) if others.size and np.median(others) > 0 else float("nan")
-
-
-def _timing(evidence: Evidence) -> Finding:
-    question = "Are the videos in step?"
-    shifts, errors = evidence.shifts[:, 0], evidence.shifts[:, 1]
-    if np.isfinite(shifts).sum() < 2:
-        return Finding(question, Level.UNKNOWN, "The keypoints move too little, or too rarely, to tell.", "")
-    others = [np.delete(evidence.shifts, index, axis=0) for index in range(len(shifts))]
-    relative = np.array([shift - np.nanmedian(rest[:, 0]) for shift, rest in zip(shifts, others, strict=True)])
-    errors = np.array([np.hypot(error, np.nanmedian(rest[:, 1])) for error, rest in zip(errors, others, strict=True)])
-    significant = np.abs(relative) > _SHIFT_SIGNIFICANCE * errors
-    judged = np.where(np.isfinite(relative) & significant, np.abs(relative), 0.0)
-    worst = int(np.argmax(judged))
-    level = _graded(float(judged[worst]), _SHIFT)
-    limits = (
-        f"From how the residuals lie along the motion. Good up to {_SHIFT[0]:g} frames, broken above {_SHIFT[1]:g}. "
-        "The true shift is somewhat larger than the estimate, because a late camera pulls the 3D position along."
-    )
-    if level == Level.GOOD:
-        largest = int(np.nanargmax(np.abs(relative)))
-        answer = (
-            f"No camera is ahead or behind; the largest estimate is {abs(relative[largest]):.2f} ± "
-            f"{errors[largest]:.2f} frames, of {evidence.cameras[largest]}."
-        )
-        return Finding(question, level, answer, "", limits)
-    ahead = relative[worst] > 0
-    answer = (
-        f"{evidence.cameras[worst]} is {judged[worst]:.1f} frames or more {'ahead of' if ahead else 'behind'} the "
-        f"others: its frame n shows what they show at frame n {'+' if ahead else '-'} {judged[worst]:.1f}."
-    )
-    return Finding(
-        question,
-        level,
-        answer,
-        f"Find the frames that {evidence.cameras[worst]} dropped, or its start, and align it.",
-        limits,
-        f"{evidence.cameras[worst]} is out of step by {judged[worst]:.1f} frames or more",
-    )
 
 
 def _redundancy(poses3d: xr.Dataset) -> Finding:
@@ -313,7 +227,7 @@ def _redundancy(poses3d: xr.Dataset) -> Finding:
     return Finding(
         question,
         Level.LOOK if two > 0.5 else Level.GOOD,
-        f"{_percent(two)} of the positions rest on only two cameras; the average is {used.mean():.1f}.",
+        f"{percent(two)} of the positions rest on only two cameras; the average is {used.mean():.1f}.",
         "With two cameras an error along the line of sight goes unnoticed: add views, or trust the covariance."
         if two > 0.5
         else "",
@@ -336,17 +250,17 @@ def _bones(poses3d: xr.Dataset, skeleton: Skeleton | None) -> Finding:
     if not np.isfinite(spread).any():
         return Finding(question, Level.UNKNOWN, "No bone is ever complete.", "")
     typical, worst = float(np.nanmedian(spread)), int(np.nanargmax(spread))
-    level = _graded(typical, _BONES)
+    level = graded(typical, _BONES)
     return Finding(
         question,
         level,
-        f"Their spread is {_percent(typical)} of the length for the typical bone, {_percent(float(spread[worst]))} for "
+        f"Their spread is {percent(typical)} of the length for the typical bone, {percent(float(spread[worst]))} for "
         f"{table['edge'].values[worst]}.",
         "Soft edges vary by nature; for stiff ones, look at their keypoints in the overlay."
         if level != Level.GOOD
         else "",
-        f"Good up to {_percent(_BONES[0])}, broken above {_percent(_BONES[1])}: skin moves over bone by a few percent.",
-        f"bones change their length by {_percent(typical)}",
+        f"Good up to {percent(_BONES[0])}, broken above {percent(_BONES[1])}: skin moves over bone by a few percent.",
+        f"bones change their length by {percent(typical)}",
     )
 
 
@@ -358,10 +272,10 @@ def _honesty(inside: float) -> Finding:
     return Finding(
         "Is the uncertainty honest?",
         level,
-        f"{_percent(inside)} of the true positions lie in the 95 % ellipsoid of their covariance.",
+        f"{percent(inside)} of the true positions lie in the 95 % ellipsoid of their covariance.",
         "Do not test hypotheses with these covariances: the noise of some keypoints is not what was assumed."
         if level != Level.GOOD
         else "",
-        f"Good from {_percent(_HONEST[0])} to {_percent(_HONEST[1])}.",
+        f"Good from {percent(_HONEST[0])} to {percent(_HONEST[1])}.",
         "the covariance does not say how large the errors are",
     )

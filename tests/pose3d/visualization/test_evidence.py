@@ -1,5 +1,7 @@
 """What the cameras say: matched by number and name, and equal to the metrics."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,6 +9,7 @@ import xarray as xr
 from calibration.errors import InvalidValueError
 from pose3d.metrics import reprojection_summary
 from pose3d.visualization import collect_evidence
+from pose3d.visualization._motion import Motion
 
 
 @pytest.mark.parametrize("by", [("camera",), ("keypoint",), ("keypoint", "camera"), ()])
@@ -78,9 +81,43 @@ def test_a_camera_out_of_step_is_found_with_its_sign(walk, frames: int, ahead: b
     else:
         rows[frames:, 2] = early
     shifts = collect_evidence(walk.poses3d, poses2d, walk.rig).shifts
-    assert shifts[2, 0] == pytest.approx(frames if ahead else -frames, abs=0.15)
+    # Paws accelerate within the stretch over which motion is measured: the estimate is somewhat too large.
+    assert shifts[2, 0] == pytest.approx(frames if ahead else -frames, rel=0.25)
     assert shifts[2, 1] < 0.1
+    assert shifts[2, 2] > 0.15
     np.testing.assert_allclose(np.delete(shifts[:, 0], 2), 0, atol=0.1)
+
+
+@pytest.mark.parametrize("offset", [(4.0, 0.0), (0.0, -4.0), (20.0, 20.0)])
+def test_a_constant_offset_of_a_camera_is_no_shift_in_time(walk, offset: tuple[float, float]) -> None:
+    expected = collect_evidence(walk.poses3d, walk.poses2d, walk.rig).shifts
+    poses2d = walk.poses2d.copy(deep=True)
+    poses2d["position"].loc[{"camera": "cam_2"}] += np.array(offset)
+    found = collect_evidence(walk.poses3d, poses2d, walk.rig).shifts
+    np.testing.assert_allclose(found[:, :2], expected[:, :2], atol=1e-3)
+
+
+def test_even_motion_tells_offset_and_shift_apart_with_a_large_error_only() -> None:
+    # All keypoints move alike: residual = shift * velocity and residual = offset are nearly the same.
+    rng = np.random.default_rng(0)
+    frames = np.arange(200)
+    projected = np.stack([3.0 * frames, 0.0 * frames], axis=-1)[:, None, None, None] + rng.normal(
+        0, 0.1, (200, 1, 1, 5, 2)
+    )
+    motion = Motion(1, 2)
+    motion.add(rng.normal([3.0, 0.0], 1.0, projected.shape), projected, frames)
+    shift, error, explained = motion.shifts()[0]
+    assert abs(shift) < 4 * error
+    assert error > 0.1
+    assert explained < 0.1
+
+
+def test_shifts_are_shown_relative_to_the_other_cameras(walk) -> None:
+    evidence = collect_evidence(walk.poses3d, walk.poses2d, walk.rig)
+    shifts = np.array([[-0.5, 0.03, 0], [0.6, 0.04, 0.5], [-0.4, 0.03, 0], [np.nan, np.nan, np.nan]])
+    relative = replace(evidence, shifts=shifts).relative_shifts()
+    np.testing.assert_allclose(relative[1], [1.05, 0.05, 0.5])
+    assert np.isnan(relative[3]).all()
 
 
 def test_animals_that_stand_still_tell_nothing_about_time(recording) -> None:

@@ -89,9 +89,18 @@ def test_a_camera_out_of_step_is_named(walk, frames: int, expected: Level) -> No
 @pytest.mark.parametrize(("error", "expected"), [(0.5, Level.GOOD), (0.05, Level.LOOK)])
 def test_a_shift_counts_only_beyond_its_own_uncertainty(walk, error: float, expected: Level) -> None:
     evidence = collect_evidence(walk.poses3d, walk.poses2d, walk.rig)
-    shifts = np.array([[0.0, 0.01], [0.9, error], [0.0, 0.01], [np.nan, np.nan]])
+    shifts = np.array([[0, 0.01, 0], [0.9, error, 0.5], [0, 0.01, 0], [np.nan, np.nan, np.nan]])
     verdict = judge(replace(evidence, shifts=shifts), walk.poses3d)
     assert level(verdict, "in step") == expected
+
+
+@pytest.mark.parametrize(("explained", "expected"), [(0.1, Level.LOOK), (0.6, Level.BROKEN)])
+def test_a_shift_that_explains_little_is_not_called_broken(walk, explained: float, expected: Level) -> None:
+    evidence = collect_evidence(walk.poses3d, walk.poses2d, walk.rig)
+    shifts = np.array([[0, 0.01, 0], [1.4, 0.05, explained], [0, 0.01, 0], [0, 0.01, 0]])
+    verdict = judge(replace(evidence, shifts=shifts), walk.poses3d)
+    assert level(verdict, "in step") == expected
+    assert ("is out of step by" in verdict.headline) == (expected == Level.BROKEN)
 
 
 def test_two_cameras_are_too_few_to_check_each_other(walk) -> None:

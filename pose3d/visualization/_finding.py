@@ -1,0 +1,57 @@
+"""One question about a reconstruction, its answer in words, and how good it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+__all__ = ["Finding", "Level", "graded", "percent"]
+
+
+class Level(IntEnum):
+    """How good something is; larger is worse."""
+
+    GOOD = 0
+    UNKNOWN = 1
+    LOOK = 2
+    BROKEN = 3
+
+    @property
+    def words(self) -> str:
+        """The level for people."""
+        return ("good", "not known", "look at this", "broken")[self]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question, its answer, and what follows.
+
+    Attributes:
+        question: what was asked.
+        level: how good the answer is.
+        answer: the number and what it means.
+        next_step: what to do; empty where there is nothing to do.
+        limits: where the limits lie, and why there.
+        concern: the answer in a few words, where it is not good.
+    """
+
+    question: str
+    level: Level
+    answer: str
+    next_step: str = ""
+    limits: str = ""
+    concern: str = ""
+
+
+def graded(value: float, limits: tuple[float, float]) -> Level:
+    """The level of a number that is good up to the first limit, and broken above the second; NaN is unknown."""
+    if not np.isfinite(value):
+        return Level.UNKNOWN
+    return Level.GOOD if value <= limits[0] else Level.LOOK if value <= limits[1] else Level.BROKEN
+
+
+def percent(share: float) -> str:
+    """A share in percent, with more digits where it is small."""
+    return f"{100 * share:.1f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"
