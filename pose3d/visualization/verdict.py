@@ -14,6 +14,7 @@ from calibration.errors import MismatchError
 from pose3d.metrics import bone_statistics, coverage
 from pose3d.skeleton import Skeleton
 from pose3d.visualization._finding import Finding, Level, graded, percent
+from pose3d.visualization._points import gross_error_finding, redundancy_finding
 from pose3d.visualization._timing import timing_finding
 from pose3d.visualization.evidence import Evidence
 
@@ -80,7 +81,8 @@ def judge(
         _agreement(evidence),
         _outlying_camera(evidence),
         timing_finding(evidence),
-        _redundancy(poses3d),
+        redundancy_finding(evidence, poses3d),
+        gross_error_finding(poses3d, skeleton),
         _bones(poses3d, skeleton),
     ]
     if truth is not None and "covariance" in poses3d:
@@ -213,27 +215,6 @@ def _over_others(values: np.ndarray, index: int) -> float:
     others = np.delete(values, index)
     others = others[np.isfinite(others)]
     return float(values[index] / np.median(others)) if others.size and np.median(others) > 0 else float("nan")
-
-
-def _redundancy(poses3d: xr.Dataset) -> Finding:
-    question = "How many cameras see each point?"
-    if "n_cameras" not in poses3d:
-        return Finding(question, Level.UNKNOWN, "The poses do not say how many cameras were used.")
-    used = poses3d["n_cameras"].values[poses3d["position"].notnull().all("space").values]
-    used = used[used >= 2]
-    if not used.size:
-        return Finding(question, Level.UNKNOWN, "No position rests on two cameras or more.")
-    two = float((used == 2).mean())
-    return Finding(
-        question,
-        Level.LOOK if two > 0.5 else Level.GOOD,
-        f"{percent(two)} of the positions rest on only two cameras; the average is {used.mean():.1f}.",
-        "With two cameras an error along the line of sight goes unnoticed: add views, or trust the covariance."
-        if two > 0.5
-        else "",
-        "Good while at least half of the positions have a third camera to check the other two.",
-        "most positions rest on two cameras only",
-    )
 
 
 def _bones(poses3d: xr.Dataset, skeleton: Skeleton | None) -> Finding:

@@ -23,7 +23,7 @@ def level(verdict: Verdict, question: str) -> Level:
 
 def test_a_good_reconstruction_is_called_good_everywhere(walk) -> None:
     verdict = verdict_of(walk)
-    assert [finding.level for finding in verdict.findings] == [Level.GOOD] * 7
+    assert [finding.level for finding in verdict.findings] == [Level.GOOD] * 8
     assert verdict.level == Level.GOOD
     assert "Nothing stands out" in verdict.headline
 
@@ -140,6 +140,56 @@ def test_nothing_at_all_is_broken_and_does_not_crash(walk) -> None:
         verdict = verdict_of(walk, poses3d=poses3d, truth=None)
         assert verdict.level == Level.BROKEN
         assert level(verdict, "missing") == Level.BROKEN
+
+
+def answer(verdict: Verdict, question: str) -> str:
+    (found,) = [finding for finding in verdict.findings if question in finding.question]
+    return found.answer
+
+
+@pytest.mark.parametrize("with_skeleton", [True, False])
+@pytest.mark.parametrize(("count", "expected"), [(1, Level.GOOD), (20, Level.LOOK)])
+def test_positions_that_are_far_off_are_counted_and_the_worst_is_named(
+    walk, count: int, expected: Level, with_skeleton: bool
+) -> None:
+    poses3d = walk.poses3d.copy(deep=True)
+    position = poses3d["position"]
+    position.values[:] = walk.truth["position"].values
+    rows = 7 + 5 * np.arange(count)
+    nose = position.get_index("keypoint").get_loc("nose")
+    position.values[rows, 0, nose, 0] += 600.0
+    position.values[7, 0, nose, 0] += 100.0
+    verdict = verdict_of(walk, poses3d=poses3d, skeleton=walk.skeleton if with_skeleton else None, truth=None)
+    assert level(verdict, "far off") == expected
+    found = answer(verdict, "far off")
+    assert f"{count} of " in found
+    assert "nose" in found
+    assert "frame 7," in found
+    assert ("nose" in verdict.headline) == (expected == Level.LOOK and verdict.level == Level.LOOK)
+
+
+def test_too_few_keypoints_cannot_tell_whether_one_is_far_off(walk) -> None:
+    few = walk.poses3d.isel(keypoint=[0, 1, 2])
+    assert level(verdict_of(walk, poses3d=few, skeleton=None, truth=None), "far off") == Level.UNKNOWN
+
+
+def test_points_of_two_cameras_against_a_third_are_counted(walk) -> None:
+    assert "against the detection of another one" in answer(verdict_of(walk), "How many cameras")
+    poses3d = walk.poses3d.copy(deep=True)
+    present = poses3d["position"].notnull().all("space").values
+    inlier = np.zeros(poses3d["inlier"].shape, bool)
+    inlier[:, :2] = present[:, None]
+    poses3d["inlier"].values[:] = inlier
+    poses2d = walk.poses2d.copy(deep=True)
+    poses2d["position"].loc[{"camera": ["cam_3", "cam_4"]}] = np.nan
+    assert " 0 (0.0 %) rest on two cameras against" in answer(
+        verdict_of(walk, poses3d=poses3d, poses2d=poses2d), "How many cameras"
+    )
+    poses2d["position"].values[3, 2] = 10.0
+    count = int(present[3].sum())
+    seen = walk.poses2d["position"].values[3, :2]
+    assert np.isfinite(seen).all()
+    assert f" {count} (" in answer(verdict_of(walk, poses3d=poses3d, poses2d=poses2d), "How many cameras")
 
 
 def test_a_skeleton_of_another_animal_is_no_error(walk) -> None:
