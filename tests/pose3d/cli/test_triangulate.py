@@ -188,6 +188,7 @@ def test_a_killed_run_leaves_no_half_file(tmp_path, signal_):
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".part-*")) and time.monotonic() < deadline:
         time.sleep(0.005)
+    assert list(tmp_path.glob(".part-*")), "the run never began to write"
     process.send_signal(signal_)
     message = process.communicate(timeout=60)[1]
     assert process.returncode != 0
