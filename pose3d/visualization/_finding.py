@@ -35,6 +35,7 @@ class Finding:
         next_step: what to do; empty where there is nothing to do.
         limits: where the limits lie, and why there.
         concern: the answer in a few words, where it is not good.
+        merit: the answer in a few words, for the headline, where it is good.
     """
 
     question: str
@@ -43,6 +44,7 @@ class Finding:
     next_step: str = ""
     limits: str = ""
     concern: str = ""
+    merit: str = ""
 
 
 def graded(value: float, limits: tuple[float, float]) -> Level:

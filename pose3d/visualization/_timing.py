@@ -25,6 +25,8 @@ _LIMITS = (
 
 def timing_finding(evidence: Evidence) -> Finding:
     """Is a camera ahead of the others or behind them?"""
+    if len(evidence.cameras) < 2:
+        return Finding(_QUESTION, Level.UNKNOWN, "There are no cameras to compare.", "Give the 2D poses and the rig.")
     shifts = evidence.relative_shifts()
     relative, errors, explained = shifts.T
     if np.isfinite(relative).sum() < 2:

@@ -76,9 +76,10 @@ def judge(
         InvalidValueError: a Dataset breaks its schema.
         MismatchError: truth and poses have nothing in common.
     """
+    agreement = _agreement(evidence)
     findings = [
         _completeness(evidence),
-        _agreement(evidence),
+        agreement,
         _outlying_camera(evidence),
         timing_finding(evidence),
         redundancy_finding(evidence, poses3d),
@@ -89,15 +90,18 @@ def judge(
         inside = float(coverage(poses3d, truth, over=("time", "keypoint", "individual")))
         findings += [_honesty(inside)] if np.isfinite(inside) else []
     level = max((finding.level for finding in findings if finding.level != Level.UNKNOWN), default=Level.UNKNOWN)
+    if level == Level.GOOD and agreement.level == Level.UNKNOWN:
+        level = Level.UNKNOWN  # that nothing is missing does not make positions good that nothing was measured of
     ordered = tuple(sorted(findings, key=lambda finding: -finding.level))
     return Verdict(level, _headline(level, findings), ordered)
 
 
 def _headline(level: Level, findings: list[Finding]) -> str:
-    concerns = "; ".join(finding.concern for finding in findings if finding.level == level)
+    concerns = "; ".join(finding.concern for finding in findings if finding.level == level and finding.concern)
+    merits = ", ".join(finding.merit for finding in findings if finding.level == Level.GOOD and finding.merit)
     return {
-        Level.GOOD: "Nothing stands out: the cameras agree, and little is missing.",
-        Level.UNKNOWN: "There is nothing to judge.",
+        Level.GOOD: f"Nothing stands out: {merits}.",
+        Level.UNKNOWN: f"How good these poses are is not known: {concerns or 'there is nothing to judge'}.",
         Level.LOOK: f"Usable, but look at this first: {concerns}.",
         Level.BROKEN: f"Do not use these poses before this is clear: {concerns}.",
     }[level]
@@ -127,6 +131,7 @@ def _completeness(evidence: Evidence) -> Finding:
         f"Good up to {percent(_MISSING[0])}: gaps that few and short can be interpolated. Broken above "
         f"{percent(_MISSING[1])}: what is left describes only the frames that were easy to see.",
         f"{percent(missing)} of the positions are missing",
+        "little is missing",
     )
 
 
@@ -154,12 +159,20 @@ def _agreement(evidence: Evidence) -> Finding:
     median, rms, p95 = (float(overall[name]) for name in ("median", "rms", "p95"))
     if not np.isfinite(median):
         return Finding(
-            question, Level.UNKNOWN, "There is no reprojection error to judge by.", "Give the 2D poses and the rig."
+            question,
+            Level.UNKNOWN,
+            "There is no reprojection error to judge by.",
+            "Give the 2D poses and the rig.",
+            concern="no camera was compared with them",
         )
     answer = f"Reprojection error: median {median:.2f} px, RMS {rms:.2f} px, 95th percentile {p95:.2f} px"
     if not len(evidence.diagonals):
         return Finding(
-            question, Level.UNKNOWN, f"{answer}.", "Give the rig, so that it can be compared with the image size."
+            question,
+            Level.UNKNOWN,
+            f"{answer}.",
+            "Give the 2D poses and the rig, so that it can be compared with the image size.",
+            concern="without 2D poses and rig, the reprojection error cannot be compared with the image size",
         )
     share = median / float(np.median(evidence.diagonals))
     level = graded(share, _REPROJECTION)
@@ -176,6 +189,7 @@ def _agreement(evidence: Evidence) -> Finding:
         f"Good up to {percent(_REPROJECTION[0])} of the diagonal, about the error of a trained network. Broken above "
         f"{percent(_REPROJECTION[1])}: three times that is no longer noise.",
         f"the cameras disagree by {median:.3g} px (median)",
+        "the cameras agree",
     )
 
 
@@ -242,6 +256,7 @@ def _bones(poses3d: xr.Dataset, skeleton: Skeleton | None) -> Finding:
         else "",
         f"Good up to {percent(_BONES[0])}, broken above {percent(_BONES[1])}: skin moves over bone by a few percent.",
         f"bones change their length by {percent(typical)}",
+        "bones keep their length",
     )
 
 

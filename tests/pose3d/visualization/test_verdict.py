@@ -21,11 +21,16 @@ def level(verdict: Verdict, question: str) -> Level:
     return found.level
 
 
+def answer(verdict: Verdict, question: str) -> str:
+    (found,) = [finding for finding in verdict.findings if question in finding.question]
+    return found.answer
+
+
 def test_a_good_reconstruction_is_called_good_everywhere(walk) -> None:
     verdict = verdict_of(walk)
     assert [finding.level for finding in verdict.findings] == [Level.GOOD] * 8
     assert verdict.level == Level.GOOD
-    assert "Nothing stands out" in verdict.headline
+    assert verdict.headline == "Nothing stands out: little is missing, the cameras agree, bones keep their length."
 
 
 def test_every_finding_has_words_and_every_concern_a_next_step(walk) -> None:
@@ -129,6 +134,15 @@ def test_what_cannot_be_known_is_not_called_good(walk) -> None:
     unknown = {finding.question for finding in verdict.findings if finding.level == Level.UNKNOWN}
     assert len(unknown) == 5
     assert level(verdict, "missing") == Level.GOOD
+    assert verdict.level == Level.UNKNOWN
+    assert verdict.headline == "How good these poses are is not known: no camera was compared with them."
+    assert "no cameras to compare" in answer(verdict, "in step")
+
+
+def test_the_headline_claims_only_what_was_found_good(walk) -> None:
+    verdict = verdict_of(walk, skeleton=None)
+    assert verdict.level == Level.GOOD
+    assert "bones" not in verdict.headline
 
 
 def test_nothing_at_all_is_broken_and_does_not_crash(walk) -> None:
@@ -140,11 +154,6 @@ def test_nothing_at_all_is_broken_and_does_not_crash(walk) -> None:
         verdict = verdict_of(walk, poses3d=poses3d, truth=None)
         assert verdict.level == Level.BROKEN
         assert level(verdict, "missing") == Level.BROKEN
-
-
-def answer(verdict: Verdict, question: str) -> str:
-    (found,) = [finding for finding in verdict.findings if question in finding.question]
-    return found.answer
 
 
 @pytest.mark.parametrize("with_skeleton", [True, False])
