@@ -15,6 +15,8 @@ _SHIFT = (0.25, 1.0)
 _SHIFT_SIGNIFICANCE = 4.0
 # A camera is called out of step only where the shift explains so much of its residuals that nothing else is likely.
 _EXPLAINED = 1 / 3
+# Median reprojection error (px) below which nothing was measured; see the finding about agreement.
+_PROJECTED = 0.001
 _QUESTION = "Are the videos in step?"
 _LIMITS = (
     f"From how the residuals lie along the motion, apart from an offset that does not move. Good up to {_SHIFT[0]:g} "
@@ -31,6 +33,8 @@ def timing_finding(evidence: Evidence) -> Finding:
     relative, errors, explained = shifts.T
     if np.isfinite(relative).sum() < 2:
         return Finding(_QUESTION, Level.UNKNOWN, "The keypoints move too little, or too rarely, to tell.", "")
+    if float(evidence.summary(())["median"]) < _PROJECTED:
+        return Finding(_QUESTION, Level.UNKNOWN, "The 2D positions are projections of 3D positions, not measurements.")
     significant = np.abs(relative) > _SHIFT_SIGNIFICANCE * errors
     judged = np.where(np.isfinite(relative) & significant, np.abs(relative), 0.0)
     levels = [

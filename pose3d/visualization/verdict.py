@@ -43,6 +43,9 @@ _MISSING = (0.10, 0.35)
 # open-field recording: 1.8 to 3.8 px of 800), and the residual of a fit is smaller than the noise. Three times that is
 # no longer noise: calibration, synchronization or identities are wrong.
 _REPROJECTION = (0.004, 0.012)
+# No detection is so exact: below this median (px), the 2D positions were made by projecting the 3D positions.
+_PROJECTED = 0.001
+_PROJECTED_ANSWER = "The 2D positions are projections of 3D positions, not measurements: they cannot tell."
 # Share of a camera's detections that were not used. Networks produce 5 to 10 % outliers and more at occlusions; a
 # camera whose detections are rejected every second time disagrees with the others.
 _REJECTED = (0.20, 0.50)
@@ -165,6 +168,16 @@ def _agreement(evidence: Evidence) -> Finding:
             "Give the 2D poses and the rig.",
             concern="no camera was compared with them",
         )
+    if median < _PROJECTED:
+        return Finding(
+            question,
+            Level.UNKNOWN,
+            f"Reprojection error: median {median:.2g} px. The 2D positions are projections of 3D positions, not "
+            "measurements: they agree whatever the truth is.",
+            "Give the 2D positions as they were labeled or detected.",
+            f"Below {_PROJECTED:g} px (median) nothing was measured: no detection is so exact.",
+            "the 2D positions are projections, not measurements",
+        )
     answer = f"Reprojection error: median {median:.2f} px, RMS {rms:.2f} px, 95th percentile {p95:.2f} px"
     if not len(evidence.diagonals):
         return Finding(
@@ -201,6 +214,8 @@ def _outlying_camera(evidence: Evidence) -> Finding:
     rejected, median = 1 - table["used"].values, table["median"].values
     if not np.isfinite(median).any():
         return Finding(question, Level.UNKNOWN, "No detection of any camera was used.", "")
+    if np.nanmax(median) < _PROJECTED:
+        return Finding(question, Level.UNKNOWN, _PROJECTED_ANSWER)
     worst = int(np.nanargmax(rejected))
     name = evidence.cameras[worst]
     level = graded(float(rejected[worst]), _REJECTED)

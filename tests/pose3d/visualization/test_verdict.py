@@ -139,6 +139,21 @@ def test_what_cannot_be_known_is_not_called_good(walk) -> None:
     assert "no cameras to compare" in answer(verdict, "in step")
 
 
+@pytest.mark.parametrize(("noise", "known"), [(0.0, False), (0.1, True)])
+def test_projections_of_3d_positions_are_no_measurements(walk, noise: float, known: bool) -> None:
+    points = walk.poses3d["position"].transpose("time", "individual", "keypoint", "space").values
+    projected = np.moveaxis(walk.rig.project(points), 3, 1)
+    poses2d = walk.poses2d.copy(deep=True)
+    poses2d["position"].values[:] = projected + noise * np.random.default_rng(0).normal(size=projected.shape)
+    poses3d = walk.poses3d.copy(deep=True)
+    poses3d["inlier"].values[:] = poses3d["position"].notnull().all("space").values[:, None]
+    verdict = verdict_of(walk, poses3d=poses3d, poses2d=poses2d)
+    for question in ("agree", "out of line", "in step"):
+        assert (level(verdict, question) == Level.UNKNOWN) != known
+    assert ("projections, not measurements" in verdict.headline) != known
+    assert verdict.level == (Level.GOOD if known else Level.UNKNOWN)
+
+
 def test_the_headline_claims_only_what_was_found_good(walk) -> None:
     verdict = verdict_of(walk, skeleton=None)
     assert verdict.level == Level.GOOD
