@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from calibration.errors import FileFormatError, MismatchError
 from calibration.plots import rig_figure
 from calibration.rig import Rig
+from calibration.video import open_video
 from pose3d.metrics import summary as truth_summary
 from pose3d.skeleton import Skeleton
 from pose3d.visualization._html import inline_figure, text_table, value_table
@@ -315,7 +316,7 @@ def videos_section(subject: Subject, folder: Path) -> str:
     """Videos: small ones inside the page, larger ones linked relatively to `folder`, where the page is written.
 
     Raises:
-        FileFormatError: a video is missing.
+        FileFormatError: a video is missing, or is no video.
     """
     parts = ["<h2>Videos</h2>"]
     for caption, file in subject.videos.items():
@@ -329,6 +330,8 @@ def videos_section(subject: Subject, folder: Path) -> str:
 
 
 def _video_source(file: Path, folder: Path) -> tuple[str, str]:
+    with open_video(file):
+        pass  # it can be read as a video, or says why not
     kind = _VIDEO_TYPES.get(file.suffix.lower(), "video/mp4")
     try:
         if file.stat().st_size <= _EMBEDDED_BYTES:

@@ -72,7 +72,7 @@ def write_report(
     Raises:
         InvalidValueError: a Dataset breaks its schema.
         MismatchError: truth and poses have nothing in common.
-        FileFormatError: a video is missing.
+        FileFormatError: a video is missing, or is no video.
         OutputError: the page cannot be written.
     """
     check(poses3d, POSES3D)

@@ -13,6 +13,7 @@ import pytest
 
 from calibration.errors import FileFormatError, InvalidValueError, MismatchError, OutputError
 from calibration.rig import Rig
+from calibration.video import VideoWriter
 from pose3d.metrics import reprojection_summary
 from pose3d.skeleton import Skeleton
 from pose3d.visualization import write_report
@@ -150,7 +151,16 @@ def test_the_same_input_gives_the_same_page(recording, tmp_path: Path) -> None:
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
-def test_names_are_text_wherever_they_come_from(recording, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def small_video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("video") / "small.mp4"
+    with VideoWriter(path, 10) as writer:
+        for shade in (0, 100, 200):
+            writer.write(np.full((48, 64, 3), shade, np.uint8))
+    return path.read_bytes()
+
+
+def test_names_are_text_wherever_they_come_from(recording, tmp_path: Path, small_video: bytes) -> None:
     names = [f"{EVIL}{n}" for n in range(recording.poses3d.sizes["keypoint"])]
     cameras = [f"{EVIL}{camera.name}" for camera in recording.rig]
     rig = Rig(tuple(replace(camera, name=name) for camera, name in zip(recording.rig, cameras, strict=True)))
@@ -158,7 +168,7 @@ def test_names_are_text_wherever_they_come_from(recording, tmp_path: Path) -> No
     poses3d.attrs |= {"source_software": EVIL, "source_file": f"/data/{EVIL}", "note": json.dumps({EVIL: [EVIL]})}
     poses3d["position"].attrs["units"] = EVIL
     video = tmp_path / 'a"><script>.mp4'
-    video.write_bytes(b"not looked at")
+    video.write_bytes(small_video)
     path = tmp_path / "report.html"
     write_report(
         path,
@@ -222,24 +232,34 @@ def test_several_individuals_have_their_own_numbers_and_trajectories(pair, tmp_p
     assert "2 individuals" in page.words
 
 
-def test_small_videos_travel_inside_and_large_ones_are_linked(recording, tmp_path: Path) -> None:
+def test_small_videos_travel_inside_and_large_ones_are_linked(recording, tmp_path: Path, small_video: bytes) -> None:
     folder = tmp_path / "videos of today"
     folder.mkdir()
     small, large = folder / "small.mp4", folder / "l&r ge.mp4"
-    small.write_bytes(b"abc")
-    large.write_bytes(bytes(6_000_001))
+    small.write_bytes(small_video)
+    size = 6_000_001  # of an empty box, which a reader of MP4 skips
+    large.write_bytes(small_video + size.to_bytes(4, "big") + b"free" + bytes(size - 8))
     (tmp_path / "reports").mkdir()
     path = tmp_path / "reports" / "r.html"
     write_report(path, poses3d=recording.poses3d, videos={"one": small, "two": large})
     page = Page(path.read_text(encoding="utf-8"))
     sources = [attributes["src"] for tag, attributes in page.tags if tag == "source"]
-    assert sources == ["data:video/mp4;base64,YWJj", "../videos%20of%20today/l%26r%20ge.mp4"]
+    inside = base64.b64encode(small_video).decode()
+    assert sources == [f"data:video/mp4;base64,{inside}", "../videos%20of%20today/l%26r%20ge.mp4"]
 
 
 def test_a_missing_video_is_named_and_no_page_is_left(recording, tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"gone\.mp4"):
         write_report(tmp_path / "r.html", poses3d=recording.poses3d, videos={"x": tmp_path / "gone.mp4"})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["poses.csv", "renamed.mp4"])
+def test_what_is_no_video_is_named_and_not_embedded(recording, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("frame,x,y\n0,1.5,2.5\n", encoding="utf-8")
+    with pytest.raises(FileFormatError, match=re.escape(name)):
+        write_report(tmp_path / "r.html", poses3d=recording.poses3d, videos={"x": tmp_path / name})
+    assert not (tmp_path / "r.html").exists()
 
 
 def test_wrong_input_is_refused(recording, tmp_path: Path) -> None:
