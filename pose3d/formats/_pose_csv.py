@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError
+from pose3d.formats._csv_cells import check_cells
 from pose3d.formats._pose_table import COORDS, VARIANCES, PoseTable
 from pose3d.formats._tidy import last_number
 
@@ -103,29 +104,12 @@ def _read_rows(path: Path, skipped: int, width: int, leading: int) -> pd.DataFra
     if not isinstance(frame.index, pd.RangeIndex):
         # pandas takes cells beyond the header for an index.
         raise FileFormatError(path, expected=f"{width} cells per line, as in the header", got="more", remedy=_REMEDY)
-    _check_last_line(path, width)
+    check_cells(path, width)
     # pandas writes the name of the index, where it has one, on a line of its own.
     named = (
         len(frame) > 0 and frame.iloc[0, leading:].isna().all() and last_number(str(frame.iat[0, leading - 1])) is None
     )
     return frame.iloc[1:] if named else frame
-
-
-def _check_last_line(path: Path, width: int) -> None:
-    """Reading fills short lines with NaN; a short last line is a file that was cut off."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        # Longer than any line of this many columns.
-        file.seek(max(0, size - 64 * (width + 16)))
-        last = file.read().decode("utf-8", errors="replace").rstrip("\r\n").splitlines()[-1]
-    found = len(next(csv.reader([last]), []))
-    if found != width:
-        raise FileFormatError(
-            f"{path}, last line",
-            expected=f"{width} cells, as in the header",
-            got=f"{found}: the file seems to be cut off",
-            remedy="Copy or export the file again.",
-        )
 
 
 def _numbers(column: pd.Series, subject: str, skipped: int) -> NDArray[np.float64]:

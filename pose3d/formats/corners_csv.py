@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError
 from pose3d.datasets import poses2d
+from pose3d.formats._csv_cells import check_cells
 from pose3d.formats._tidy import clean_positions, keypoint_names
 from pose3d.formats.pose_format import PoseFormat
 
@@ -76,6 +77,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise FileFormatError(
             path, expected="caliscope's table of 2D points (xy.csv)", got=str(error).strip(), remedy=_REMEDY
         ) from error
+    width = len(table.columns)
     table = table.rename(columns=_ALIASES)
     missing = [name for name in _NEEDED if name not in table]
     if missing or table.empty:
@@ -92,6 +94,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise FileFormatError(
             f"{path}, last line", expected="a whole line", got="one that is cut off", remedy="Copy the file again."
         )
+    check_cells(path, width)
     return table
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from calibration.errors import FileFormatError, InvalidValueError
+from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
 from pose3d.formats import read_corners_csv
 from pose3d.formats._registry import detect_format
 
@@ -108,6 +108,17 @@ def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     text = path.read_text()
     path.write_text(text[: text.rindex(",") + 1])
     with pytest.raises(FileFormatError, match=r"last line: .*cut off"):
+        read_corners_csv(path)
+
+
+def test_a_file_that_is_cut_off_inside_a_number(tmp_path: Path) -> None:
+    path = write(tmp_path / "xy.csv", table().assign(obj_loc_x=1.5))
+    text = path.read_text()
+    path.write_text(text[: text.rindex(",") - 3])
+    with pytest.raises(FileFormatError, match=r"line 55: expected 7 cells, as in the header, got 6.*cut off"):
+        read_corners_csv(path)
+    path.write_text(text[:-2])
+    with pytest.warns(SuiteWarning, match=r"xy\.csv: the last line has no line end"):
         read_corners_csv(path)
 
 

@@ -267,7 +267,7 @@ def test_a_csv_that_is_cut_off(tmp_path: Path) -> None:
     single(50).to_csv(tmp_path / "a.csv")
     text = (tmp_path / "a.csv").read_text()
     (tmp_path / "a.csv").write_text(text[: text.rindex(",", 0, text.rindex(","))])
-    with pytest.raises(FileFormatError, match=r"last line: expected 7 cells.*cut off"):
+    with pytest.raises(FileFormatError, match=r"line 53: expected 7 cells.*got 5.*cut off"):
         read_deeplabcut(tmp_path / "a.csv")
 
 
