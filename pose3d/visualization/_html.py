@@ -94,7 +94,7 @@ def value_table(
         data = "".join(_number_cell(cell, heading) for cell, (heading, _) in zip(cells, columns, strict=True))
         body.append(f'<tr><th scope="row">{escape(name)}</th>{data}</tr>')
     return (
-        f'<div class="scroll"><table class="numbers"><caption>{escape(caption)}</caption>'
+        f'<div class="scroll" tabindex="0"><table class="numbers"><caption>{escape(caption)}</caption>'
         f'<thead><tr><th scope="col">{escape(corner)}</th>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )

@@ -305,7 +305,7 @@ def _error_pictures(evidence: Evidence) -> list[str]:
 def _figure(draw: Callable[[], Figure], heading: str, caption: str) -> str:
     """A figure with its caption, or a sentence where these data do not allow it."""
     try:
-        content = f'<div class="scroll" tabindex="0">{inline_figure(draw(), caption)}</div>'
+        content = inline_figure(draw(), caption)
     except MismatchError as error:
         content = f'<p class="note">{escape(str(error))}</p>'
     head = f"<h3>{escape(heading)}</h3>" if heading else ""

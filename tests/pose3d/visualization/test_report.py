@@ -137,6 +137,16 @@ def test_the_numbers_are_those_of_the_metrics(page: Page, recording) -> None:
     assert "robust" in page.words
 
 
+def test_tables_scroll_in_their_own_box_and_figures_shrink(page: Page) -> None:
+    tables = len(re.findall('<table class="numbers"', page.source))
+    assert tables == len(re.findall('<div class="scroll" tabindex="0"><table class="numbers"', page.source)) >= 2
+    (rule,) = re.findall(r"\.plot \{([^}]*)\}", page.source)
+    assert "width: 100%" in rule
+    assert "min-width" not in rule
+    (words,) = re.findall(r"\.numbers \.words \{([^}]*)\}", page.source)
+    assert "white-space: normal" in words
+
+
 def test_colors_of_the_figures_follow_the_page(page: Page) -> None:
     figures = re.findall(r'<svg class="plot".*?</svg>', page.source, re.DOTALL)
     assert all("var(--ink)" in figure or "var(--muted)" in figure for figure in figures)
