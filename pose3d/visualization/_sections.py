@@ -297,7 +297,8 @@ def _error_pictures(evidence: Evidence) -> list[str]:
         _figure(
             partial(reprojection_time_figure, evidence),
             "Reprojection error over time",
-            "A camera that rises from some moment on was moved, or lost its step with the others.",
+            "Lines: median of each camera. Gray band: up to the 95th percentile of all cameras together. A camera that "
+            "rises from some moment on was moved, or lost its step with the others.",
         ),
     ]
 

@@ -15,6 +15,8 @@ _SHIFT = (0.25, 1.0)
 _SHIFT_SIGNIFICANCE = 4.0
 # A camera is called out of step only where the shift explains so much of its residuals that nothing else is likely.
 _EXPLAINED = 1 / 3
+# Smaller estimates (frames) are zero on the page.
+_SHOWN = 0.005
 # Median reprojection error (px) below which nothing was measured; see the finding about agreement.
 _PROJECTED = 0.001
 _QUESTION = "Are the videos in step?"
@@ -44,10 +46,13 @@ def timing_finding(evidence: Evidence) -> Finding:
     worst = max(range(len(judged)), key=lambda index: (levels[index], judged[index]))
     if levels[worst] == Level.GOOD:
         largest = int(np.nanargmax(np.abs(relative)))
-        answer = (
-            f"No camera is ahead or behind; the largest estimate is {abs(relative[largest]):.2f} ± "
-            f"{errors[largest]:.2f} frames, of {evidence.cameras[largest]}."
-        )
+        answer = "No camera is ahead or behind"
+        if abs(relative[largest]) >= _SHOWN:
+            answer += (
+                f"; the largest estimate is {relative[largest]:+.2f} ± {errors[largest]:.2f} frames, of "
+                f"{evidence.cameras[largest]}"
+            )
+        answer += "."
         return Finding(_QUESTION, Level.GOOD, answer, "", _LIMITS)
     return _out_of_step(evidence.cameras[worst], levels[worst], *shifts[worst].tolist())
 

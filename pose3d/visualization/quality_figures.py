@@ -68,7 +68,10 @@ def reprojection_time_figure(evidence: Evidence) -> Figure:
     """
     _require_cameras(evidence)
     figure = new_figure(9.0, 3.2)
-    axes = style_axes(figure.subplots(), xlabel=evidence.time_label, ylabel="reprojection error (px)")
+    # Without a title, nothing would keep the height that the legend needs.
+    axes = style_axes(
+        figure.subplots(), title="Median by camera", xlabel=evidence.time_label, ylabel="reprojection error (px)"
+    )
     errors = np.where(evidence.used, evidence.error, np.nan)
     middle, levels = bin_quantiles(evidence.time, errors, (0.5, 0.95))
     axes.fill_between(

@@ -49,6 +49,8 @@ _PROJECTED_ANSWER = "The 2D positions are projections of 3D positions, not measu
 # Share of a camera's detections that were not used. Networks produce 5 to 10 % outliers and more at occlusions; a
 # camera whose detections are rejected every second time disagrees with the others.
 _REJECTED = (0.20, 0.50)
+# Shares and medians of fewer detections say little: of 100, a share is known to about a tenth.
+_LEAST_DETECTIONS = 100
 # How many times the median error of a camera may exceed that of the others.
 _IMBALANCE = 2.5
 # Robust relative spread of bone lengths, median over the bones. Skin moves by a few percent of a limb segment.
@@ -211,7 +213,12 @@ def _outlying_camera(evidence: Evidence) -> Finding:
     if len(evidence.cameras) < 2:
         return Finding(question, Level.UNKNOWN, "There are no cameras to compare.", "Give the 2D poses and the rig.")
     table = evidence.summary(("camera",))
-    rejected, median = 1 - table["used"].values, table["median"].values
+    enough = evidence.detected.sum(axis=(0, 2, 3)) >= _LEAST_DETECTIONS
+    if enough.sum() < 2:
+        answer = f"Fewer than two cameras have {_LEAST_DETECTIONS} detections: too few to compare."
+        return Finding(question, Level.UNKNOWN, answer)
+    rejected, median = (np.where(enough, table[name].values, np.nan) for name in ("used", "median"))
+    rejected = 1 - rejected
     if not np.isfinite(median).any():
         return Finding(question, Level.UNKNOWN, "No detection of any camera was used.", "")
     if np.nanmax(median) < _PROJECTED:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 from dataclasses import replace
@@ -16,8 +17,9 @@ from calibration.rig import Rig
 from calibration.video import VideoWriter
 from pose3d.metrics import reprojection_summary
 from pose3d.skeleton import Skeleton
-from pose3d.visualization import write_report
+from pose3d.visualization import collect_evidence, write_report
 from pose3d.visualization.player import player_data
+from pose3d.visualization.quality_figures import reprojection_time_figure
 from pose3d.visualization.verdict import Level
 
 EVIL = '<script>alert("x")</script>&\'"</title>'
@@ -145,6 +147,18 @@ def test_tables_scroll_in_their_own_box_and_figures_shrink(page: Page) -> None:
     assert "min-width" not in rule
     (words,) = re.findall(r"\.numbers \.words \{([^}]*)\}", page.source)
     assert "white-space: normal" in words
+
+
+def test_errors_over_time_have_a_legend_inside_the_picture(recording) -> None:
+    evidence = collect_evidence(recording.poses3d, recording.poses2d, recording.rig)
+    figure = reprojection_time_figure(evidence)
+    figure.savefig(io.BytesIO(), format="svg")
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()][1] == "cam_1, median"
+    box = legend.get_window_extent()
+    assert box.y1 <= figure.bbox.y1
+    assert box.x1 <= figure.bbox.x1
 
 
 def test_colors_of_the_figures_follow_the_page(page: Page) -> None:

@@ -108,6 +108,28 @@ def test_a_shift_that_explains_little_is_not_called_broken(walk, explained: floa
     assert ("is out of step by" in verdict.headline) == (expected == Level.BROKEN)
 
 
+def test_no_camera_is_out_of_line_by_a_few_detections(walk) -> None:
+    poses3d = walk.poses3d.copy(deep=True)
+    poses3d["inlier"].loc[{"camera": "cam_3"}] = False
+    assert level(verdict_of(walk, poses3d=poses3d), "out of line") == Level.BROKEN
+    poses2d = walk.poses2d.copy(deep=True)
+    poses2d["position"].loc[{"camera": "cam_3"}].values[12:] = np.nan
+    found = verdict_of(walk, poses3d=poses3d, poses2d=poses2d)
+    assert level(found, "out of line") == Level.GOOD
+    assert "cam_3" not in answer(found, "out of line")
+    rows = slice(0, 5)
+    short = verdict_of(walk, poses3d=poses3d.isel(time=rows), poses2d=poses2d.isel(time=rows))
+    assert level(short, "out of line") == Level.UNKNOWN
+
+
+@pytest.mark.parametrize(("size", "told"), [(0.0, False), (0.2, True)])
+def test_an_estimate_of_zero_frames_is_not_told(walk, size: float, told: bool) -> None:
+    evidence = collect_evidence(walk.poses3d, walk.poses2d, walk.rig)
+    shifts = np.array([[0, 0.01, 0], [size, 0.2, 0], [0, 0.01, 0], [0, 0.01, 0]])
+    found = answer(judge(replace(evidence, shifts=shifts), walk.poses3d), "in step")
+    assert ("largest estimate" in found) == told
+
+
 def test_two_cameras_are_too_few_to_check_each_other(walk) -> None:
     poses3d = walk.poses3d.copy(deep=True)
     poses3d["n_cameras"].values[:] = 2
