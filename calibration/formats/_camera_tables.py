@@ -134,9 +134,13 @@ def _rotation(table: Mapping[str, Any], subject: str) -> object:
         return vector
     matrix = numbers(table["rotation_matrix"], f"{subject}, rotation_matrix", [(3, 3)])
     values = numbers(vector, f"{subject}, rotation", [(3,), (3, 3)])
-    if values.shape == (3,) and np.isfinite(values).all():
+    if not np.isfinite(values).all():
+        raise FileFormatError(
+            f"{subject}, rotation", expected="finite numbers", got=str(values.tolist()), remedy="Correct or delete it."
+        )
+    if values.shape == (3,):
         values = matrix_from_rotation_vector(values)
-    if np.isfinite(values).all() and not np.allclose(values, matrix, rtol=0.0, atol=1e-6):
+    if not np.allclose(values, matrix, rtol=0.0, atol=1e-6):
         raise FileFormatError(
             f"{subject}, rotation",
             expected="the same rotation in 'rotation' and 'rotation_matrix'",

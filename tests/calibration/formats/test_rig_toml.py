@@ -42,7 +42,7 @@ def rigs(draw: st.DrawFn) -> Rig:
         size = draw(st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)))
         cameras.append(Camera(name, size, lens, RigidTransform(rotation, translation)))
     metadata = draw(st.dictionaries(st.text("xyz -é", min_size=1), PLAIN, max_size=3))
-    return Rig(tuple(cameras), unit=draw(st.sampled_from(["mm", "m", "board squares"])), metadata=metadata)
+    return Rig(tuple(cameras), unit=draw(st.sampled_from(["mm", "m", "in"])), metadata=metadata)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +176,11 @@ CHANGES: dict[str, Change] = {
         "\nrotation = [",
         "\nrotation = [0.0, 0.0] #",
         "camera 'top', rotation: expected numbers of shape",
+    ),
+    "rotation not finite": (
+        "\nrotation = [",
+        "\nrotation = [nan, nan, nan] #",
+        "camera 'top', rotation: expected finite numbers",
     ),
     "another rotation": ("\nrotation = [", "\nrotation = [0.0, 0.0, 0.0] #", "the same rotation in 'rotation' and"),
     "mirrored": (
