@@ -15,7 +15,7 @@ from warnings import warn
 
 import numpy as np
 
-from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
+from calibration.errors import FileFormatError, InvalidValueError, MismatchError, SuiteWarning
 from calibration.formats._registry import describe, known_formats
 from calibration.formats.rig_format import UNKNOWN_UNIT, RigFormat
 from calibration.rig import Rig
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "RigFormat", "load_rig", "save_rig"]
 
 _DEFAULT_UNIT = "mm"
+_UNITS = ("um", "µm", "mm", "cm", "dm", "m", "km", "in", "inch", "ft")
 
 
 def __getattr__(name: str) -> object:
@@ -46,14 +47,15 @@ def load_rig(
     Args:
         path: the file; a folder for formats with one file per camera.
         format: a key of `FORMATS`; detected from the content if left out.
-        unit: what the lengths in the file are in. Wins over what the file says and over the format's convention;
-            numbers are not converted.
+        unit: what the lengths in the file are in, for files that do not say it: um, mm, cm, dm, m, km, in or ft. Wins
+            over the format's convention; numbers are not converted.
 
     Returns:
         The rig, in the conventions of this package.
 
     Raises:
-        InvalidValueError: `format` is not known, or `unit` is empty.
+        InvalidValueError: `format` is not known, or `unit`, or the unit in the file, is no length unit.
+        MismatchError: the file says another unit than `unit`.
         FileFormatError: no format fits, the file is missing or broken, or a value in it is missing or wrong.
 
     Warns:
@@ -66,11 +68,14 @@ def load_rig(
         raise InvalidValueError(
             "format", expected=f"one of {', '.join(formats)}", got=f"'{format}'", remedy="Use one of these names."
         )
-    if unit is not None and not unit.strip():
-        raise InvalidValueError(
-            "unit", expected="a length unit such as mm or m", got=repr(unit), remedy="Name the unit, or leave it out."
-        )
-    rig = (_detect(source, formats) if format is None else formats[format]).read(source)
+    if unit is not None:
+        _check_unit(unit, "unit")
+    known = _detect(source, formats) if format is None else formats[format]
+    rig = known.read(source)
+    if rig.unit != UNKNOWN_UNIT:
+        _check_unit(rig.unit, f"{source}, unit")
+    if unit is not None:
+        _check_stated_unit(source, known, unit)
     for pair in _at_one_place(rig):
         warn(
             f"{source}: the cameras {pair} have the same pose; one is probably a copy of the other, and what only "
@@ -101,7 +106,8 @@ def save_rig(
         format: a key of `FORMATS`; by default the first one that writes files of this ending, `rig-toml` for .toml.
 
     Raises:
-        InvalidValueError: the format is not known or is only read, or it cannot hold this rig without loss.
+        InvalidValueError: the format is not known or is only read, or cannot hold this rig without loss; the unit of
+            the rig is no length unit.
         OutputError: the file cannot be written.
     """
     target = Path(path)
@@ -124,7 +130,30 @@ def save_rig(
             got=f"'{format}'" + (", which is only read" if format in known_formats() else ""),
             remedy="Use one of these names.",
         )
+    _check_unit(rig.unit, f"{target}, unit of the rig")
     writers[format](rig, target)
+
+
+def _check_unit(unit: str, subject: str) -> None:
+    if unit not in _UNITS:
+        raise InvalidValueError(
+            subject,
+            expected=f"a length unit: {', '.join(_UNITS)}",
+            got=repr(unit),
+            remedy="Use one of these names, and convert the lengths if they are in another unit.",
+        )
+
+
+def _check_stated_unit(path: Path, known: RigFormat, unit: str) -> None:
+    """A unit that is given does not overrule the one that a file says: one of them is wrong by orders of magnitude."""
+    stated = None if known.stated_unit is None else known.stated_unit(path)
+    if stated is not None and stated != unit:
+        raise MismatchError(
+            f"{path}, unit",
+            expected=f"'{unit}', the unit that was given",
+            got=f"'{stated}' in the file",
+            remedy="Leave the unit out, or correct the file if it is wrong; numbers are not converted.",
+        )
 
 
 def _at_one_place(rig: Rig) -> list[str]:

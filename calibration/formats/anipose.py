@@ -82,4 +82,5 @@ FORMAT = RigFormat(
     sniff=_sniff,
     read=read_anipose,
     write=write_anipose,
+    stated_unit=lambda path: stated_unit(read_toml(path)),
 )

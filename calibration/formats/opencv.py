@@ -292,6 +292,14 @@ def _keys(text: str) -> list[str]:
     return re.findall(r"^\s*(?:- )?[\"']?([A-Za-z_][\w-]*)[\"']?\s*:", text, re.MULTILINE) + re.findall(r"<(\w+)", text)
 
 
+def _stated_unit(path: Path) -> str | None:
+    with warnings.catch_warnings():
+        # They were given when the rig was read.
+        warnings.simplefilter("ignore", SuiteWarning)
+        unit = read_opencv(path).unit
+    return None if unit == UNKNOWN_UNIT else unit
+
+
 FORMAT = RigFormat(
     name="opencv",
     description="YAML or XML of OpenCV's FileStorage and ROS, a folder with a file per camera, or a stereo pair.",
@@ -299,4 +307,5 @@ FORMAT = RigFormat(
     sniff=_sniff,
     read=read_opencv,
     write=write_opencv,
+    stated_unit=_stated_unit,
 )

@@ -97,4 +97,5 @@ FORMAT = RigFormat(
     sniff=_sniff,
     read=read_pose2sim,
     write=write_pose2sim,
+    stated_unit=lambda path: stated_unit(read_toml(path)),
 )

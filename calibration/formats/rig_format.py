@@ -27,6 +27,8 @@ class RigFormat:
             the one of the format's convention, else `UNKNOWN_UNIT`. Raises FileFormatError.
         write: writes a rig completely or not at all; None where the format is only read. Raises InvalidValueError for
             what the format cannot hold, OutputError where it cannot write.
+        stated_unit: the length unit that a readable file itself says; None where it says none. Leave it out where no
+            file of the format says one.
     """
 
     name: str
@@ -35,3 +37,4 @@ class RigFormat:
     sniff: Callable[[Path], bool]
     read: Callable[[Path], Rig]
     write: Callable[[Rig, Path], None] | None = None
+    stated_unit: Callable[[Path], str | None] | None = None

@@ -108,4 +108,5 @@ FORMAT = RigFormat(
     sniff=_sniff,
     read=read_rig_toml,
     write=write_rig_toml,
+    stated_unit=lambda path: stated_unit(read_toml(path)),
 )

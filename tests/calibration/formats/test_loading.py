@@ -23,6 +23,7 @@ from calibration import (
     load_rig,
     save_rig,
 )
+from calibration.errors import MismatchError
 from calibration.extensions import collect
 from calibration.formats import FORMATS, RigFormat
 
@@ -126,15 +127,37 @@ class TestDetection:
 
 
 class TestUnit:
-    def test_the_argument_wins_then_the_file_then_the_convention(self, tmp_path: Path, rig: Rig) -> None:
+    def test_the_file_counts_then_the_argument_then_the_convention(self, tmp_path: Path, rig: Rig) -> None:
         save_rig(replace(rig, unit="cm"), tmp_path / "own.toml")
         assert load_rig(tmp_path / "own.toml").unit == "cm"
-        assert load_rig(tmp_path / "own.toml", unit="m").unit == "m"
+        assert load_rig(tmp_path / "own.toml", unit="cm").unit == "cm"
         save_rig(replace(rig, unit="cm"), tmp_path / "anipose.toml", format="anipose")
         assert load_rig(tmp_path / "anipose.toml").unit == "cm"
         text = (tmp_path / "anipose.toml").read_text().replace('unit = "cm"', "")
         (tmp_path / "anipose.toml").write_text(text)
         assert load_rig(tmp_path / "anipose.toml").unit == "mm"
+        assert load_rig(tmp_path / "anipose.toml", unit="m").unit == "m"
+
+    @pytest.mark.parametrize("name", ["rig-toml", "anipose", "pose2sim", "opencv"])
+    def test_a_unit_that_contradicts_the_file(self, name: str, tmp_path: Path, rig: Rig) -> None:
+        path = tmp_path / ("rig" if name == "opencv" else "rig.toml")
+        save_rig(rig, path, format=name)
+        said = load_rig(path).unit
+        if name == "pose2sim":
+            path.write_text(path.read_text().replace("[metadata]", '[metadata]\nunit = "m"'))
+        with pytest.raises(MismatchError, match=f"expected 'km', the unit that was given, got '{said}' in the file"):
+            load_rig(path, unit="km")
+
+    def test_what_is_no_unit(self, tmp_path: Path, rig: Rig) -> None:
+        save_rig(rig, tmp_path / "rig.toml")
+        with pytest.raises(InvalidValueError, match=r"unit: expected a length unit: um, .*, got 'furlong'"):
+            load_rig(tmp_path / "rig.toml", unit="furlong")
+        with pytest.raises(InvalidValueError, match="unit of the rig: expected a length unit"):
+            save_rig(replace(rig, unit="furlong"), tmp_path / "other.toml")
+        text = (tmp_path / "rig.toml").read_text().replace('"mm"', '"furlong"')
+        (tmp_path / "rig.toml").write_text(text)
+        with pytest.raises(InvalidValueError, match=r"rig\.toml, unit: expected a length unit.*'furlong'"):
+            load_rig(tmp_path / "rig.toml")
 
     @pytest.mark.filterwarnings("ignore:.*no image size:calibration.errors.SuiteWarning")
     @pytest.mark.parametrize(("name", "unit"), [("pose2sim", "m"), ("caliscope", "m"), ("label3d", "mm")])
