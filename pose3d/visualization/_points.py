@@ -95,7 +95,7 @@ def _gross(count: int, total: int, meaning: str, worst: str, reason: str) -> Fin
         level,
         f"{count:,} of {total:,} ({percent(share)}) {meaning}; the largest: {worst}.",
         "Look at that frame in the overlay: two cameras can agree by chance on a wrong point, with small stated "
-        "uncertainty. Ask for three cameras per point, raise the minimum confidence, or filter the poses."
+        "uncertainty. Keep points of three cameras (n_cameras), or raise the minimum confidence."
         if level != Level.GOOD
         else "",
         f"{reason} Good up to {percent(_GROSS)}: single spikes spoil a maximum or a speed, but hardly a median.",
