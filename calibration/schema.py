@@ -13,7 +13,7 @@ from calibration.errors import InvalidValueError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Schema", "Variable", "as_floats", "check"]
+__all__ = ["Schema", "Variable", "as_floats", "check", "check_values"]
 
 _KINDS = {"f": "float", "i": "integer", "b": "bool", "U": "text"}
 
@@ -152,7 +152,7 @@ def _check_variable(dataset: xr.Dataset, name: str, variable: Variable, subject:
     if kind == "U":
         _check_names(array.values, name, subject)
     if values and kind in "fi" and array.size:
-        _check_range(array.values, name, variable, subject)
+        check_values(array.values, name, variable, subject)
 
 
 def _check_names(names: NDArray[np.generic], name: str, subject: str) -> None:
@@ -166,7 +166,18 @@ def _check_names(names: NDArray[np.generic], name: str, subject: str) -> None:
         )
 
 
-def _check_range(array: NDArray[np.generic], name: str, variable: Variable, subject: str) -> None:
+def check_values(array: NDArray[np.generic], name: str, variable: Variable, subject: str) -> None:
+    """Raise where numbers are infinite or out of the range of a variable.
+
+    Args:
+        array: numbers of any shape; NaN is missing.
+        name: what the variable is called.
+        variable: what its values must be.
+        subject: what to name in the error (a file path).
+
+    Raises:
+        InvalidValueError: a value is infinite or out of range.
+    """
     if array.dtype.kind == "f" and variable.finite and np.isinf(array).any():
         raise InvalidValueError(
             f"{subject}, '{name}'",

@@ -143,8 +143,11 @@ def _arrays(
             remedy="Check that this is the right folder and that OpenPose found people in the video.",
         )
     if len(counts) > 1 or counts[0] % 3:
+        usual = max(counts, key=lambda count: (count % 3 == 0, [len(pose) for pose in flat].count(count)))
+        owners = [file for persons, file in zip(people, files, strict=True) for _ in persons]
+        odd = [file for pose, file in zip(flat, owners, strict=True) if len(pose) != usual or usual % 3]
         raise FileFormatError(
-            path,
+            odd[0],
             expected="the same number of keypoints everywhere, each with x, y and score",
             got=f"lists of {', '.join(map(str, counts[:5]))} numbers",
             remedy="Keep the files of one run of one model in the folder.",

@@ -29,7 +29,7 @@ from xarray.core.indexing import ExplicitIndexer, IndexingSupport, LazilyIndexed
 from calibration.errors import FileFormatError, InvalidValueError, OutputError, SuiteError
 from calibration.files import atomic_path
 from calibration.rig import Rig
-from calibration.schema import Schema, check
+from calibration.schema import Schema, Variable, check, check_values
 from pose3d.datasets import POSES2D, POSES3D
 from pose3d.formats._netcdf import GrowingGroup, create_variables
 
@@ -260,10 +260,17 @@ def _places(content: netCDF4.Dataset) -> dict[str, str]:
 
 
 def _open_dataset(file: Path, group: str, schema: Schema) -> xr.Dataset:
+    # 2D poses come from other programs as well; the 3D ones are our own.
+    checked = schema.variables if schema is POSES2D else {}
     with _read_errors(file):
         content = xr.open_dataset(file, group=group, engine="netcdf4", cache=False)
         guarded = {
-            name: xr.Variable(array.dims, LazilyIndexedArray(_GuardedArray(array, file)), array.attrs, array.encoding)
+            name: xr.Variable(
+                array.dims,
+                LazilyIndexedArray(_GuardedArray(array, file, str(name), checked.get(str(name)))),
+                array.attrs,
+                array.encoding,
+            )
             for name, array in content.variables.items()
             if name not in content.indexes
         }
@@ -273,9 +280,11 @@ def _open_dataset(file: Path, group: str, schema: Schema) -> xr.Dataset:
 
 
 class _GuardedArray(BackendArray):
-    """A lazily read variable that says which file is at fault when it cannot be read."""
+    """A lazily read variable that says which file is at fault when it cannot be read or has values out of range."""
 
-    def __init__(self, variable: xr.Variable, file: Path) -> None:
+    def __init__(self, variable: xr.Variable, file: Path, name: str, schema: Variable | None) -> None:
+        self._name = name
+        self._schema = schema
         self.shape = variable.shape
         self.dtype = variable.dtype
         self._variable = variable
@@ -286,7 +295,10 @@ class _GuardedArray(BackendArray):
 
     def _read(self, key: tuple[object, ...]) -> object:
         with _read_errors(self._file):
-            return self._variable[key].values
+            values = self._variable[key].values
+        if self._schema is not None and values.dtype.kind in "fi" and values.size:
+            check_values(values, self._name, self._schema, str(self._file))
+        return values
 
 
 def _read_rig(file: Path, group: str) -> Rig:
