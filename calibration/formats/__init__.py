@@ -172,5 +172,7 @@ def _detect(path: Path, formats: Mapping[str, RigFormat]) -> RigFormat:
         path,
         expected=f"a calibration in one of the formats {', '.join(formats)}",
         got=describe(path),
-        remedy="Check the path; if the file is right, name its format, and the error will say what is missing in it.",
+        remedy="Check the path for spelling."
+        if not path.exists()
+        else "Check the path; if the file is right, name its format, and the error will say what is missing in it.",
     )

@@ -77,7 +77,9 @@ def detect_format(path: Path) -> PoseFormat:
         path,
         expected=f"2D poses in one of the formats {', '.join(known_formats())}",
         got=_describe(path),
-        remedy="Check the path; if the file is right, name its format, and the error will say what is missing in it.",
+        remedy="Check the path for spelling."
+        if not path.exists()
+        else "Check the path; if the file is right, name its format, and the error will say what is missing in it.",
     )
 
 
@@ -94,4 +96,6 @@ def _describe(path: Path) -> str:
         return "an HDF5 file that is cut off or has no 2D poses"
     if head.startswith(b"MATLAB"):
         return "a MATLAB file that is cut off or has no labels (labelData)"
+    if head.startswith(b"%PDF"):
+        return "a PDF"
     return f"a file that begins with {head[:40]!r}"

@@ -109,6 +109,14 @@ def _select(cameras: Sequence[CameraPoses], names: Sequence[str], frame_rate: fl
 
 
 def _check_any_position(poses: xr.Dataset) -> None:
+    empty = [f"no {dim}" for dim in ("time", "individual", "keypoint") if not poses.sizes[dim]]
+    if empty:
+        raise InvalidValueError(
+            f"2D poses {poses.attrs.get('source_file', '')}".strip(),
+            expected="at least one frame, keypoint and individual",
+            got=" and ".join(empty).replace("time", "frame"),
+            remedy="Export the poses again; the file may have been written without any.",
+        )
     seen = np.zeros(poses.sizes["camera"], dtype=bool)
     for start in range(0, poses.sizes["time"], _FRAMES_PER_PIECE):
         piece = poses["position"].isel(time=slice(start, start + _FRAMES_PER_PIECE)).values
@@ -155,8 +163,8 @@ def _check_inside(poses: xr.Dataset, rig: Rig) -> None:
         if len(points) and far.mean() > _SHARE_FAR:
             warn(
                 f"2D poses, camera '{name}': {far.mean():.0%} of the positions lie far outside its images of "
-                f"{size[0]} x {size[1]} pixels (x from {points[:, 0].min():.0f} to {points[:, 0].max():.0f}, y from "
-                f"{points[:, 1].min():.0f} to {points[:, 1].max():.0f}); the videos may have been cropped, resized or "
+                f"{size[0]} x {size[1]} pixels (x from {points[:, 0].min():.5g} to {points[:, 0].max():.5g}, y from "
+                f"{points[:, 1].min():.5g} to {points[:, 1].max():.5g}); the videos may have been cropped, resized or "
                 "rotated since the calibration, or belong to another camera",
                 SuiteWarning,
                 stacklevel=3,
