@@ -65,10 +65,14 @@ def name_cameras(found: Sequence[CameraPoses], rig: Rig | None) -> dict[str, Cam
                 remedy="Leave the name out.",
             )
     if rig is None:
-        named = _grouped(found, _own_names(found))
+        own = _own_names(found)
+        named = _grouped(found, own)
+        _warn_of_contradictions(found, own, own)
         return {name: ones[0] for name, ones in named.items()}
-    named = _grouped(found, _rig_names(found, rig.names))
+    chosen = _rig_names(found, rig.names)
+    named = _grouped(found, chosen)
     _check_rig(named, found, rig)
+    _warn_of_contradictions(found, chosen, rig.names)
     return {name: named[name][0] for name in rig.names if name in named}
 
 
@@ -131,10 +135,39 @@ def _one_match(one: CameraPoses, by_path: list[str] | None, names: Sequence[str]
     return matches[0] if matches else None
 
 
+def _warn_of_contradictions(found: Sequence[CameraPoses], chosen: Sequence[str | None], names: Sequence[str]) -> None:
+    """Warn where a name that is given, or the name of a file, is another camera's than the file itself says."""
+    for one, name in zip(found, chosen, strict=True):
+        if name is None or one.label is None or one.has_siblings:
+            continue
+        if one.source.name is not None:
+            if one.label != name and name not in matching_cameras([one.label], [name]):
+                warn(
+                    f"{one.source.path}: the file says camera '{one.label}'; it is taken for '{name}', as given",
+                    SuiteWarning,
+                    stacklevel=4,
+                )
+            continue
+        by_path = matching_cameras(path_parts(_paths([one]))[0][-1:], names)
+        if by_path and name not in by_path:
+            warn(
+                f"{one.source.path}: named like camera '{by_path[0]}', but the file says '{one.label}', which counts",
+                SuiteWarning,
+                stacklevel=4,
+            )
+
+
 def _check_rig(named: Mapping[str, Sequence[CameraPoses]], found: Sequence[CameraPoses], rig: Rig) -> None:
     used = {id(one) for ones in named.values() for one in ones}
     left_out = [_shown(one) for one in found if id(one) not in used]
     missing = [name for name in rig.names if name not in named]
+    if len(rig) < 2:
+        raise MismatchError(
+            "rig",
+            expected="at least two cameras",
+            got=f"one, '{rig.names[0]}'",
+            remedy="Give the calibration of all cameras; one camera cannot tell where in space a point is.",
+        )
     if len(named) < 2:
         raise MismatchError(
             "2D poses",
