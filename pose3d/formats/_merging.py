@@ -44,6 +44,7 @@ def merge_cameras(cameras: Mapping[str, xr.Dataset], frame_rate: float | None) -
     kept_keypoints = _in_two("keypoint", keypoints)
     kept_individuals = _in_two("individual", individuals)
     _warn_of_gaps(frames, kept_frames)
+    _warn_of_lacking_keypoints(keypoints, kept_keypoints)
     shape = (len(kept_frames), len(cameras), len(kept_individuals), len(kept_keypoints))
     arrays = {"position": np.full((*shape, 2), np.nan), "confidence": np.zeros(shape)}
     if any("covariance" in one for one in cameras.values()):
@@ -140,6 +141,17 @@ def _warn_of_gaps(frames: Mapping[str, Sequence[int]], kept: NDArray[np.int64]) 
             "they count as not seen there",
             SuiteWarning,
             stacklevel=4,
+        )
+
+
+def _warn_of_lacking_keypoints(keypoints: Mapping[str, Sequence[str]], kept: Sequence[str]) -> None:
+    missing = {name: [keypoint for keypoint in kept if keypoint not in row] for name, row in keypoints.items()}
+    if any(missing.values()):
+        shown = "; ".join(f"'{name}': {_shorten(row)}" for name, row in missing.items() if row)
+        warnings.warn(
+            f"2D poses: keypoints that some cameras lack ({shown}); they count as not seen there",
+            SuiteWarning,
+            stacklevel=3,
         )
 
 

@@ -233,8 +233,11 @@ def test_frame_numbers_decide_and_never_row_positions(tmp_path: Path) -> None:
 def test_keypoints_meet_by_name(tmp_path: Path) -> None:
     left, right, top = table(keypoints="abc", seed=1), table(keypoints="cad", seed=2), table(keypoints="ea", seed=3)
     folder = session(tmp_path, left=left, right=right, top=top)
-    with pytest.warns(
-        SuiteWarning, match=r"keypoints that only one camera has are left out \('left': b; 'right': d; 'top': e\)"
+    with (
+        pytest.warns(SuiteWarning, match=r"keypoints that some cameras lack \('top': c\)"),
+        pytest.warns(
+            SuiteWarning, match=r"keypoints that only one camera has are left out \('left': b; 'right': d; 'top': e\)"
+        ),
     ):
         poses = load_poses2d(folder, rig=rig("left", "right", "top"))
     assert poses.keypoint.values.tolist() == ["a", "c"]
@@ -552,3 +555,42 @@ def test_a_truncated_netcdf_file(tmp_path: Path) -> None:
         load_poses2d(tmp_path / "all.nc")
     with pytest.raises(FileFormatError, match=r"all\.nc"):
         load_poses2d(tmp_path / "all.nc", format="netcdf")
+
+
+def test_a_name_that_contradicts_the_camera_in_the_file(tmp_path: Path) -> None:
+    for file, inside in (("left", "right"), ("right", "left")):
+        save_session(tmp_path / f"{file}.nc", poses2d=whole((inside,)))
+    paths = [tmp_path / "left.nc", tmp_path / "right.nc"]
+    with pytest.warns(SuiteWarning, match=r"named like camera '(left|right)', but the file says '(left|right)'"):
+        load_poses2d(paths, rig=rig("left", "right"))
+    with pytest.warns(
+        SuiteWarning, match=r"(left|right)\.nc: the file says camera '.*'; it is taken for '.*', as given"
+    ):
+        load_poses2d([f"left={paths[0]}", f"right={paths[1]}"], rig=rig("left", "right"))
+    load_poses2d([f"right={paths[0]}", f"left={paths[1]}"], rig=rig("left", "right"))
+
+
+@pytest.mark.parametrize(("variable", "value"), [("position", np.inf), ("confidence", 1.5)])
+def test_values_of_a_netcdf_file_that_are_out_of_range(tmp_path: Path, variable: str, value: float) -> None:
+    poses = whole()
+    poses[variable][0, 1] = value
+    save_session(tmp_path / "all.nc", poses2d=poses)
+    with pytest.raises(InvalidValueError, match=rf"all\.nc, '{variable}'"):
+        load_poses2d(tmp_path / "all.nc").load()
+
+
+def test_a_file_without_frames(tmp_path: Path) -> None:
+    save_session(tmp_path / "all.nc", poses2d=whole().isel(time=[]))
+    with pytest.raises(InvalidValueError, match=r"expected at least one frame.*got no frame"):
+        load_poses2d(tmp_path / "all.nc")
+
+
+def test_a_rig_of_one_camera(tmp_path: Path) -> None:
+    with pytest.raises(MismatchError, match="rig: expected at least two cameras, got one, 'left'"):
+        load_poses2d(session(tmp_path, left=table(), right=table()), rig=rig("left"))
+
+
+def test_a_pdf(tmp_path: Path) -> None:
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.7 text")
+    with pytest.raises(FileFormatError, match="got a PDF"):
+        load_poses2d(tmp_path / "paper.pdf")
