@@ -193,7 +193,9 @@ def test_people_without_body(tmp_path: Path) -> None:
 
 def test_the_number_of_keypoints_changes(tmp_path: Path) -> None:
     people = [person(keypoints("body_25")), person(keypoints("coco_18"))]
-    with pytest.raises(FileFormatError, match=r"json: expected the same number of keypoints everywhere.*lists of 54, 75 numbers"):
+    with pytest.raises(
+        FileFormatError, match=r"json: expected the same number of keypoints everywhere.*lists of 54, 75 numbers"
+    ):
         read_openpose(write(tmp_path / "a", {0: people}))
 
 
