@@ -46,6 +46,11 @@ class Noise:
     threshold: float
     freedom: NDArray[np.float64]
 
+    @property
+    def is_well_known(self) -> bool:
+        """Whether there were degrees of freedom enough to learn a noise common to all cameras."""
+        return bool(self.freedom.sum() >= _ENOUGH_FREEDOM)
+
 
 def learn_noise(
     rig: Rig,

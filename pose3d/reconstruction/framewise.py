@@ -22,8 +22,6 @@ from pose3d.datasets import POSES2D, POSES3D, poses3d
 
 __all__ = ["PixelNoise", "estimate_noise", "match_cameras", "triangulate"]
 
-_ENOUGH_FREEDOM = 200.0  # for a standard deviation that is right to 5 % (1 / sqrt(2 n))
-_SAMPLED_FRAMES = 500
 _NOTABLE_SHARE = 0.001  # uniform outliers in the corners of an image must not raise the alarm
 _NOTABLE_CONFIDENCE_SHARE = 0.5
 # The noise is learned from this many points, in blocks of frames spread over the recording: reading scattered single
@@ -162,7 +160,7 @@ def _learn(rig: Rig, sample: xr.Dataset, settings: TriangulationSettings) -> Pix
     given = settings.noise is not None and (settings.threshold is not None or settings.method == "linear")
     for keypoint in () if given else range(shape[0]):
         one = estimate_pixel_noise(rig, pixels[keypoint], confidence[keypoint], settings=settings)
-        if one.freedom.sum() >= _ENOUGH_FREEDOM:
+        if one.is_well_known:
             noise.sigma[keypoint], noise.freedom[keypoint] = one.sigma, one.freedom
             noise.threshold[keypoint] = one.threshold
     return noise
@@ -185,9 +183,8 @@ def _warn_of_confidence(rig: Rig, pixels: NDArray[np.float64], confidence: NDArr
 
 def _warn_of_lenses(rig: Rig, pixels: NDArray[np.float64]) -> None:
     """Say where 2D positions lie beyond the reach of a lens model, because they silently count as not seen."""
-    some = pixels[:, :: max(1, pixels.shape[1] // _SAMPLED_FRAMES)]
     for index, camera in enumerate(rig):
-        found = some[..., index, :].reshape(-1, 2)
+        found = pixels[..., index, :].reshape(-1, 2)
         found = found[np.isfinite(found).all(-1)]
         outside = np.isnan(camera.lens.undistort(found)[:, 0])
         if len(found) and outside.mean() >= _NOTABLE_SHARE:
