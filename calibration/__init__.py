@@ -6,8 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from calibration.boards import AprilGrid, Charuco, Chessboard
     from calibration.camera import Camera
     from calibration.errors import (
+        CalibrationError,
         FileFormatError,
         InvalidValueError,
         MismatchError,
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
     from calibration.triangulation import Status, Triangulation, triangulate
 
 _HOMES = {
+    "AprilGrid": "boards",
     "BrownConrady": "lens",
+    "CalibrationError": "errors",
     "Camera": "camera",
+    "Charuco": "boards",
+    "Chessboard": "boards",
     "FileFormatError": "errors",
     "Fisheye": "lens",
     "InvalidValueError": "errors",
@@ -41,8 +47,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "AprilGrid",
     "BrownConrady",
+    "CalibrationError",
     "Camera",
+    "Charuco",
+    "Chessboard",
     "FileFormatError",
     "Fisheye",
     "InvalidValueError",

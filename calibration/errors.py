@@ -6,7 +6,15 @@ what to do next.
 
 from __future__ import annotations
 
-__all__ = ["FileFormatError", "InvalidValueError", "MismatchError", "OutputError", "SuiteError", "SuiteWarning"]
+__all__ = [
+    "CalibrationError",
+    "FileFormatError",
+    "InvalidValueError",
+    "MismatchError",
+    "OutputError",
+    "SuiteError",
+    "SuiteWarning",
+]
 
 
 class SuiteError(Exception):
@@ -49,6 +57,10 @@ class MismatchError(SuiteError, ValueError):
 
 class OutputError(SuiteError, OSError):
     """A result could not be written."""
+
+
+class CalibrationError(SuiteError, ValueError):
+    """The pictures do not determine the calibration that was asked for: no board, no overlap, no agreement."""
 
 
 class SuiteWarning(UserWarning):

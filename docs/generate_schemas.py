@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from calibration.corners import CORNERS
 from calibration.files import write_text
 from calibration.schema import Schema, Variable
 from pose3d.datasets import POSES2D, POSES3D
@@ -14,7 +15,7 @@ from pose3d.datasets import POSES2D, POSES3D
 __all__ = ["SCHEMAS", "page"]
 
 PAGE = Path(__file__).with_name("schemas.md")
-SCHEMAS = (POSES2D, POSES3D)
+SCHEMAS = (CORNERS, POSES2D, POSES3D)
 
 _KINDS = {"f": "float", "i": "integer", "b": "boolean", "U": "text"}
 

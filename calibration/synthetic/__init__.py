@@ -1,0 +1,8 @@
+"""Rigs, boards and observations with known truth, for tests, benchmarks and power analyses."""
+
+from __future__ import annotations
+
+from calibration.synthetic.boards import BoardScene, make_board_scene
+from calibration.synthetic.rigs import LENSES, Observation, make_points, make_rig, observe
+
+__all__ = ["LENSES", "BoardScene", "Observation", "make_board_scene", "make_points", "make_rig", "observe"]
