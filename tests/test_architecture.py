@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.errors",
                 "calibration.extensions",
                 "calibration.files",
+                "calibration.findings",
                 "calibration.schema",
                 "calibration.transforms",
             }
@@ -53,6 +54,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
         "algorithms",
         frozenset(
             {
+                "calibration._planar_pose",
                 "calibration._triangulation_engine",
                 "calibration._triangulation_kernels",
                 "calibration._triangulation_noise",
@@ -87,6 +89,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
         frozenset(
             {
                 "calibration.formats",
+                "calibration.page",
                 "calibration.plots",
                 "calibration.report",
                 "pose3d.doctor",

@@ -7,9 +7,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.errors import MismatchError
+from calibration.findings import Finding, Level, percent
 from pose3d.metrics import bone_lengths, bone_statistics
 from pose3d.skeleton import Skeleton
-from pose3d.visualization._finding import Finding, Level, percent
 from pose3d.visualization.evidence import Evidence
 
 __all__ = ["gross_error_finding", "redundancy_finding"]

@@ -17,12 +17,12 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from calibration.errors import FileFormatError, MismatchError
+from calibration.page import inline_figure, text_table, tiles, value_table, verdict_items
 from calibration.plots import rig_figure
 from calibration.rig import Rig
 from calibration.video import open_video
 from pose3d.metrics import summary as truth_summary
 from pose3d.skeleton import Skeleton
-from pose3d.visualization._html import inline_figure, text_table, value_table
 from pose3d.visualization.evidence import Evidence
 from pose3d.visualization.figures import bone_figure, skeleton_figure, trajectory_figure, truth_figure
 from pose3d.visualization.player import player_data
@@ -32,10 +32,9 @@ from pose3d.visualization.quality_figures import (
     reprojection_figure,
     reprojection_time_figure,
 )
-from pose3d.visualization.verdict import Level, Verdict
+from pose3d.visualization.verdict import Verdict
 
 __all__ = [
-    "TONES",
     "PathLike",
     "Subject",
     "length_unit",
@@ -49,8 +48,6 @@ __all__ = [
 ]
 
 PathLike = str | os.PathLike[str]
-
-TONES = {Level.GOOD: "good", Level.UNKNOWN: "unknown", Level.LOOK: "look", Level.BROKEN: "broken"}
 
 # Videos up to this size travel inside the page (a third longer as text); larger ones are linked beside it.
 _EMBEDDED_BYTES = 6_000_000
@@ -98,39 +95,26 @@ def length_unit(poses3d: xr.Dataset) -> str:
 
 def verdict_section(subject: Subject, verdict: Verdict) -> str:
     """The verdict, the main numbers, and every finding with its next step."""
-    items = []
-    for finding in verdict.findings:
-        more = f'<p class="next">{escape(finding.next_step)}</p>' if finding.next_step else ""
-        if finding.limits:
-            more += f"<details><summary>Limits</summary><p>{escape(finding.limits)}</p></details>"
-        items.append(
-            f'<li class="{TONES[finding.level]}"><div><span class="badge">{finding.level.words}</span></div>'
-            f"<div><h3>{escape(finding.question)}</h3><p>{escape(finding.answer)}</p>{more}</div></li>"
-        )
     return (
         f'<span class="badge">{verdict.level.words}</span><p class="headline">{escape(verdict.headline)}</p>'
-        f'{_tiles(subject)}<ul class="findings">{"".join(items)}</ul>'
+        f"{_tiles(subject)}{verdict_items(verdict)}"
     )
 
 
 def _tiles(subject: Subject) -> str:
     overall = subject.evidence.summary(())
-    tiles = [
+    values = [
         ("3D positions present", 1 - float(overall["missing_3d"]), "%"),
         ("median reprojection error", float(overall["median"]), "px"),
     ]
     if np.isfinite(float(overall["used"])):
-        tiles.append(("2D positions used", float(overall["used"]), "%"))
+        values.append(("2D positions used", float(overall["used"]), "%"))
     if subject.truth is not None:
         error = truth_summary(subject.poses3d, subject.truth, over=_EVERYTHING)["median"]
-        tiles.append(("median distance from the truth", float(error), length_unit(subject.truth)))
+        values.append(("median distance from the truth", float(error), length_unit(subject.truth)))
     if "covariance" in subject.poses3d:
-        tiles.append(("median standard deviation", _typical_deviation(subject), length_unit(subject.poses3d)))
-    cells = []
-    for name, value, unit in tiles:
-        shown = "–" if not np.isfinite(value) else f"{100 * value:.1f}" if unit == "%" else f"{value:.3g}"
-        cells.append(f"<div><dt>{escape(name)}</dt><dd>{shown} <small>{escape(unit)}</small></dd></div>")
-    return f'<dl class="tiles">{"".join(cells)}</dl>'
+        values.append(("median standard deviation", _typical_deviation(subject), length_unit(subject.poses3d)))
+    return tiles(values)
 
 
 def _typical_deviation(subject: Subject) -> float:

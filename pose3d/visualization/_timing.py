@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose3d.visualization._finding import Finding, Level, graded
+from calibration.findings import Finding, Level, graded
 from pose3d.visualization.evidence import Evidence
 
 __all__ = ["timing_finding"]

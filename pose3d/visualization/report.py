@@ -6,24 +6,20 @@ player. Everything that comes from files is escaped.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
-from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import xarray as xr
 
 from calibration.files import write_text
+from calibration.findings import Verdict
+from calibration.page import TONES, Section, render_page
 from calibration.rig import Rig
 from calibration.schema import check
 from pose3d.datasets import POSES2D, POSES3D
 from pose3d.skeleton import Skeleton
-from pose3d.visualization._html import color_variables
 from pose3d.visualization._sections import (
-    TONES,
     PathLike,
     Subject,
     length_unit,
@@ -36,7 +32,7 @@ from pose3d.visualization._sections import (
     videos_section,
 )
 from pose3d.visualization.evidence import collect_evidence
-from pose3d.visualization.verdict import Verdict, judge
+from pose3d.visualization.verdict import judge
 
 __all__ = ["write_report"]
 
@@ -86,33 +82,27 @@ def write_report(
 
 
 def _page(subject: Subject, verdict: Verdict, title: str, folder: Path) -> str:
-    # Each section: anchor, name in the navigation, class, content.
-    sections = [("verdict", "Verdict", f"verdict {TONES[verdict.level]}", verdict_section(subject, verdict))]
+    sections = [
+        Section("verdict", "Verdict", verdict_section(subject, verdict), look=f"verdict {TONES[verdict.level]}")
+    ]
     if not subject.empty:
-        sections.append(("view", "3D view", "", player_section(subject)))
-    sections.append(("numbers", "Numbers", "", numbers_section(subject)))
+        sections.append(Section("view", "3D view", player_section(subject)))
+    sections.append(Section("numbers", "Numbers", numbers_section(subject)))
     if subject.truth is not None:
-        sections.append(("truth", "Truth", "", truth_section(subject, subject.truth)))
-    sections.append(("pictures", "Pictures", "", pictures_section(subject)))
+        sections.append(Section("truth", "Truth", truth_section(subject, subject.truth)))
+    sections.append(Section("pictures", "Pictures", pictures_section(subject)))
     if subject.videos:
-        sections.append(("videos", "Videos", "", videos_section(subject, folder)))
-    sections.append(("made", "How it was made", "", made_section(subject)))
-    script = _asset("player.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        sections.append(Section("videos", "Videos", videos_section(subject, folder)))
+    sections.append(Section("made", "How it was made", made_section(subject)))
     software = str(subject.poses3d.attrs.get("source_software", "")) or "pose3d"
-    return Template(_asset("report.html")).substitute(
-        title=escape(title),
-        about=escape(_about(subject)),
-        script_hash=f"sha256-{digest}",
-        light_colors=color_variables(dark=False),
-        dark_colors=color_variables(dark=True),
-        style=_asset("report.css"),
-        navigation="".join(f'<a href="#{anchor}">{escape(name)}</a>' for anchor, name, _, _ in sections),
-        sections="\n".join(
-            f'<section id="{anchor}" class="{css}">{content}</section>' for anchor, _, css, content in sections
-        ),
-        footer=escape(f"Written by {software}. Lengths in {length_unit(subject.poses3d)}."),
-        script=script,
+    return render_page(
+        "3D pose report",
+        title,
+        sections,
+        about=_about(subject),
+        footer=f"Written by {software}. Lengths in {length_unit(subject.poses3d)}.",
+        style=_asset("player.css"),
+        script=_asset("player.js"),
     )
 
 

@@ -5,35 +5,18 @@ Every limit stands here with its reason, and is shown on the report beside the n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import xarray as xr
 
 from calibration.errors import MismatchError
+from calibration.findings import Finding, Level, Verdict, graded, percent
 from pose3d.metrics import bone_statistics, coverage
 from pose3d.skeleton import Skeleton
-from pose3d.visualization._finding import Finding, Level, graded, percent
 from pose3d.visualization._points import gross_error_finding, redundancy_finding
 from pose3d.visualization._timing import timing_finding
 from pose3d.visualization.evidence import Evidence
 
 __all__ = ["Finding", "Level", "Verdict", "judge"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """All findings and what they come to: the worst of them.
-
-    Attributes:
-        level: of the whole; GOOD where everything known is good.
-        headline: one sentence.
-        findings: the worst first, else in the order of asking.
-    """
-
-    level: Level
-    headline: str
-    findings: tuple[Finding, ...]
 
 
 # Shares of 3D positions that are missing. A tenth in short gaps is interpolated without harm to most measures; above a

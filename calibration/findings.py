@@ -1,4 +1,4 @@
-"""One question about a reconstruction, its answer in words, and how good it is."""
+"""What a report says in words: questions, answers, how good they are, what to do next, and the verdict they come to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-__all__ = ["Finding", "Level", "graded", "percent"]
+__all__ = ["Finding", "Level", "Verdict", "graded", "percent"]
 
 
 class Level(IntEnum):
@@ -45,6 +45,21 @@ class Finding:
     limits: str = ""
     concern: str = ""
     merit: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All findings and what they come to: the worst of them.
+
+    Attributes:
+        level: of the whole; GOOD where everything known is good.
+        headline: one sentence.
+        findings: the worst first, else in the order of asking.
+    """
+
+    level: Level
+    headline: str
+    findings: tuple[Finding, ...]
 
 
 def graded(value: float, limits: tuple[float, float]) -> Level:
