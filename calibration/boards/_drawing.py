@@ -1,0 +1,62 @@
+"""Boards as pictures: the pattern alone, and what was found of it in an image."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.boards._pattern import black_rectangles
+from calibration.boards.geometry import Board
+from calibration.errors import InvalidValueError
+
+__all__ = ["draw_board"]
+
+
+def draw_board(board: Board, pixels_per_unit: float, border: float = 0.0) -> NDArray[np.uint8]:
+    """A picture of the printed pattern.
+
+    Every pixel has the mean of what it covers, so edges are exact to a fraction of a pixel at any scale. The point
+    (x, y) of the frame of the board is at pixel `((x, y) + margin + border) * pixels_per_unit - 0.5`, where `margin`
+    is that of the board.
+
+    Args:
+        board: the board.
+        pixels_per_unit: pixels per length unit of the board.
+        border: width of the empty border on all sides, in the unit of the board: white, black if the board is
+            inverted.
+
+    Returns:
+        (height, width) gray.
+
+    Raises:
+        InvalidValueError: the scale is not positive, the picture would be empty or above 500 million pixels, the
+            border negative, or the dictionary too small or unknown.
+    """
+    width, height = (
+        int(np.ceil((extent + 2 * border) * pixels_per_unit - 1e-9)) if 0 < pixels_per_unit < np.inf else 0
+        for extent in board.extent
+    )
+    if not (0 <= border < np.inf and width > 0 and height > 0 and width * height <= 500_000_000):
+        raise InvalidValueError(
+            f"picture of a {board}",
+            expected="a positive scale, a border from 0, and at most 500 million pixels",
+            got=f"{pixels_per_unit} px per {board.unit} and a border of {border} {board.unit}",
+            remedy="Correct the scale, or the unit of the board.",
+        )
+    left, top, right, bottom = ((black_rectangles(board) + border) * pixels_per_unit).T
+    black = np.zeros((height, width), dtype=np.float32)
+    for x0, y0, x1, y1 in zip(left, top, right, bottom, strict=True):
+        rows, share_y = _covered(y0, y1, height)
+        columns, share_x = _covered(x0, x1, width)
+        black[rows, columns] += share_y[:, None] * share_x
+    ink = np.rint(255 * np.minimum(black, 1)).astype(np.uint8)
+    inverted = bool(getattr(board, "inverted", False))
+    return ink if inverted else 255 - ink
+
+
+def _covered(begin: float, end: float, count: int) -> tuple[slice, NDArray[np.float32]]:
+    """The pixels that an interval touches, and how much of each it covers."""
+    first, last = int(begin), min(int(np.ceil(end)), count)
+    pixel = np.arange(first, last)
+    share = np.minimum(pixel + 1, end) - np.maximum(pixel, begin)
+    return slice(first, last), np.clip(share, 0, 1).astype(np.float32)
