@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import uuid
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.camera import Camera
-from calibration.errors import InvalidValueError, OutputError
+from calibration.errors import InvalidValueError
 from calibration.files import write_text
 from calibration.formats._camera_tables import opencv_lens_values, shortened
+from calibration.formats._folder_writing import check_file_name, check_new_folder, write_folder
 from calibration.rig import Rig
 
-__all__ = ["write_opencv"]
+__all__ = ["quoted", "storage_matrix", "write_opencv"]
 
 _COUNTS = (5, 8, 12, 14)
 
@@ -46,56 +44,9 @@ def write_opencv(rig: Rig, path: Path) -> None:
         write_text(path, texts[rig.names[0]])
         return
     for name in texts:
-        _check_file_name(name)
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise OutputError(
-            path,
-            expected="a new or empty folder, since every file in it would count as a camera",
-            got="a file" if path.is_file() else "a folder with files in it",
-            remedy="Name another folder.",
-        )
-    _write_folder(path, texts)
-
-
-def _write_folder(path: Path, texts: dict[str, str]) -> None:
-    """All files or none: the folder is filled beside its place and renamed."""
-    partial = path.with_name(f".part-{uuid.uuid4().hex}-{path.name}")
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise OutputError(
-            path,
-            expected="a folder that can be written",
-            got=error.strerror or str(error),
-            remedy="Choose another output folder, or free space and permissions there.",
-        ) from error
-    try:
-        for name, text in texts.items():
-            write_text(partial / f"{name}.yml", text)
-        if path.is_dir():
-            path.rmdir()
-        os.replace(partial, path)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(
-            path,
-            expected="to write the folder completely",
-            got=error.strerror or str(error),
-            remedy="Check free space and permissions; nothing was changed under the final name.",
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _check_file_name(name: str) -> None:
-    if name.startswith(".") or name != name.strip() or any(sign in name for sign in '/\\:*?"<>|'):
-        raise InvalidValueError(
-            f"camera '{name}'",
-            expected="a name that can be the name of a file on every system",
-            got=f"'{name}'",
-            remedy="Rename the camera, or save as rig.toml.",
-        )
+        check_file_name(name)
+    check_new_folder(path)
+    write_folder(path, {f"{name}.yml": text for name, text in texts.items()})
 
 
 def _text(camera: Camera, unit: str) -> str:
@@ -108,21 +59,26 @@ def _text(camera: Camera, unit: str) -> str:
         [
             "%YAML:1.0",
             "---",
-            f"name: {_quoted(camera.name)}",
+            f"name: {quoted(camera.name)}",
             f"image_width: {camera.size[0]}",
             f"image_height: {camera.size[1]}",
             f"fisheye_model: {int(fisheye)}",
-            _matrix("camera_matrix", matrix),
-            _matrix("distortion_coefficients", coefficients[:, None]),
-            _matrix("R", pose.rotation),
-            _matrix("T", pose.translation[:, None]),
-            f"unit: {_quoted(unit)}",
+            storage_matrix("camera_matrix", matrix),
+            storage_matrix("distortion_coefficients", coefficients[:, None]),
+            storage_matrix("R", pose.rotation),
+            storage_matrix("T", pose.translation[:, None]),
+            f"unit: {quoted(unit)}",
             "",
         ]
     )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """The text as a scalar of YAML.
+
+    Raises:
+        InvalidValueError: it has characters that cannot be printed.
+    """
     if not text.isprintable():
         raise InvalidValueError(
             f"text {text!r}",
@@ -133,7 +89,8 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _matrix(key: str, values: NDArray[np.float64]) -> str:
+def storage_matrix(key: str, values: NDArray[np.float64]) -> str:
+    """A matrix (row, column) as OpenCV's FileStorage writes it, with all digits."""
     rows, columns = values.shape
     numbers = ", ".join(map(repr, values.ravel().tolist()))
     return f"{key}: !!opencv-matrix\n   rows: {rows}\n   cols: {columns}\n   dt: d\n   data: [ {numbers} ]"

@@ -22,11 +22,10 @@ from calibration.formats._camera_tables import (
 from calibration.formats._reading import build_rig, read_toml, try_toml
 from calibration.formats._toml_writing import to_toml
 from calibration.formats.rig_format import RigFormat
+from calibration.formats.units import in_unit
 from calibration.rig import Rig
 
 __all__ = ["FORMAT", "read_pose2sim", "write_pose2sim"]
-
-_METERS = {"um": 1e-6, "µm": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254, "inch": 0.0254}
 
 
 def read_pose2sim(path: Path) -> Rig:
@@ -47,13 +46,7 @@ def write_pose2sim(rig: Rig, path: Path) -> None:
             to meters; a camera is called 'metadata'; metadata that are not plain values.
         OutputError: the file cannot be written.
     """
-    if rig.unit not in _METERS:
-        raise InvalidValueError(
-            "rig, unit",
-            expected=f"one of {', '.join(_METERS)}, since Pose2Sim's file is in meters",
-            got=f"'{rig.unit}'",
-            remedy="Give the rig its true unit first.",
-        )
+    meters = in_unit(rig, "m", "Pose2Sim's file")
     if "metadata" in rig.names:
         raise InvalidValueError(
             "camera 'metadata'",
@@ -61,11 +54,11 @@ def write_pose2sim(rig: Rig, path: Path) -> None:
             got="'metadata'",
             remedy="Rename the camera.",
         )
-    sections = {camera.name: _table(camera, _METERS[rig.unit]) for camera in rig}
+    sections = {camera.name: _table(camera) for camera in meters}
     write_text(path, to_toml(sections, {"adjusted": False, "error": 0.0, **rig.metadata}))
 
 
-def _table(camera: Camera, meters: float) -> dict[str, object]:
+def _table(camera: Camera) -> dict[str, object]:
     if camera.lens.model == "fisheye":
         raise InvalidValueError(
             f"camera '{camera.name}', lens",
@@ -80,7 +73,7 @@ def _table(camera: Camera, meters: float) -> dict[str, object]:
         "matrix": matrix.tolist(),
         "distortions": shortened(coefficients, (4, 5), camera.name, "Pose2Sim's file").tolist(),
         "rotation": camera.cam_from_world.rotation_vector.tolist(),
-        "translation": (camera.cam_from_world.translation * meters).tolist(),
+        "translation": camera.cam_from_world.translation.tolist(),
         "fisheye": False,
     }
 

@@ -1,7 +1,7 @@
 """Tables that pandas stored in HDF5 (DeepLabCut, Anipose), read with h5py and without unpickling anything.
 
 pandas writes two layouts. "fixed": one dataset per level of the column names and per block of values. "table": one
-compound dataset, with the column names as a pickled list in an attribute, which `_plain_pickle` reads as data. Values
+compound dataset, with the column names as a pickled list in an attribute, which `plain_pickle` reads as data. Values
 that pandas stored as pickled objects are refused.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError
 from pose3d.formats._hdf5 import open_hdf5, peek_hdf5, text, texts
-from pose3d.formats._plain_pickle import NotPlainDataError, plain_data
+from calibration.formats.plain_pickle import NotPlainDataError, plain_data
 from pose3d.formats._pose_table import PoseTable
 
 __all__ = ["peek_table", "read_table"]

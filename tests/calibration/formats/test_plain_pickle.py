@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose3d.formats._plain_pickle import NotPlainDataError, plain_data
+from calibration.formats.plain_pickle import NotPlainDataError, plain_data
 
 scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8)
 plain = st.recursive(
