@@ -63,7 +63,7 @@ def planar_poses(points: ArrayLike, normalized: ArrayLike, *, steps: int = 0) ->
             got=f"z up to {np.abs(board[:, 2]).max(initial=0.0):g} and shape {image.shape}",
             remedy="Give the corners in the frame of the board.",
         )
-    seen = np.asarray(np.isfinite(image).all(axis=-1))
+    seen = np.isfinite(image[..., 0]) & np.isfinite(image[..., 1])
     homography, middle, known = _centered_homographies(board, image, seen)
     scale = _spread(board)
     rotations = np.broadcast_to(np.eye(3), (2, len(image), 3, 3)).copy()
@@ -87,17 +87,18 @@ def planar_poses(points: ArrayLike, normalized: ArrayLike, *, steps: int = 0) ->
     return PlanarPoses(best, other, np.take_along_axis(error, order, axis=0).T)
 
 
-def homographies(points: ArrayLike, image: ArrayLike) -> Array:
+def homographies(points: ArrayLike, image: ArrayLike, *, steps: int = _HOMOGRAPHY_STEPS) -> Array:
     """(view, 3, 3) homographies that map the x, y of a board to image coordinates; NaN where a view has none.
 
     Args:
-        points: (corner, 3) corners of the board; z is 0.
+        points: (corner, 3) corners of the board, or (view, corner, 3) those that each view shows; z is 0.
         image: (view, corner, 2) image coordinates in any unit; NaN where a corner is not seen.
+        steps: Gauss-Newton steps on the distance in the image that polish the linear solution.
     """
     board = as_floats(points, "board points", ends=(3,))
-    values = as_floats(image, "image corners", ends=(len(board), 2))
-    seen = np.asarray(np.isfinite(values).all(axis=-1))
-    centered, middle, known = _centered_homographies(board, values, seen)
+    values = as_floats(image, "image corners", ends=(board.shape[-2], 2))
+    seen = np.isfinite(values[..., 0]) & np.isfinite(values[..., 1])
+    centered, middle, known = _centered_homographies(board, values, seen, steps)
     to_centered = np.zeros_like(centered)
     to_centered[:, 0, 0] = to_centered[:, 1, 1] = 1 / _spread(board)
     to_centered[:, :2, 2] = -middle / _spread(board)
@@ -108,21 +109,23 @@ def homographies(points: ArrayLike, image: ArrayLike) -> Array:
 
 
 def _spread(board: Array) -> float:
-    return float(np.abs(board - board.mean(axis=0)).max()) or 1.0
+    return float(np.ptp(board, axis=-2).max()) / 2 or 1.0
 
 
 def _centered_homographies(
-    board: Array, image: Array, seen: NDArray[np.bool_]
+    board: Array, image: Array, seen: NDArray[np.bool_], steps: int = _HOMOGRAPHY_STEPS
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Homographies (view, 3, 3) of (board - middle) / spread, element (2, 2) being 1; the middles; which are known."""
     weight = seen.astype(np.float64)
     count = np.maximum(weight.sum(axis=-1), 1.0)
     values = np.where(seen[..., None], image, 0.0)
-    middle = weight @ board[:, :2] / count[:, None]
-    centered = (board[:, :2] - middle[:, None]) / _spread(board)
+    # products, not sums over short axes, which NumPy does ten times slower
+    middle = (weight[:, None] @ board[..., :2])[:, 0] / count[:, None]
+    centered = (board[..., :2] - middle[:, None]) / _spread(board)
     plane = np.concatenate([centered, np.ones((*centered.shape[:-1], 1))], axis=-1)
-    center = values.sum(axis=1) / count[:, None]
-    size = np.sqrt((weight * ((values - center[:, None]) ** 2).sum(axis=-1)).sum(axis=-1) / count)
+    center = (weight[:, None] @ values)[:, 0] / count[:, None]
+    square = (weight[:, None] @ (values - center[:, None]) ** 2)[:, 0]
+    size = np.sqrt((square[:, 0] + square[:, 1]) / count)
     size = np.where(size > 0, size, 1.0)
     target = (values - center[:, None]) / size[:, None, None]
     scatter = (plane * weight[..., None]).swapaxes(1, 2) @ plane
@@ -133,9 +136,9 @@ def _centered_homographies(
     known &= np.abs(result[:, 2, 2]) > 1e-9 * np.abs(result).max(axis=(1, 2))
     result[~known] = np.eye(3)
     result /= result[:, 2:, 2:]
-    for _ in range(_HOMOGRAPHY_STEPS):
+    for _ in range(steps):
         result = _polish_homographies(result, plane, target, weight)
-    known &= np.isfinite(result).all(axis=(1, 2))
+    known &= np.isfinite(result.reshape(-1, 9).sum(axis=1))
     result[~known] = np.eye(3)
     result[:, :2] *= size[:, None, None]
     result[:, :2] += center[:, :, None] * result[:, 2:]
