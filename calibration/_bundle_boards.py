@@ -1,0 +1,217 @@
+"""Boards in a bundle adjustment: linearize all views, eliminate the poses of the boards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration._bundle_kernels import (
+    back_substitute,
+    evaluate_views,
+    reduce_frames,
+    update_poses,
+)
+from calibration._bundle_problem import Layout, State, Views
+from calibration._bundle_workers import Workers
+
+__all__ = ["BoardPart", "BoardTerm", "Scale"]
+
+Floats = NDArray[np.float64]
+
+# Frames are summed in this many chunks, in this order, whatever the number of threads.
+_CHUNKS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What residuals are measured with.
+
+    Attributes:
+        loss, tuning: see `robust_terms` of the kernels.
+        sigma: (camera,) px.
+    """
+
+    loss: int
+    tuning: float
+    sigma: Floats
+
+
+@dataclass(eq=False)
+class BoardPart:
+    """The normal equations of all views, and what the elimination of the frames leaves behind."""
+
+    cost: float
+    unseen: int
+    r2: Floats
+    matrix: Floats
+    vector: Floats
+    by_shape: Floats
+    factor: Floats = field(default_factory=lambda: np.empty(0))
+    gradient: Floats = field(default_factory=lambda: np.empty(0))
+    diagonal: Floats = field(default_factory=lambda: np.empty(0))
+    half: Floats = field(default_factory=lambda: np.empty(0))
+    coupling: Floats = field(default_factory=lambda: np.empty(0))
+    shape_coupling: Floats = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(eq=False)
+class BoardTerm:
+    """All views of the board.
+
+    Attributes:
+        views: the observations.
+        layout: the free camera parameters.
+        shape_first: place of the first height of the board among the parameters, -1 where it is rigid.
+        use: (observation,) whether it counts.
+        fixed: whether the poses of the boards stay as they are.
+    """
+
+    views: Views
+    layout: Layout
+    workers: Workers
+    shape_first: int
+    use: NDArray[np.bool_]
+    fixed: bool = False
+
+    @cached_property
+    def observation_camera(self) -> NDArray[np.int64]:
+        """(observation,) camera of each."""
+        return self.views.observation_camera()
+
+    def spent(self) -> Floats:
+        """(camera,) parameters of the boards, each shared among the cameras by how many corners they see."""
+        views = self.views
+        if self.fixed:
+            return np.zeros(views.n_cameras)
+        counts = np.diff(views.start)
+        of_frame = np.bincount(views.frame, weights=counts, minlength=views.n_frames)
+        share = 6.0 * counts / of_frame[views.frame]
+        return np.asarray(np.bincount(views.camera, weights=share, minlength=views.n_cameras), dtype=np.float64)
+
+    def linearize(self, state: State, scale: Scale, residual: Floats | None = None) -> BoardPart:
+        """Normal equations at a state."""
+        views, layout = self.views, self.layout
+        n_views, n, width = len(views.camera), len(views.corner), layout.width
+        bend = self.shape_first >= 0
+        cost, unseen = np.empty(n_views), np.empty(n_views, dtype=np.int64)
+        part = BoardPart(
+            cost=0.0,
+            unseen=0,
+            r2=np.empty(n),
+            matrix=np.empty((n_views, width, width)),
+            vector=np.empty((n_views, width)),
+            by_shape=np.empty((n, width + 2) if bend else (0, 0)),
+        )
+        out = np.empty((0, 2)) if residual is None else residual
+
+        def work(begin: int, end: int) -> None:
+            evaluate_views(
+                begin,
+                end,
+                state.table,
+                state.poses,
+                state.shape,
+                layout.places,
+                layout.sizes,
+                views.camera,
+                views.frame,
+                views.start,
+                views.corner,
+                views.pixels,
+                self.use,
+                scale.sigma,
+                scale.loss,
+                scale.tuning,
+                bend,
+                part.matrix,
+                part.vector,
+                cost,
+                unseen,
+                part.r2,
+                out,
+                part.by_shape,
+            )
+
+        self.workers.split(work, n_views)
+        part.cost, part.unseen = float(cost.sum()), int(unseen.sum())
+        return part
+
+    def reduce(self, part: BoardPart, state: State, damping: float, size: int) -> tuple[Floats, Floats, Floats]:
+        """Schur complement (size, size), its right side (size,) and the raw gradient and diagonal (2, size)."""
+        views, layout = self.views, self.layout
+        n_frames, n_views = views.n_frames, len(views.camera)
+        part.factor, part.gradient = np.empty((n_frames, 6, 6)), np.empty((n_frames, 6))
+        part.diagonal, part.half = np.empty((n_frames, 6)), np.empty((n_frames, 6))
+        part.coupling = np.empty((n_views, 6, layout.width))
+        bend = self.shape_first >= 0
+        part.shape_coupling = np.empty((n_frames if bend else 0, 6, views.n_corners if bend else 0))
+        bounds = np.linspace(0, n_frames, min(_CHUNKS, n_frames) + 1).astype(np.int64)
+        chunks = len(bounds) - 1
+        system, right, raw = np.zeros((chunks, size, size)), np.zeros((chunks, size)), np.zeros((chunks, 2, size))
+
+        def work(chunk: int) -> None:
+            reduce_frames(
+                int(bounds[chunk]),
+                int(bounds[chunk + 1]),
+                damping,
+                self.fixed,
+                state.table,
+                state.poses,
+                layout.offset,
+                layout.sizes,
+                layout.first,
+                views.frame_start,
+                views.camera,
+                views.start,
+                views.corner,
+                part.matrix,
+                part.vector,
+                part.by_shape,
+                self.shape_first,
+                part.factor,
+                part.gradient,
+                part.diagonal,
+                part.half,
+                part.coupling,
+                part.shape_coupling,
+                system[chunk],
+                right[chunk],
+                raw[chunk],
+            )
+
+        self.workers.each(work, chunks)
+        for chunk in range(1, chunks):
+            system[0] += system[chunk]
+        return system[0], right.sum(axis=0), raw.sum(axis=0)
+
+    def back_substitute(self, part: BoardPart, step: Floats) -> Floats:
+        """(frame, 6) steps of the poses."""
+        views, layout = self.views, self.layout
+        out = np.empty((views.n_frames, 6))
+        back_substitute(
+            0,
+            views.n_frames,
+            step,
+            layout.offset,
+            layout.sizes,
+            layout.first,
+            views.frame_start,
+            views.camera,
+            part.factor,
+            part.half,
+            part.coupling,
+            self.shape_first,
+            part.shape_coupling,
+            out,
+        )
+        return out
+
+    @staticmethod
+    def move(state: State, step: Floats) -> State:
+        """The state after steps (frame, 6) of the poses."""
+        poses = np.empty_like(state.poses)
+        update_poses(state.poses, step, poses)
+        return replace(state, poses=poses)

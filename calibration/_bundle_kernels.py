@@ -1,0 +1,854 @@
+"""The numba kernels of `calibration.bundle`: projection with analytic derivatives, normal equations, Schur complement.
+
+How the speed comes about: the derivatives by the pose of a camera and by the pose of a board are both linear functions
+of those by the pose of the board in the camera. So one view (a board seen by a camera) is reduced to one small normal
+matrix, by its pose (6) and the free lens parameters, and all else is done with those. Within a view every loop runs
+over the corners, quantity by quantity, which LLVM turns into vector instructions.
+
+A pose changes by a small rotation w and translation t. That of a camera is changed on the left, x_cam = exp(w) x + t,
+that of a board on the right, x_board = exp(w) x + t, so that both turn about their own origins.
+
+Results do not depend on the number of threads: every view, frame and point has its own place in the outputs, and sums
+over them are taken in fixed chunks in a fixed order. BLAS and LAPACK, whose sums depend on the threads, are not used.
+
+All kernels stand in this one file because numba's cache notices a change of the file that holds the entry point, but
+not of others that it calls into.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+from numba import njit
+
+__all__ = [
+    "CAMERA_COLUMNS",
+    "FISHEYE",
+    "LENS",
+    "MODEL",
+    "NONE",
+    "POSE",
+    "SKEW",
+    "TILTED",
+    "back_substitute",
+    "evaluate_views",
+    "fill_tilt",
+    "invert_spd",
+    "reduce_frames",
+    "robust_terms",
+    "solve_spd",
+    "update_cameras",
+    "update_poses",
+]
+
+_jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
+
+
+def _jit_and_keep(function):
+    """Compile and keep the machine code on disk; what the function calls is kept with it."""
+    compiled = _jit(function)
+    with suppress(RuntimeError):  # numba finds no folder that it may write to
+        compiled.enable_caching()
+    return compiled
+
+
+# columns of the camera table: model, skew, rotation and translation of cam_from_world, the numbers of the lens (fx, fy,
+# cx, cy, 14 coefficients), the homography of the tilted sensor and its derivatives by both tilts
+MODEL, SKEW, POSE, LENS, TILT, TILT_X, TILT_Y = 0, 1, 2, 14, 32, 41, 50
+CAMERA_COLUMNS = 59
+BROWN, TILTED, FISHEYE = 0.0, 1.0, 2.0
+# losses
+NONE, CAUCHY, HUBER, TUKEY = 0, 1, 2, 3
+
+# Tangent of 85 degrees, as in calibration.lens: beyond it no model holds.
+LARGEST_RADIUS2 = 11.43 * 11.43
+# A corner nearer to the plane of the camera center than this share of its distance is not in front of the camera.
+SMALLEST_DEPTH = 1e-6
+# Share of the curvature along the residual that is kept where the loss bends down. With 0 the matrix could become
+# singular; larger values slow the convergence where there are outliers.
+SMALLEST_CURVATURE = 0.05
+
+# rows of the scratch block of a view
+X, Y, Z, NX, NY, P00, P01, P10, P11, A, B, D, E, R2, INV, RADIAL, GOOD, EU, EV, TX, TY, Q = range(22)
+SCRATCH_ROWS = 22
+
+
+@_jit
+def _rotate_on(rotation, point):
+    return (
+        rotation[0] * point[0] + rotation[1] * point[1] + rotation[2] * point[2],
+        rotation[3] * point[0] + rotation[4] * point[1] + rotation[5] * point[2],
+        rotation[6] * point[0] + rotation[7] * point[1] + rotation[8] * point[2],
+    )
+
+
+@_jit
+def _exponential(wx, wy, wz, out):
+    """Rotation matrix (9,) of a rotation vector, by Rodrigues' formula."""
+    angle2 = wx * wx + wy * wy + wz * wz
+    angle = np.sqrt(angle2)
+    if angle < 1e-6:  # the next terms are below rounding
+        sine, cosine = 1.0 - angle2 / 6.0, 0.5 - angle2 / 24.0
+    else:
+        half = np.sin(0.5 * angle) / angle
+        sine, cosine = np.sin(angle) / angle, 2.0 * half * half
+    out[0] = 1.0 - cosine * (wy * wy + wz * wz)
+    out[1] = cosine * wx * wy - sine * wz
+    out[2] = cosine * wx * wz + sine * wy
+    out[3] = cosine * wx * wy + sine * wz
+    out[4] = 1.0 - cosine * (wx * wx + wz * wz)
+    out[5] = cosine * wy * wz - sine * wx
+    out[6] = cosine * wx * wz - sine * wy
+    out[7] = cosine * wy * wz + sine * wx
+    out[8] = 1.0 - cosine * (wx * wx + wy * wy)
+
+
+@_jit
+def _multiply(a, b, out):
+    for i in range(3):
+        for j in range(3):
+            out[3 * i + j] = a[3 * i] * b[j] + a[3 * i + 1] * b[3 + j] + a[3 * i + 2] * b[6 + j]
+
+
+@_jit_and_keep
+def fill_tilt(row):
+    """Fill the homography of the tilted sensor, and its derivatives, into a row of the camera table."""
+    tau_x, tau_y = row[LENS + 16], row[LENS + 17]
+    cx, sx, cy, sy = np.cos(tau_x), np.sin(tau_x), np.cos(tau_y), np.sin(tau_y)
+    # rotation about y after that about x, and its derivatives by both angles
+    r = np.array([cy, sx * sy, -sy * cx, 0.0, cx, sx, sy, -cy * sx, cy * cx])
+    dx = np.array([0.0, cx * sy, sy * sx, 0.0, -sx, cx, 0.0, -cy * cx, -cy * sx])
+    dy = np.array([-sy, sx * cy, -cy * cx, 0.0, 0.0, 0.0, cy, sy * sx, -sy * cx])
+    for j in range(3):
+        row[TILT + j] = r[8] * r[j] - r[2] * r[6 + j]
+        row[TILT + 3 + j] = r[8] * r[3 + j] - r[5] * r[6 + j]
+        row[TILT + 6 + j] = r[6 + j]
+        row[TILT_X + j] = dx[8] * r[j] + r[8] * dx[j] - dx[2] * r[6 + j] - r[2] * dx[6 + j]
+        row[TILT_X + 3 + j] = dx[8] * r[3 + j] + r[8] * dx[3 + j] - dx[5] * r[6 + j] - r[5] * dx[6 + j]
+        row[TILT_X + 6 + j] = dx[6 + j]
+        row[TILT_Y + j] = dy[8] * r[j] + r[8] * dy[j] - dy[2] * r[6 + j] - r[2] * dy[6 + j]
+        row[TILT_Y + 3 + j] = dy[8] * r[3 + j] + r[8] * dy[3 + j] - dy[5] * r[6 + j] - r[5] * dy[6 + j]
+        row[TILT_Y + 6 + j] = dy[6 + j]
+
+
+@_jit_and_keep
+def update_cameras(table, columns, first, step, out):
+    """Camera table after a step.
+
+    Args:
+        table: (camera, CAMERA_COLUMNS).
+        columns: (camera, 24) place of each parameter (6 of the pose, 18 of the lens) among those of its camera; -1
+            where it is fixed.
+        first: (camera,) place of the first parameter of the camera in the step.
+        step: (parameter,).
+        out: (camera, CAMERA_COLUMNS).
+    """
+    turn = np.empty(9)
+    d = np.empty(6)
+    for c in range(table.shape[0]):
+        out[c] = table[c]
+        moves = False
+        for i in range(6):
+            place = columns[c, i]
+            d[i] = step[first[c] + place] if place >= 0 else 0.0
+            moves = moves or place >= 0
+        if moves:
+            _exponential(d[0], d[1], d[2], turn)
+            _multiply(turn, table[c, POSE : POSE + 9], out[c, POSE : POSE + 9])
+            x, y, z = _rotate_on(turn, table[c, POSE + 9 : POSE + 12])
+            out[c, POSE + 9], out[c, POSE + 10], out[c, POSE + 11] = x + d[3], y + d[4], z + d[5]
+        for i in range(18):
+            place = columns[c, 6 + i]
+            if place >= 0:
+                out[c, LENS + i] = table[c, LENS + i] + step[first[c] + place]
+        if out[c, MODEL] == TILTED:
+            fill_tilt(out[c])
+
+
+@_jit_and_keep
+def update_poses(poses, step, out):
+    """World_from_board (frame, 12) after a step (frame, 6) on the right."""
+    turn = np.empty(9)
+    for f in range(poses.shape[0]):
+        _exponential(step[f, 0], step[f, 1], step[f, 2], turn)
+        _multiply(poses[f, :9], turn, out[f, :9])
+        x, y, z = _rotate_on(poses[f, :9], step[f, 3:])
+        out[f, 9], out[f, 10], out[f, 11] = poses[f, 9] + x, poses[f, 10] + y, poses[f, 11] + z
+
+
+@_jit_and_keep
+def robust_terms(loss, tuning, s):
+    """Loss rho, its derivative and 2 s rho'' / rho' at the squared residual s in units of the noise."""
+    if loss == CAUCHY:
+        c2 = tuning * tuning
+        return c2 * np.log1p(s / c2), c2 / (c2 + s), -2.0 * s / (c2 + s)
+    if loss == HUBER:
+        if s <= tuning * tuning:
+            return s, 1.0, 0.0
+        root = np.sqrt(s)
+        return 2.0 * tuning * root - tuning * tuning, tuning / root, -1.0
+    if loss == TUKEY:
+        c2 = tuning * tuning
+        if s >= c2:
+            return c2 / 3.0, 0.0, -1.0
+        share = 1.0 - s / c2
+        return c2 / 3.0 * (1.0 - share * share * share), share * share, -4.0 * s / (c2 - s)
+    return s, 1.0, 0.0
+
+
+@_jit
+def _brown(row, n, w):
+    """Bent coordinates TX, TY, the derivatives A, B, D, E by the normalized ones; GOOD becomes 0 beyond a fold."""
+    k1, k2, p1, p2, k3 = row[LENS + 4], row[LENS + 5], row[LENS + 6], row[LENS + 7], row[LENS + 8]
+    k4, k5, k6 = row[LENS + 9], row[LENS + 10], row[LENS + 11]
+    s1, s2, s3, s4 = row[LENS + 12], row[LENS + 13], row[LENS + 14], row[LENS + 15]
+    nx, ny, wr2, winv, wradial, good = w[NX], w[NY], w[R2], w[INV], w[RADIAL], w[GOOD]
+    tx, ty, wa, wb, wd, we = w[TX], w[TY], w[A], w[B], w[D], w[E]
+    for i in range(n):
+        x, y = nx[i], ny[i]
+        r2 = x * x + y * y
+        denominator = 1.0 + r2 * (k4 + r2 * (k5 + r2 * k6))
+        numerator = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        safe = denominator if denominator > 1e-6 else 1.0
+        inverse = 1.0 / safe
+        radial = numerator * inverse
+        slope = (k1 + r2 * (2.0 * k2 + 3.0 * r2 * k3) - radial * (k4 + r2 * (2.0 * k5 + 3.0 * r2 * k6))) * inverse
+        fine = denominator > 1e-6 and radial > 0.0 and radial + 2.0 * r2 * slope > 0.0
+        good[i] = good[i] if fine else 0.0
+        wr2[i], winv[i], wradial[i] = r2, inverse, radial
+        qx, qy = s1 + 2.0 * r2 * s2, s3 + 2.0 * r2 * s4
+        tx[i] = x * radial + 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x) + r2 * (s1 + r2 * s2)
+        ty[i] = y * radial + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * x * y + r2 * (s3 + r2 * s4)
+        cross = 2.0 * x * y * slope + 2.0 * p1 * x + 2.0 * p2 * y
+        wa[i] = radial + 2.0 * x * x * slope + 2.0 * p1 * y + 6.0 * p2 * x + 2.0 * x * qx
+        wb[i] = cross + 2.0 * y * qx
+        wd[i] = cross + 2.0 * x * qy
+        we[i] = radial + 2.0 * y * y * slope + 6.0 * p1 * y + 2.0 * p2 * x + 2.0 * y * qy
+
+
+@_jit
+def _fisheye(row, n, w):
+    """As `_brown`; R2 becomes theta^2, INV theta / r."""
+    k1, k2, k3, k4 = row[LENS + 4], row[LENS + 5], row[LENS + 6], row[LENS + 7]
+    for i in range(n):
+        x, y = w[NX, i], w[NY, i]
+        r2 = x * x + y * y
+        r = np.sqrt(r2)
+        theta = np.arctan(r)
+        t2 = theta * theta
+        bent = 1.0 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4)))
+        grows = 1.0 + t2 * (3.0 * k1 + t2 * (5.0 * k2 + t2 * (7.0 * k3 + t2 * 9.0 * k4)))
+        share = theta / r if r > 1e-8 else 1.0
+        scale = share * bent
+        q = (grows / (1.0 + r2) - scale) / r2 if r > 1e-8 else 0.0
+        if grows <= 0.0:
+            w[GOOD, i] = 0.0
+        w[R2, i], w[INV, i], w[RADIAL, i] = t2, share, scale
+        w[TX, i], w[TY, i] = x * scale, y * scale
+        w[A, i], w[B, i], w[D, i], w[E, i] = scale + q * x * x, q * x * y, q * x * y, scale + q * y * y
+
+
+@_jit
+def _tilt(row, n, w, j, place_x, place_y):
+    """Send TX, TY through the homography of the tilted sensor; fills P with its derivative, and those by the tilts."""
+    t, by_x, by_y = row[TILT : TILT + 9], row[TILT_X : TILT_X + 9], row[TILT_Y : TILT_Y + 9]
+    fx, fy, skew = row[LENS], row[LENS + 1], row[SKEW]
+    for i in range(n):
+        x, y = w[TX, i], w[TY, i]
+        depth = t[6] * x + t[7] * y + t[8]
+        if depth <= 1e-6:
+            w[GOOD, i] = 0.0
+            depth = 1.0
+        inverse = 1.0 / depth
+        tx = (t[0] * x + t[1] * y + t[2]) * inverse
+        ty = (t[3] * x + t[4] * y + t[5]) * inverse
+        for place, by in ((place_x, by_x), (place_y, by_y)):
+            if place >= 0:
+                off = by[6] * x + by[7] * y + by[8]
+                dx = (by[0] * x + by[1] * y + by[2] - tx * off) * inverse
+                dy = (by[3] * x + by[4] * y + by[5] - ty * off) * inverse
+                j[place, i] += fx * dx + skew * dy
+                j[place, n + i] += fy * dy
+        m00, m01 = (t[0] - tx * t[6]) * inverse, (t[1] - tx * t[7]) * inverse
+        m10, m11 = (t[3] - ty * t[6]) * inverse, (t[4] - ty * t[7]) * inverse
+        w[TX, i], w[TY, i] = tx, ty
+        w[P00, i], w[P01, i] = fx * m00 + skew * m10, fx * m01 + skew * m11
+        w[P10, i], w[P11, i] = fy * m10, fy * m11
+
+
+@_jit
+def _by_radial(w, j, n, out, power, negative):
+    """Add the derivative by a coefficient whose term is the normalized point times an even power of the radius."""
+    row_u, row_v = j[out, :n], j[out, n : 2 * n]
+    nx, ny, r2, inverse, radial = w[NX], w[NY], w[R2], w[INV], w[RADIAL]
+    p00, p01, p10, p11 = w[P00], w[P01], w[P10], w[P11]
+    for i in range(n):
+        s = r2[i] * inverse[i]
+        for _ in range(power - 1):
+            s *= r2[i]
+        if negative:
+            s *= -radial[i]
+        row_u[i] += s * (p00[i] * nx[i] + p01[i] * ny[i])
+        row_v[i] += s * (p10[i] * nx[i] + p11[i] * ny[i])
+
+
+@_jit
+def _by_linear(w, j, n, out, term):
+    """Add the derivative by a decentering (0, 1) or prism (2 to 5) coefficient."""
+    nx, ny, wr2 = w[NX], w[NY], w[R2]
+    for i in range(n):
+        x, y, r2 = nx[i], ny[i], wr2[i]
+        if term == 0:
+            bx, by = 2.0 * x * y, r2 + 2.0 * y * y
+        elif term == 1:
+            bx, by = r2 + 2.0 * x * x, 2.0 * x * y
+        elif term == 2:
+            bx, by = r2, 0.0
+        elif term == 3:
+            bx, by = r2 * r2, 0.0
+        elif term == 4:
+            bx, by = 0.0, r2
+        else:
+            bx, by = 0.0, r2 * r2
+        j[out, i] += w[P00, i] * bx + w[P01, i] * by
+        j[out, n + i] += w[P10, i] * bx + w[P11, i] * by
+
+
+@_jit
+def _by_lens(row, places, n, w, j):
+    """Fill the derivatives by the free lens parameters; `places` (18,) are rows of `j`, negative where fixed."""
+    if places[0] >= 0:
+        j[places[0], :n] += w[TX, :n]
+    if places[1] >= 0:
+        j[places[1], n : 2 * n] += w[TY, :n]
+    if places[2] >= 0:
+        j[places[2], :n] += 1.0
+    if places[3] >= 0:
+        j[places[3], n : 2 * n] += 1.0
+    if row[MODEL] == FISHEYE:
+        for k in range(4):
+            if places[4 + k] >= 0:
+                _by_radial(w, j, n, places[4 + k], k + 1, False)
+        return
+    for k in range(12):
+        out = places[4 + k]
+        if out < 0:
+            continue
+        if k < 2:
+            _by_radial(w, j, n, out, k + 1, False)
+        elif k == 4:
+            _by_radial(w, j, n, out, 3, False)
+        elif 5 <= k <= 7:
+            _by_radial(w, j, n, out, k - 4, True)
+        elif k < 4:
+            _by_linear(w, j, n, out, k - 2)
+        else:
+            _by_linear(w, j, n, out, k - 6)
+
+
+@_jit
+def _linearize(row, places, n, w, j, size, pixels):
+    """Residuals EU, EV (projected minus observed) and derivatives by the pose (rows 0 to 5) and the lens.
+
+    Camera coordinates X, Y, Z of n points are in `w`. GOOD is 0 for those that the camera cannot see; their numbers are
+    finite, and mean nothing.
+    """
+    good, wx, wy, wz, nx, ny = w[GOOD], w[X], w[Y], w[Z], w[NX], w[NY]
+    for i in range(n):
+        x, y, z = wx[i], wy[i], wz[i]
+        near = SMALLEST_DEPTH * (abs(x) + abs(y) + abs(z))
+        inverse = 1.0 / z if z > near else 1.0
+        u, v = x * inverse, y * inverse
+        fine = z > near and u * u + v * v < LARGEST_RADIUS2
+        good[i] = 1.0 if fine else 0.0
+        nx[i] = u if fine else 0.0
+        ny[i] = v if fine else 0.0
+        wz[i] = z if fine else 1.0
+    for k in range(6, size):
+        j[k, : 2 * n] = 0.0
+    fx, fy, cx, cy, skew = row[LENS], row[LENS + 1], row[LENS + 2], row[LENS + 3], row[SKEW]
+    p00, p01, p10, p11 = w[P00], w[P01], w[P10], w[P11]
+    if row[MODEL] == FISHEYE:
+        _fisheye(row, n, w)
+    else:
+        _brown(row, n, w)
+    if row[MODEL] == TILTED:
+        _tilt(row, n, w, j, places[16], places[17])
+    else:
+        for i in range(n):
+            p00[i], p01[i], p10[i], p11[i] = fx, skew, 0.0, fy
+    _by_lens(row, places, n, w, j)
+    tx, ty, eu, ev, wa, wb, wd, we = w[TX], w[TY], w[EU], w[EV], w[A], w[B], w[D], w[E]
+    for i in range(n):
+        eu[i] = fx * tx[i] + skew * ty[i] + cx - pixels[i, 0]
+        ev[i] = fy * ty[i] + cy - pixels[i, 1]
+    for half in range(2):
+        first, second = (p00, p01) if half == 0 else (p10, p11)
+        o = half * n
+        j0, j1, j2 = j[0, o : o + n], j[1, o : o + n], j[2, o : o + n]
+        j3, j4, j5 = j[3, o : o + n], j[4, o : o + n], j[5, o : o + n]
+        for i in range(n):
+            inverse = 1.0 / wz[i]
+            gx = (first[i] * wa[i] + second[i] * wd[i]) * inverse
+            gy = (first[i] * wb[i] + second[i] * we[i]) * inverse
+            x, y = nx[i], ny[i]
+            gz = -(gx * x + gy * y)
+            z = wz[i]
+            j0[i] = (y * gz - gy) * z
+            j1[i] = (gx - x * gz) * z
+            j2[i] = (x * gy - y * gx) * z
+            j3[i], j4[i], j5[i] = gx, gy, gz
+
+
+@_jit
+def _weigh(loss, tuning, sigma, n, w, j, size, use, r2):
+    """Whiten residuals and derivatives by the noise and the loss (Triggs et al. 2000, section 4.3).
+
+    Returns the cost, and how many points in use the camera cannot see.
+    """
+    cost, unseen = 0.0, 0
+    plain = loss == NONE
+    inverse = 1.0 / sigma
+    good, eu, ev, q = w[GOOD], w[EU], w[EV], w[Q]
+    for i in range(n):
+        square = eu[i] * eu[i] + ev[i] * ev[i]
+        if good[i] == 0.0:
+            r2[i] = np.nan
+            if use[i]:
+                unseen += 1
+        else:
+            r2[i] = square
+        if good[i] == 0.0 or not use[i]:
+            plain = False
+            good[i] = 0.0
+            continue
+        if loss == NONE:
+            cost += 0.5 * square * inverse * inverse
+    if plain:
+        eu[:n] *= inverse
+        ev[:n] *= inverse
+        j[:size, : 2 * n] *= inverse
+        return cost, unseen
+    # root of the weight in GOOD; Q: share of the part along the residual that is taken off; TX, TY: its direction
+    direction_u, direction_v = w[TX], w[TY]
+    for i in range(n):
+        if good[i] == 0.0:
+            eu[i], ev[i], q[i], direction_u[i], direction_v[i] = 0.0, 0.0, 0.0, 0.0, 0.0
+            continue
+        square = eu[i] * eu[i] + ev[i] * ev[i]
+        rho, weight, bend = robust_terms(loss, tuning, square * inverse * inverse)
+        if loss != NONE:
+            cost += 0.5 * rho
+        length = np.sqrt(square)
+        keep = np.sqrt(max(1.0 + bend, SMALLEST_CURVATURE))
+        good[i] = np.sqrt(weight) * inverse
+        q[i] = 1.0 - keep
+        along = 1.0 / length if length > 0.0 else 0.0
+        direction_u[i], direction_v[i] = eu[i] * along, ev[i] * along
+        eu[i] *= good[i] / keep
+        ev[i] *= good[i] / keep
+    for k in range(size):
+        ju, jv = j[k, :n], j[k, n : 2 * n]
+        for i in range(n):
+            part = q[i] * (direction_u[i] * ju[i] + direction_v[i] * jv[i])
+            ju[i] = good[i] * (ju[i] - part * direction_u[i])
+            jv[i] = good[i] * (jv[i] - part * direction_v[i])
+    return cost, unseen
+
+
+@_jit
+def _normal(n, w, j, size, matrix, vector):
+    """Upper triangle of J^T J, and J^T e."""
+    eu, ev = w[EU], w[EV]
+    for a in range(size):
+        ja = j[a, : 2 * n]
+        total = 0.0
+        for i in range(n):
+            total += ja[i] * eu[i] + ja[n + i] * ev[i]
+        vector[a] = total
+        b = a
+        while b + 3 < size:
+            j0, j1, j2, j3 = j[b, : 2 * n], j[b + 1, : 2 * n], j[b + 2, : 2 * n], j[b + 3, : 2 * n]
+            t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
+            for i in range(2 * n):
+                value = ja[i]
+                t0 += value * j0[i]
+                t1 += value * j1[i]
+                t2 += value * j2[i]
+                t3 += value * j3[i]
+            matrix[a, b], matrix[a, b + 1], matrix[a, b + 2], matrix[a, b + 3] = t0, t1, t2, t3
+            b += 4
+        while b < size:
+            jb = j[b, : 2 * n]
+            total = 0.0
+            for i in range(2 * n):
+                total += ja[i] * jb[i]
+            matrix[a, b] = total
+            b += 1
+
+
+@_jit_and_keep
+def evaluate_views(
+    begin, end, table, poses, shape, places, sizes, view_camera, view_frame, view_start, corner, pixels, use,
+    sigma, loss, tuning, bend, matrix, vector, cost, unseen, r2, residual, by_shape,
+):  # fmt: skip
+    """Linearize views begin to end.
+
+    Args:
+        table: (camera, CAMERA_COLUMNS); poses: (frame, 12) world_from_board; shape: (corner, 3) the board.
+        places: (camera, 18) row of each lens parameter in the derivatives, from 6 on; -1 where fixed.
+        sizes: (camera,) 6 and the number of free lens parameters.
+        view_camera, view_frame: (view,); view_start: (view + 1,) its part of the observations.
+        corner: (observation,); pixels: (observation, 2); use: (observation,) whether it counts.
+        sigma: (camera,) px; loss, tuning: see `robust_terms`.
+        bend: whether the height of each corner of the board is free.
+        matrix (view, size, size), vector (view, size), cost (view,), unseen (view,): the normal equations.
+        r2 (observation,): squared residuals, px^2; residual (observation, 2) or (0, 2): projected minus observed.
+        by_shape (observation, size + 2) or (0, 0): products of the derivative by the height of the corner with the
+            other derivatives, with itself and with the residual.
+    """
+    most = 1
+    for v in range(begin, end):
+        most = max(most, view_start[v + 1] - view_start[v])
+    width = matrix.shape[1]
+    w = np.empty((SCRATCH_ROWS, most))
+    j = np.empty((width + 1, 2 * most))
+    for v in range(begin, end):
+        c, f, start = view_camera[v], view_frame[v], view_start[v]
+        n = view_start[v + 1] - start
+        row, pose, size = table[c], poses[f], sizes[c]
+        r = np.empty(9)
+        _multiply(row[POSE : POSE + 9], pose[:9], r)
+        tx, ty, tz = _rotate_on(row[POSE : POSE + 9], pose[9:12])
+        tx += row[POSE + 9]
+        ty += row[POSE + 10]
+        tz += row[POSE + 11]
+        for i in range(n):
+            k = corner[start + i]
+            x, y, z = shape[k, 0], shape[k, 1], shape[k, 2]
+            w[X, i] = r[0] * x + r[1] * y + r[2] * z + tx
+            w[Y, i] = r[3] * x + r[4] * y + r[5] * z + ty
+            w[Z, i] = r[6] * x + r[7] * y + r[8] * z + tz
+        _linearize(row, places[c], n, w, j, size, pixels[start : start + n])
+        if residual.shape[0] > 0:
+            for i in range(n):
+                good = w[GOOD, i] > 0.0
+                residual[start + i, 0] = w[EU, i] if good else np.nan
+                residual[start + i, 1] = w[EV, i] if good else np.nan
+        total = size
+        if bend:
+            for i in range(2 * n):
+                j[size, i] = r[2] * j[3, i] + r[5] * j[4, i] + r[8] * j[5, i]
+            total = size + 1
+        cost[v], unseen[v] = _weigh(
+            loss, tuning, sigma[c], n, w, j, total, use[start : start + n], r2[start : start + n]
+        )
+        _normal(n, w, j, size, matrix[v], vector[v])
+        if bend:
+            for i in range(n):
+                for k in range(size + 1):
+                    by_shape[start + i, k] = j[size, i] * j[k, i] + j[size, n + i] * j[k, n + i]
+                by_shape[start + i, size + 1] = j[size, i] * w[EU, i] + j[size, n + i] * w[EV, i]
+
+
+@_jit
+def _cholesky(a, n):
+    """Lower factor in place; returns n, or the first row where the matrix is not positive definite."""
+    for i in range(n):
+        for k in range(i + 1):
+            total = a[i, k]
+            ai, ak = a[i, :k], a[k, :k]
+            for m in range(k):
+                total -= ai[m] * ak[m]
+            if i == k:
+                if not total > 0.0:
+                    return i
+                a[i, i] = np.sqrt(total)
+            else:
+                a[i, k] = total / a[k, k]
+    return n
+
+
+@_jit
+def _adjoint(row, pose, out):
+    """Derivative (6, 6) of the pose of the board in the camera by that of the board."""
+    r = np.empty(9)
+    _multiply(row[POSE : POSE + 9], pose[:9], r)
+    x, y, z = _rotate_on(row[POSE : POSE + 9], pose[9:12])
+    x += row[POSE + 9]
+    y += row[POSE + 10]
+    z += row[POSE + 11]
+    for i in range(3):
+        for k in range(3):
+            out[i, k] = out[i + 3, k + 3] = r[3 * i + k]
+            out[i, k + 3] = 0.0
+    for k in range(3):
+        a, b, c = r[k], r[3 + k], r[6 + k]
+        out[3, k] = y * c - z * b
+        out[4, k] = z * a - x * c
+        out[5, k] = x * b - y * a
+
+
+@_jit
+def _frame_blocks(frame, row, pose, camera_offset, size, matrix, vector, adjoint, mixed, hessian, gradient, coupling):
+    """Add a view to the block of its frame, and fill its coupling (6, free) with the parameters of the camera."""
+    _adjoint(row, pose, adjoint)
+    # mixed = (H of pose and all others) times the adjoint: row k belongs to parameter k of the view
+    for k in range(size):
+        for m in range(6):
+            total = 0.0
+            for e in range(6):
+                total += (matrix[e, k] if e <= k else matrix[k, e]) * adjoint[e, m]
+            mixed[k, m] = total
+    for a in range(6):
+        total = 0.0
+        for e in range(6):
+            total += adjoint[e, a] * vector[e]
+        gradient[frame, a] += total
+        for b in range(a + 1):
+            total = 0.0
+            for e in range(6):
+                total += adjoint[e, a] * mixed[e, b]
+            hessian[a, b] += total
+    for k in range(camera_offset, size):
+        for m in range(6):
+            coupling[m, k - camera_offset] = mixed[k, m]
+
+
+@_jit_and_keep
+def reduce_frames(
+    begin, end, damping, fixed, table, poses, offset, sizes, first, frame_start, view_camera, view_start, corner,
+    matrix, vector, by_shape, shape_first, factor, gradient, diagonal, half, coupling, shape_coupling, system, right,
+    raw,
+):  # fmt: skip
+    """Eliminate the poses of frames begin to end: add their Schur complement to `system` (upper triangle) and `right`.
+
+    Args:
+        damping: share of the diagonal that is added to the block of every frame.
+        fixed: whether the poses stay as they are, so that nothing is eliminated.
+        offset: (camera,) 0, or 6 where the pose of the camera is fixed; sizes: (camera,) as for `evaluate_views`.
+        first: (camera,) place of the first parameter of the camera in `system`; -1 where it has none.
+        frame_start: (frame + 1,) the views of each frame.
+        matrix, vector, by_shape: from `evaluate_views`.
+        shape_first: place of the first height in `system`; -1 where the board is rigid.
+        factor (frame, 6, 6), gradient (frame, 6), diagonal (frame, 6), half (frame, 6): what `back_substitute` needs;
+            a factor that is NaN marks a frame whose pose is not determined.
+        coupling (view, 6, parameter), shape_coupling (frame, 6, corner): the same.
+        system (parameter, parameter), right (parameter,): sums of this chunk.
+        raw (2, parameter): gradient and diagonal of the normal matrix before the elimination, sums of this chunk.
+    """
+    width = matrix.shape[1]
+    adjoint, mixed, hessian = np.empty((6, 6)), np.empty((width, 6)), np.empty((6, 6))
+    n_corners = shape_coupling.shape[2]
+    for f in range(begin, end):
+        hessian[:] = 0.0
+        gradient[f] = 0.0
+        if shape_first >= 0:
+            shape_coupling[f] = 0.0
+        for v in range(frame_start[f], frame_start[f + 1]):
+            c = view_camera[v]
+            size, skip = sizes[c], offset[c]
+            _frame_blocks(
+                f, table[c], poses[f], skip, size, matrix[v], vector[v], adjoint, mixed, hessian, gradient, coupling[v]
+            )
+            if first[c] >= 0:
+                o = first[c] - skip
+                for a in range(skip, size):
+                    right[o + a] += vector[v, a]
+                    raw[0, o + a] += vector[v, a]
+                    raw[1, o + a] += matrix[v, a, a]
+                    for b in range(a, size):
+                        system[o + a, o + b] += matrix[v, a, b]
+            if shape_first >= 0:
+                for i in range(view_start[v], view_start[v + 1]):
+                    k = corner[i]
+                    system[shape_first + k, shape_first + k] += by_shape[i, size]
+                    right[shape_first + k] += by_shape[i, size + 1]
+                    raw[0, shape_first + k] += by_shape[i, size + 1]
+                    raw[1, shape_first + k] += by_shape[i, size]
+                    for a in range(skip, size):
+                        system[first[c] - skip + a, shape_first + k] += by_shape[i, a]
+                    for m in range(6):
+                        total = 0.0
+                        for e in range(6):
+                            total += by_shape[i, e] * adjoint[e, m]
+                        shape_coupling[f, m, k] += total
+        if fixed:
+            gradient[f], diagonal[f], half[f] = 0.0, 0.0, 0.0
+            coupling[frame_start[f] : frame_start[f + 1]] = 0.0
+            factor[f] = 0.0
+            for a in range(6):
+                factor[f, a, a] = 1.0
+            if shape_first >= 0:
+                shape_coupling[f] = 0.0
+            continue
+        for a in range(6):
+            diagonal[f, a] = hessian[a, a]
+            hessian[a, a] *= 1.0 + damping
+            for b in range(a + 1):
+                factor[f, a, b] = hessian[a, b]
+        if _cholesky(factor[f], 6) < 6:
+            factor[f] = np.nan
+            continue
+        _eliminate(
+            f, factor[f], gradient[f], half[f], coupling, shape_coupling[f], offset, sizes, first, frame_start,
+            view_camera, shape_first, n_corners, system, right,
+        )  # fmt: skip
+
+
+@_jit
+def _forward(lower, block, n):
+    """Solve L x = block (6, n) in place."""
+    for a in range(6):
+        row = block[a, :n]
+        for b in range(a):
+            value, other = lower[a, b], block[b, :n]
+            for k in range(n):
+                row[k] -= value * other[k]
+        value = 1.0 / lower[a, a]
+        for k in range(n):
+            row[k] *= value
+
+
+@_jit
+def _subtract_product(left, m, right, n, out, row, column, upper):
+    """Subtract left^T right, (6, m) and (6, n), from a block of `out`; only its upper triangle where `upper`."""
+    r0, r1, r2, r3, r4, r5 = right[0], right[1], right[2], right[3], right[4], right[5]
+    for a in range(m):
+        l0, l1, l2, l3, l4, l5 = left[0, a], left[1, a], left[2, a], left[3, a], left[4, a], left[5, a]
+        line = out[row + a, column : column + n]
+        for b in range(a if upper else 0, n):
+            line[b] -= l0 * r0[b] + l1 * r1[b] + l2 * r2[b] + l3 * r3[b] + l4 * r4[b] + l5 * r5[b]
+
+
+@_jit
+def _eliminate(
+    f, lower, gradient, half, coupling, shape_coupling, offset, sizes, first, frame_start, view_camera, shape_first,
+    n_corners, system, right,
+):  # fmt: skip
+    """Subtract the Schur complement of one frame; the couplings become L^-1 times themselves."""
+    for a in range(6):
+        total = gradient[a]
+        for b in range(a):
+            total -= lower[a, b] * half[b]
+        half[a] = total / lower[a, a]
+    if shape_first >= 0:
+        _forward(lower, shape_coupling, n_corners)
+        _subtract_product(shape_coupling, n_corners, shape_coupling, n_corners, system, shape_first, shape_first, True)
+        for k in range(n_corners):
+            for a in range(6):
+                right[shape_first + k] -= shape_coupling[a, k] * half[a]
+    for v in range(frame_start[f], frame_start[f + 1]):
+        c = view_camera[v]
+        if first[c] < 0:
+            continue
+        n = sizes[c] - offset[c]
+        _forward(lower, coupling[v], n)
+        for k in range(n):
+            for a in range(6):
+                right[first[c] + k] -= coupling[v, a, k] * half[a]
+        for u in range(frame_start[f], v + 1):  # cameras ascend within a frame
+            o = view_camera[u]
+            if first[o] >= 0:
+                m = sizes[o] - offset[o]
+                _subtract_product(coupling[u], m, coupling[v], n, system, first[o], first[c], u == v)
+        if shape_first >= 0:
+            _subtract_product(coupling[v], n, shape_coupling, n_corners, system, first[c], shape_first, False)
+
+
+@_jit_and_keep
+def back_substitute(
+    begin, end, step, offset, sizes, first, frame_start, view_camera, factor, half, coupling, shape_first,
+    shape_coupling, out,
+):  # fmt: skip
+    """Steps (frame, 6) of the poses of frames begin to end from the step of all other parameters."""
+    n_corners = shape_coupling.shape[2]
+    for f in range(begin, end):
+        lower = factor[f]
+        for a in range(6):
+            total = -half[f, a]
+            for v in range(frame_start[f], frame_start[f + 1]):
+                c = view_camera[v]
+                if first[c] >= 0:
+                    for k in range(sizes[c] - offset[c]):
+                        total -= coupling[v, a, k] * step[first[c] + k]
+            if shape_first >= 0:
+                for k in range(n_corners):
+                    total -= shape_coupling[f, a, k] * step[shape_first + k]
+            out[f, a] = total
+        for i in range(6):
+            a = 5 - i
+            total = out[f, a]
+            for b in range(a + 1, 6):
+                total -= lower[b, a] * out[f, b]
+            out[f, a] = total / lower[a, a]
+
+
+@_jit_and_keep
+def solve_spd(matrix, right):
+    """Solve a symmetric positive definite system, given by its upper triangle, scaled to a unit diagonal.
+
+    Returns the solution; the smallest squared pivot of the scaled matrix (1 minus the share of a parameter that the
+    ones before it explain), 0 where it is not positive definite; and the row of that pivot.
+    """
+    n = matrix.shape[0]
+    scale, lower = np.empty(n), np.empty((n, n))
+    smallest, place = 1.0, -1
+    for i in range(n):
+        scale[i] = 1.0 / np.sqrt(matrix[i, i]) if matrix[i, i] > 0.0 else 0.0
+    for i in range(n):
+        for k in range(i + 1):
+            lower[i, k] = matrix[k, i] * scale[i] * scale[k]
+    solution = np.zeros(n)
+    failed = _cholesky(lower, n)
+    for i in range(failed):
+        if lower[i, i] * lower[i, i] < smallest:
+            smallest, place = lower[i, i] * lower[i, i], i
+    if failed < n:
+        return solution, 0.0, failed
+    for i in range(n):
+        total = right[i] * scale[i]
+        for k in range(i):
+            total -= lower[i, k] * solution[k]
+        solution[i] = total / lower[i, i]
+    for m in range(n):
+        i = n - 1 - m
+        total = solution[i]
+        for k in range(i + 1, n):
+            total -= lower[k, i] * solution[k]
+        solution[i] = total / lower[i, i]
+    for i in range(n):
+        solution[i] *= scale[i]
+    return solution, smallest, place
+
+
+@_jit_and_keep
+def invert_spd(matrix):
+    """Inverse of a symmetric positive definite matrix given by its upper triangle; NaN where it is not."""
+    n = matrix.shape[0]
+    scale, lower, inverse = np.empty(n), np.zeros((n, n)), np.zeros((n, n))
+    for i in range(n):
+        scale[i] = 1.0 / np.sqrt(matrix[i, i]) if matrix[i, i] > 0.0 else 0.0
+    for i in range(n):
+        for k in range(i + 1):
+            lower[i, k] = matrix[k, i] * scale[i] * scale[k]
+    if _cholesky(lower, n) < n:
+        inverse[:] = np.nan
+        return inverse
+    # rows of `inverse` become the columns of L^-1, so that every inner product runs along rows
+    for c in range(n):
+        inverse[c, c] = 1.0 / lower[c, c]
+        for i in range(c + 1, n):
+            total = 0.0
+            for k in range(c, i):
+                total += lower[i, k] * inverse[c, k]
+            inverse[c, i] = -total / lower[i, i]
+    result = np.empty((n, n))
+    for i in range(n):
+        for k in range(i, n):
+            total = 0.0
+            for m in range(k, n):
+                total += inverse[i, m] * inverse[k, m]
+            result[i, k] = result[k, i] = total * scale[i] * scale[k]
+    return result

@@ -1,0 +1,278 @@
+"""Levenberg-Marquardt on the reduced system of a bundle adjustment.
+
+Marquardt's damping of the diagonal (1963) with a trust ratio: a step is taken only if it lowers the cost, and if no
+observation in use leaves what its camera can see. So the cost never rises, from any start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration._bundle_boards import BoardPart, BoardTerm, Scale
+from calibration._bundle_kernels import solve_spd, update_cameras
+from calibration._bundle_problem import Layout, State
+from calibration._bundle_settings import BundleStatus
+
+__all__ = ["Outcome", "Problem", "Step", "minimize"]
+
+Floats = NDArray[np.float64]
+
+_FIRST_DAMPING = 1e-4
+_SMALLEST_DAMPING = 1e-10
+_LARGEST_DAMPING = 1e12
+# The last step must be below this many standard deviations of what is estimated: a small gradient alone can hide a long
+# valley.
+_LAST_STEP = 1e-3
+# Steps that are refused because points leave the image of the lens, before those points are left out instead.
+_PATIENCE = 4
+# Rounding of a pixel coordinate of some thousand.
+_PIXEL_ROUNDING = 1e-12
+# Share of the cost that rounding hides.
+_COST_ROUNDING = 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A step from a state, and what is expected of it.
+
+    Attributes:
+        cameras: (parameter,) of all parameters but the local ones.
+        local: step of every term's own unknowns.
+        predicted: fall of the cost that the quadratic model expects.
+        length: of the step in standard deviations of unit noise, the root of g^T H^-1 g.
+        gradient_norm: see `BundleAdjustment`.
+        fine: whether the system could be solved.
+    """
+
+    cameras: Floats
+    local: tuple[Floats, ...]
+    predicted: float
+    length: float
+    gradient_norm: float
+    fine: bool
+
+
+@dataclass(eq=False)
+class Problem:
+    """All that is adjusted at once.
+
+    Attributes:
+        layout: the free camera parameters.
+        terms: the kinds of observations.
+        size: number of free parameters that are not eliminated.
+        shape: place of the first height of the board; -1 where it is rigid.
+        basis: (corner, free) of the heights; keeps them apart from the pose of the board.
+    """
+
+    layout: Layout
+    terms: tuple[BoardTerm, ...]
+    size: int
+    shape: int
+    basis: Floats
+
+    @property
+    def count(self) -> int:
+        """Coordinates in use."""
+        return 2 * sum(int(term.use.sum()) for term in self.terms)
+
+    def squares(self, parts: tuple[BoardPart, ...]) -> tuple[Floats, NDArray[np.int64]]:
+        """Squared residuals (observation,) in use, px^2, and their cameras."""
+        squares, cameras = [], []
+        for term, part in zip(self.terms, parts, strict=True):
+            use = term.use & np.isfinite(part.r2)
+            squares.append(part.r2[use])
+            cameras.append(term.observation_camera[use])
+        return np.concatenate(squares), np.concatenate(cameras)
+
+    def freedom(self, n_cameras: int) -> Floats:
+        """(camera,) share of its coordinates that is left when the parameters are fitted."""
+        seen, spent = np.zeros(n_cameras), np.zeros(n_cameras)
+        for term in self.terms:
+            seen += 2.0 * np.bincount(term.observation_camera[term.use], minlength=n_cameras)
+            spent += term.spent()
+        spent += np.where(self.layout.first >= 0, self.layout.sizes - self.layout.offset, 0)
+        return np.maximum(1.0 - spent / np.maximum(seen, 1.0), 0.05)
+
+    def linearize(self, state: State, scale: Scale) -> tuple[BoardPart, ...]:
+        """Normal equations of every term."""
+        return tuple(term.linearize(state, scale) for term in self.terms)
+
+    def reduce(self, parts: tuple[BoardPart, ...], state: State, damping: float) -> tuple[Floats, Floats, Floats]:
+        """Damped Schur complement, its right side, and the raw gradient and diagonal, of all parameters."""
+        system, right, raw = np.zeros((self.size, self.size)), np.zeros(self.size), np.zeros((2, self.size))
+        for term, part in zip(self.terms, parts, strict=True):
+            one = term.reduce(part, state, damping, self.size)
+            system += one[0]
+            right += one[1]
+            raw += one[2]
+        system.ravel()[:: self.size + 1] += damping * raw[1]
+        return system, right, raw
+
+    def step(self, parts: tuple[BoardPart, ...], state: State, damping: float, spread: float) -> Step:
+        """The damped Gauss-Newton step."""
+        system, right, raw = self.reduce(parts, state, damping)
+        gradient = self.expand(self.compress(raw[0]))
+        norm = _largest_ratio(gradient, raw[1])
+        for part in parts:
+            norm = max(norm, _largest_ratio(part.gradient, part.diagonal))
+        solution, pivot, _ = solve_spd(self.compress_matrix(system), -self.compress(right))
+        cameras = self.expand(solution)
+        local = tuple(term.back_substitute(part, cameras) for term, part in zip(self.terms, parts, strict=True))
+        slope, damped = float((gradient * cameras).sum()), float((raw[1] * cameras * cameras).sum())
+        for part, own in zip(parts, local, strict=True):
+            slope += float((part.gradient * own).sum())
+            damped += float((part.diagonal * own * own).sum())
+        fine = (pivot > 0.0 or self.size == 0) and bool(np.isfinite(slope))
+        return Step(
+            cameras=cameras,
+            local=local,
+            predicted=0.5 * (damping * damped - slope),
+            length=float(np.sqrt(max(-slope, 0.0))) / spread if fine else np.inf,
+            gradient_norm=norm / spread,
+            fine=fine,
+        )
+
+    def move(self, state: State, step: Step) -> State:
+        """The state after a step."""
+        table = np.empty_like(state.table)
+        update_cameras(state.table, self.layout.columns, self.layout.first, step.cameras, table)
+        state = replace(state, table=table)
+        if self.shape >= 0:
+            shape = state.shape.copy()
+            shape[:, 2] += step.cameras[self.shape : self.shape + len(shape)]
+            state = replace(state, shape=shape)
+        for term, own in zip(self.terms, step.local, strict=True):
+            state = term.move(state, own)
+        return state
+
+    def compress(self, vector: Floats) -> Floats:
+        """Of all parameters to the independent ones."""
+        if self.shape < 0:
+            return vector
+        heights = (self.basis * vector[self.shape :, None]).sum(axis=0)
+        return np.concatenate([vector[: self.shape], heights])
+
+    def expand(self, vector: Floats) -> Floats:
+        """Of the independent parameters to all."""
+        if self.shape < 0:
+            return vector
+        return np.concatenate([vector[: self.shape], (self.basis * vector[self.shape :]).sum(axis=1)])
+
+    def compress_matrix(self, matrix: Floats) -> Floats:
+        """The same of a symmetric matrix, given and returned by its upper triangle."""
+        if self.shape < 0:
+            return matrix
+        full = np.triu(matrix) + np.triu(matrix, 1).T
+        # einsum, not BLAS, whose sums depend on the number of threads
+        half = np.concatenate(
+            [full[:, : self.shape], np.einsum("ij,jk->ik", full[:, self.shape :], self.basis)], axis=1
+        )
+        return np.concatenate([half[: self.shape], np.einsum("ji,jk->ik", self.basis, half[self.shape :])])
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Where the minimization ended."""
+
+    state: State
+    parts: tuple[BoardPart, ...]
+    cost: float
+    iterations: int
+    gradient_norm: float
+    status: BundleStatus
+    damping: float
+
+
+def minimize(
+    problem: Problem,
+    state: State,
+    scale: Scale,
+    *,
+    iterations: int,
+    tolerance: float,
+    damping: float = _FIRST_DAMPING,
+    last_step: float = _LAST_STEP,
+) -> Outcome:
+    """Lower the cost until the gradient vanishes.
+
+    Observations that their camera cannot see at the start are taken out of `use` of their term.
+
+    Args:
+        problem, state, scale: what, from where, measured with what.
+        iterations: at most so many steps are tried.
+        tolerance: of the gradient.
+        damping: to begin with.
+        last_step: of which length the last step must be at most, see `Step`.
+    """
+    parts = problem.linearize(state, scale)
+    if _drop(problem, parts):
+        parts = problem.linearize(state, scale)
+    cost, length, norm, refused = _cost(parts), np.inf, np.inf, 0
+    status, tried = BundleStatus.NOT_CONVERGED, 0
+    while True:
+        spread = _spread(cost, problem.count, scale)
+        step = problem.step(parts, state, damping, spread)
+        norm = step.gradient_norm
+        floor = _COST_ROUNDING * cost + problem.count * (_PIXEL_ROUNDING / float(scale.sigma.min())) ** 2
+        arrived = norm <= tolerance and min(length, step.length) <= last_step
+        if arrived or (step.fine and damping < 1.0 and step.predicted <= floor):
+            status = BundleStatus.CONVERGED
+            break
+        if tried >= iterations or damping > _LARGEST_DAMPING:
+            break
+        tried += 1
+        if not step.fine:
+            damping = max(10.0 * damping, 1e-8)
+            continue
+        moved = problem.move(state, step)
+        following = problem.linearize(moved, scale)
+        lost = sum(part.unseen for part in following)
+        gain = cost - _cost(following)
+        if lost or not gain > 0.0:
+            refused = refused + 1 if lost else 0
+            if refused > _PATIENCE:  # they do not belong to what is seen
+                _drop(problem, following)
+                parts = problem.linearize(state, scale)
+                cost, refused = _cost(parts), 0
+            damping *= 10.0
+            continue
+        ratio = gain / step.predicted
+        damping = _next_damping(damping, ratio)
+        state, parts, length, refused = moved, following, step.length, 0
+        cost -= gain
+    return Outcome(state, parts, cost, tried, norm, status, damping)
+
+
+def _next_damping(damping: float, ratio: float) -> float:
+    if ratio > 0.75:
+        return max(damping / 10.0, _SMALLEST_DAMPING)
+    return damping * 4.0 if ratio < 0.25 else damping
+
+
+def _cost(parts: tuple[BoardPart, ...]) -> float:
+    return sum(part.cost for part in parts)
+
+
+def _drop(problem: Problem, parts: tuple[BoardPart, ...]) -> bool:
+    """Take what the cameras cannot see out of use; whether there was any."""
+    lost = False
+    for term, part in zip(problem.terms, parts, strict=True):
+        if part.unseen:
+            term.use &= np.isfinite(part.r2)
+            lost = True
+    return lost
+
+
+def _spread(cost: float, count: int, scale: Scale) -> float:
+    """Root mean square of the weighed residuals; at least that of a millionth of a pixel."""
+    return float(np.sqrt(max(2.0 * cost / max(count, 1), (1e-6 / float(scale.sigma.max())) ** 2)))
+
+
+def _largest_ratio(gradient: Floats, diagonal: Floats) -> float:
+    """Largest of the gradient's components, each in units of its own curvature."""
+    if not gradient.size:
+        return 0.0
+    return float((np.abs(gradient) / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))).max())
