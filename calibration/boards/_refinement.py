@@ -1,0 +1,195 @@
+"""Corners to a fraction of a pixel, and whether they hang together as corners of one board do.
+
+A corner is where two straight edges cross. At every pixel of an edge the gradient of the image is perpendicular to
+the line from the corner to it, so the corner is the point that minimizes the sum of (gradient . line)^2 (Foerstner and
+Guelch, A fast operator for detection and precise location of distinct points, corners and centres of circular
+features, 1987). The sum runs over narrow strips along the four edges that meet in the corner instead of a square
+window: markers that are printed 1/8 of a square beside an edge stay outside, and the whole edge takes part. On
+rendered ChArUco boards the error is 0.01 to 0.04 px where OpenCV's own refinement has 0.03 to 0.12 px.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.boards.geometry import AprilGrid, Board, Charuco
+
+__all__ = ["LocalShape", "agrees", "local_shape", "refine"]
+
+# From where on and until where along an edge, in shares of a square: beyond, the next corner comes near.
+_REACH = 0.45
+_ALONG = 16
+_ACROSS = 7
+_ITERATIONS = 8
+# A corner whose offset from the homography differs by more than this share of a square from that of its neighbors is
+# a wrong one. Lenses with 40 % distortion at the edge of the image stay below 0.15.
+_DEVIATION = 0.35
+_NEIGHBORS = 8
+
+
+class LocalShape(NamedTuple):
+    """How the board looks around each of its seen corners.
+
+    Attributes:
+        axes: (n, 2, 2) px per length unit of the board; `axes[i, 0]` is where its x axis goes, `axes[i, 1]` its y axis.
+        offset: (n, 2) px, of the corner from the homography of the whole board.
+        height: (n,) px, the smaller height of the parallelogram that a square is seen as.
+    """
+
+    axes: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    height: NDArray[np.float64]
+
+
+def local_shape(board: Board, seen: NDArray[np.intp], position: NDArray[np.float64]) -> LocalShape | None:
+    """The shape around corners; None where they determine no homography.
+
+    Args:
+        board: the board.
+        seen: (n,) numbers of corners, at least four.
+        position: (n, 2) px.
+    """
+    points = board.points[seen, :2]
+    if np.linalg.matrix_rank(points - points.mean(axis=0), tol=0.5 * board.square) < 2:
+        return None
+    middle = board.square * 0.25 * _scale(points, position)
+    homography, _ = cv2.findHomography(points, position, cv2.RANSAC, max(3.0, middle))
+    if homography is None or not np.isfinite(homography).all():
+        return None
+    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    depth = mapped[:, 2]
+    if not ((depth > 1e-9).all() or (depth < -1e-9).all()):
+        return None
+    flat = mapped[:, :2] / depth[:, None]
+    offset = position - flat
+    # derivative of the homography, and that of the offset from neighbor to neighbor, which is the lens' part
+    jacobian = (homography[:2, :2] - flat[..., None] * homography[2, :2]) / depth[:, None, None]
+    axes = np.swapaxes(jacobian, 1, 2) + _slopes(board, seen, offset)
+    area = np.abs(axes[:, 0, 0] * axes[:, 1, 1] - axes[:, 0, 1] * axes[:, 1, 0])
+    longest = np.linalg.norm(axes, axis=-1).max(axis=-1)
+    return LocalShape(axes, offset, board.square * area / np.maximum(longest, 1e-12))
+
+
+def agrees(board: Board, seen: NDArray[np.intp], shape: LocalShape) -> NDArray[np.bool_]:
+    """(n,) whether a corner is where its neighbors say; distortion by a lens is shared by neighbors and allowed."""
+    points = board.points[seen, :2]
+    distance = np.linalg.norm(points[:, None] - points, axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    count = min(_NEIGHBORS, len(points) - 1)
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :count]
+    expected = np.median(shape.offset[nearest], axis=1)
+    deviation = np.linalg.norm(shape.offset - expected, axis=-1)
+    # where the board is seen so small that a share of a square is below a pixel, a pixel is allowed
+    return np.asarray(deviation <= np.maximum(_DEVIATION * shape.height, 1.0))
+
+
+def refine(
+    image: NDArray[np.uint8],
+    board: Board,
+    position: NDArray[np.float64],
+    shape: LocalShape,
+    uncertainty: float = 1.0,
+) -> NDArray[np.float64]:
+    """Corners moved to the crossing of their edges; NaN where there is none near.
+
+    Args:
+        image: (height, width) gray.
+        board: the board, which says how far from an edge the next thing is printed.
+        position: (n, 2) px, within about two pixels.
+        shape: of the board around each corner.
+        uncertainty: px, how far the positions may be off; the strips begin that wide.
+    """
+    left, top = np.maximum(np.floor(position.min(axis=0) - shape.height.max()).astype(int) - 4, 0)
+    right, bottom = np.ceil(position.max(axis=0) + shape.height.max()).astype(int) + 5
+    part = image[top:bottom, left:right]
+    gradient = (
+        cv2.Sobel(part, cv2.CV_32F, 1, 0, scale=0.125, borderType=cv2.BORDER_REPLICATE),
+        cv2.Sobel(part, cv2.CV_32F, 0, 1, scale=0.125, borderType=cv2.BORDER_REPLICATE),
+    )
+    half = _half_width(board, shape.height)
+    moved = position - [left, top]
+    wide = np.maximum(half, np.minimum(uncertainty, 0.2 * shape.height))
+    for width, iterations in ((wide, 3), (half, _ITERATIONS)):
+        moved = _cross(gradient, board, moved, shape.axes, width, iterations)
+    moved = moved + [left, top]
+    # beyond this the crossing belongs to something else
+    far = np.linalg.norm(moved - position, axis=-1) > np.maximum(3 * uncertainty, 0.15 * shape.height)
+    inside = (moved >= 0).all(axis=-1) & (moved <= np.array(image.shape[::-1]) - 1).all(axis=-1)
+    return np.where((far | ~inside)[:, None], np.nan, moved)
+
+
+def _half_width(board: Board, height: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) px on each side of an edge: half of the way to what is printed beside it, at least what the blur needs.
+
+    Measured on rendered boards with a blur of 0.6 to 2 px: chessboards are best with 2.5 px and more, whereas ChArUco
+    boards lose with more than half the gap between square and marker.
+    """
+    if isinstance(board, Charuco):
+        gap = (board.square - board.marker) / (2 * board.square)
+        return np.clip(0.48 * gap * height, 1.25, 5.0)
+    if isinstance(board, AprilGrid):
+        return np.clip(0.06 * height, 1.25, 5.0)
+    return np.clip(0.09 * height, 2.0, 5.0)
+
+
+def _cross(
+    gradient: tuple[NDArray[np.float32], NDArray[np.float32]],
+    board: Board,
+    position: NDArray[np.float64],
+    axes: NDArray[np.float64],
+    half: NDArray[np.float64],
+    iterations: int,
+) -> NDArray[np.float64]:
+    """Crossings of the edges by repeated least squares on the strips around the last ones."""
+    reach = _REACH if not isinstance(board, AprilGrid) else min(_REACH, 0.9 * board.spacing)
+    arms = board.square * np.stack([axes[:, 0], axes[:, 1], -axes[:, 0], -axes[:, 1]], axis=1)
+    normal = np.stack([-arms[..., 1], arms[..., 0]], axis=-1)
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    along, across = np.linspace(0, reach, _ALONG), np.linspace(-1, 1, _ACROSS)
+    lengthwise = along[:, None, None] * arms[:, :, None, None, :]
+    crosswise = (half[:, None, None] * across)[..., None] * normal[:, :, None, :]
+    line = (lengthwise + crosswise[:, :, None]).reshape(len(position), -1, 2)
+    weight = np.tile(np.repeat(np.exp(-((along / reach) ** 2)), _ACROSS), 4)
+    result = position.copy()
+    for _ in range(iterations):
+        place = (result[:, None] + line).astype(np.float32)
+        gx, gy = (cv2.remap(each, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for each in gradient)
+        reached = gx * line[..., 0] + gy * line[..., 1]
+        xx, xy, yy = ((weight * each).sum(axis=1) for each in (gx * gx, gx * gy, gy * gy))
+        x, y = ((weight * each * reached).sum(axis=1) for each in (gx, gy))
+        determinant = xx * yy - xy * xy
+        # flat strips have no crossing; 1e-3 of the squared trace is a crossing at about 4 degrees
+        weak = determinant <= 1e-3 * (xx + yy) ** 2
+        safe = np.where(weak, 1.0, determinant)
+        step = np.stack([(yy * x - xy * y) / safe, (xx * y - xy * x) / safe], axis=-1)
+        step[weak] = np.nan
+        result = result + step
+        if not np.nanmax(np.abs(step), initial=0.0) > 2e-3:
+            break
+    return result
+
+
+def _slopes(board: Board, seen: NDArray[np.intp], offset: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 2, 2) change of the offset per length along x and along y, mean over the edges that end in a corner."""
+    place = np.full(len(board.points), -1)
+    place[seen] = np.arange(len(seen))
+    first, second = place[board.edges].T
+    both = (first >= 0) & (second >= 0)
+    first, second = first[both], second[both]
+    run = board.points[seen[second], :2] - board.points[seen[first], :2]
+    along = np.abs(run).argmax(axis=-1)
+    slope = (offset[second] - offset[first]) / np.take_along_axis(run, along[:, None], axis=-1)
+    total, count = np.zeros((len(seen), 2, 2)), np.zeros((len(seen), 2, 1))
+    for end in (first, second):
+        np.add.at(total, (end, along), slope)
+        np.add.at(count, (end, along), 1.0)
+    return total / np.maximum(count, 1)
+
+
+def _scale(points: NDArray[np.float64], position: NDArray[np.float64]) -> float:
+    """Pixels per length unit, roughly: ratio of the spreads."""
+    return float(np.sqrt(position.var(axis=0).sum() / max(points.var(axis=0).sum(), 1e-12)))
