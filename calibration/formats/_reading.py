@@ -23,9 +23,11 @@ __all__ = [
     "RawCamera",
     "assumed_sizes",
     "build_camera",
+    "build_pose",
     "build_rig",
     "natural_key",
     "numbers",
+    "read_bytes",
     "read_text",
     "read_toml",
     "required",
@@ -65,11 +67,11 @@ class RawCamera:
     fisheye: bool = False
 
 
-def read_text(path: Path) -> str:
-    """The text of a file.
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
 
     Raises:
-        FileFormatError: it is missing, unreadable, a folder, empty, too large, or not UTF-8 text.
+        FileFormatError: it is missing, unreadable, a folder, empty, or too large.
     """
     try:
         size = path.stat().st_size
@@ -92,8 +94,17 @@ def read_text(path: Path) -> str:
         raise FileFormatError(
             path, expected="a calibration", got="an empty file", remedy="Save or copy the calibration again."
         )
+    return data
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        FileFormatError: see `read_bytes`; or it is not UTF-8 text.
+    """
     try:
-        return data.decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FileFormatError(
             path,
@@ -216,6 +227,20 @@ def build_camera(path: Path, raw: RawCamera) -> Camera:
             expected=error.expected,
             got=error.got,
             remedy=error.remedy,
+        ) from error
+
+
+def build_pose(rotation: NDArray[np.float64], translation: NDArray[np.float64], subject: str) -> RigidTransform:
+    """The rigid transform of a rotation matrix (3, 3) and a translation (3,) of a file.
+
+    Raises:
+        FileFormatError: the matrix is no rotation, or a number is not finite.
+    """
+    try:
+        return RigidTransform(rotation, translation)
+    except InvalidValueError as error:
+        raise FileFormatError(
+            f"{subject}, {error.subject}", expected=error.expected, got=error.got, remedy=error.remedy
         ) from error
 
 

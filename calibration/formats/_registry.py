@@ -10,7 +10,19 @@ from types import MappingProxyType
 
 from calibration.errors import FileFormatError
 from calibration.extensions import collect
-from calibration.formats import anipose, caliscope, label3d, opencv, pose2sim, rig_toml
+from calibration.formats import (
+    anipose,
+    caliscope,
+    colmap,
+    deeplabcut,
+    easymocap,
+    jarvis,
+    kalibr,
+    label3d,
+    opencv,
+    pose2sim,
+    rig_toml,
+)
 from calibration.formats._reading import natural_key, read_text, read_toml
 from calibration.formats.rig_format import RigFormat
 
@@ -26,6 +38,11 @@ _BUILT_IN = (
     caliscope.FORMAT,
     opencv.FORMAT,
     label3d.FORMAT,
+    kalibr.FORMAT,
+    easymocap.FORMAT,
+    jarvis.FORMAT,
+    colmap.FORMAT,
+    deeplabcut.FORMAT,
 )
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -11,18 +11,25 @@ calibration so, also for turned cameras), so it is kept in the metadata and chan
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from calibration.camera import Camera
 from calibration.errors import FileFormatError, SuiteWarning
+from calibration.files import write_text
+from calibration.formats._camera_tables import opencv_lens_values, shortened
+from calibration.formats._folder_writing import check_sizes
 from calibration.formats._reading import RawCamera, build_camera, build_rig, natural_key, read_toml, required, try_toml
 from calibration.formats.rig_format import RigFormat
+from calibration.formats.units import in_unit
 from calibration.rig import Rig
 
-__all__ = ["FORMAT", "read_caliscope"]
+__all__ = ["FORMAT", "read_caliscope", "write_caliscope"]
 
 
 def read_caliscope(path: Path) -> Rig:
@@ -68,6 +75,59 @@ def read_caliscope(path: Path) -> Rig:
         if values:
             metadata[key] = values
     return build_rig(path, cameras, "m", metadata)
+
+
+def write_caliscope(rig: Rig, path: Path) -> None:
+    """Write a rig as caliscope's `camera_array.toml`, in meters.
+
+    caliscope calls cameras by number: cam_3 keeps its 3. Where a name is of another kind, the cameras are numbered in
+    the order of the rig, with a SuiteWarning. `error` and `rotation_count` are written where the metadata have them.
+
+    Raises:
+        InvalidValueError: a lens has more than 5 coefficients or a skew; the unit is unknown.
+        OutputError: the file cannot be written.
+    """
+    check_sizes(rig, path)
+    tables: dict[str, dict[str, object]] = {}
+    numbers_of = _numbers_of(rig, path)
+    for camera in in_unit(rig, "m", "caliscope's file"):
+        matrix, coefficients = opencv_lens_values(camera, "caliscope's file")
+        fisheye = camera.lens.model == "fisheye"
+        if not fisheye:
+            coefficients = shortened(coefficients, (5,), camera.name, "caliscope's file")
+        tables[str(numbers_of[camera.name])] = {
+            "cam_id": numbers_of[camera.name],
+            "size": list(camera.size),
+            "rotation_count": _kept(rig, "rotation_count", camera.name, 0),
+            "error": _kept(rig, "error", camera.name, 0.0),
+            "matrix": matrix.tolist(),
+            "distortions": coefficients.tolist(),
+            "translation": camera.cam_from_world.translation.tolist(),
+            "rotation": camera.cam_from_world.rotation_vector.tolist(),
+            "ignore": False,
+            "fisheye": fisheye,
+        }
+    write_text(path, tomli_w.dumps({"cameras": tables}))
+
+
+def _numbers_of(rig: Rig, path: Path) -> dict[str, int]:
+    found = [re.fullmatch(r"cam_(0|[1-9]\d{0,8})", name) for name in rig.names]
+    if all(found):
+        return {name: int(name.removeprefix("cam_")) for name in rig.names}
+    numbered = {name: number for number, name in enumerate(rig.names)}
+    warnings.warn(
+        f"{path}: caliscope calls cameras by number: "
+        + ", ".join(f"'{name}' becomes cam_{number}" for name, number in numbered.items()),
+        SuiteWarning,
+        stacklevel=4,
+    )
+    return numbered
+
+
+def _kept(rig: Rig, key: str, name: str, default: float) -> object:
+    values = rig.metadata.get(key)
+    value = values.get(name, default) if isinstance(values, Mapping) else default
+    return value if isinstance(value, int | float) else default
 
 
 def _camera_tables(data: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -121,4 +181,5 @@ FORMAT = RigFormat(
     suffixes=(".toml",),
     sniff=_sniff,
     read=read_caliscope,
+    write=write_caliscope,
 )

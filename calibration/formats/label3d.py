@@ -21,6 +21,7 @@ import numpy as np
 
 from calibration.camera import Camera
 from calibration.errors import FileFormatError, SuiteWarning
+from calibration.formats._label3d_writing import write_label3d
 from calibration.formats._reading import (
     RawCamera,
     assumed_sizes,
@@ -35,7 +36,7 @@ from calibration.formats.matlab import matlab_variables, read_matlab
 from calibration.formats.rig_format import RigFormat
 from calibration.rig import Rig
 
-__all__ = ["FORMAT", "read_label3d"]
+__all__ = ["FORMAT", "read_label3d", "write_label3d"]
 
 _PARAMETERS = ("K", "r", "R", "t", "RDistort", "TDistort", "m")
 
@@ -48,9 +49,9 @@ def read_label3d(path: Path, *, size: tuple[int, int] | None = None) -> Rig:
 
     Args:
         path: the file or folder.
-        size: width and height of the images of all cameras. Only Label3D's sessions hold the size; else, without
-            `size`, the smallest image around the principal point is assumed, with a SuiteWarning, and the cameras
-            are named in the metadata as `assumed_image_size`.
+        size: width and height of the images of all cameras. Only Label3D's sessions, and files written here, hold the
+            size; else, without `size`, the smallest image around the principal point is assumed, with a SuiteWarning,
+            and the cameras are named in the metadata as `assumed_image_size`.
 
     Raises:
         FileFormatError: a file is missing or damaged, or a value is missing or wrong.
@@ -73,7 +74,7 @@ def _read_folder(path: Path) -> dict[str, Mapping[str, Any]]:
                 got=f"a second one: {file.name}",
                 remedy="Move one of them elsewhere.",
             )
-        found[name] = read_matlab(file, _PARAMETERS)
+        found[name] = _with_size(read_matlab(file, (*_PARAMETERS, "imageSize")))
     if not found:
         raise FileFormatError(
             path,
@@ -101,7 +102,7 @@ def _name_of_file(file: Path) -> str:
 def _read_file(path: Path) -> dict[str, Mapping[str, Any]]:
     content = read_matlab(path, ("params", "camParams", "camnames", "imageSize", *_PARAMETERS))
     if _has_camera(frozenset(content)):
-        return {_name_of_file(path): content}
+        return {_name_of_file(path): _with_size(content)}
     found = content.get("params", content.get("camParams"))
     structs = [found] if isinstance(found, dict) else found
     if not isinstance(structs, list) or not structs or not all(isinstance(struct, dict) for struct in structs):
@@ -116,6 +117,12 @@ def _read_file(path: Path) -> dict[str, Mapping[str, Any]]:
     if isinstance(sizes, np.ndarray) and sizes.shape == (len(structs), 2):
         structs = [{**struct, "size": size[::-1]} for struct, size in zip(structs, sizes, strict=True)]
     return dict(zip(names, structs, strict=True))
+
+
+def _with_size(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values of one camera with the size of its images, where the file has it (those written here do)."""
+    size = content.get("imageSize")
+    return {**content, "size": size.ravel()[::-1]} if isinstance(size, np.ndarray) and size.size == 2 else content
 
 
 def _names(path: Path, stored: Any, count: int) -> Sequence[str]:
@@ -188,4 +195,5 @@ FORMAT = RigFormat(
     suffixes=(".mat",),
     sniff=_sniff,
     read=read_label3d,
+    write=write_label3d,
 )

@@ -37,6 +37,7 @@ from calibration.formats._reading import (
     smallest_size,
     try_text,
 )
+from calibration.formats._yaml_kinds import yaml_kind
 from calibration.formats.rig_format import UNKNOWN_UNIT, RigFormat
 from calibration.rig import Rig
 
@@ -108,7 +109,7 @@ def _read_folder(path: Path) -> Rig:
                 remedy="Move one of them elsewhere, or correct the name in it.",
             )
         cameras[name] = (file, content)
-    if others:
+    if others and cameras:
         warnings.warn(f"{path}: no camera matrix in {', '.join(others)}: left out", SuiteWarning, stacklevel=2)
     if not cameras:
         raise FileFormatError(
@@ -280,7 +281,7 @@ def _sniff(path: Path) -> bool:
         except OSError:
             return False
     text = try_text(path) if path.suffix.lower() in _SUFFIXES else None
-    if text is None:
+    if text is None or yaml_kind(text) is not None:
         return False
     names = [name for suffix in ("", "1", "left") for name in _with_suffix(_MATRIX, suffix)]
     keys = {word.lower().replace("_", "").replace("-", "") for word in _keys(text)}

@@ -1,8 +1,10 @@
 """Rigs and files that the tests of all formats share."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -36,9 +38,9 @@ def rig() -> Rig:
 Writer = Callable[[Path], Path]
 
 
-def _text_writer(format_name: str, file_name: str) -> Writer:
+def _text_writer(format_name: str, file_name: str, *, name: str = "view {}", count: int = 5) -> Writer:
     def write(folder: Path) -> Path:
-        rig = Rig(tuple(_make_camera(f"view {seed}", seed) for seed in range(2)), unit="mm")
+        rig = Rig(tuple(_make_camera(name.format(seed), seed, count=count) for seed in range(2)), unit="mm")
         save_rig(rig, folder / file_name, format=format_name)
         return folder / file_name
 
@@ -107,6 +109,37 @@ def _write_label3d(folder: Path) -> Path:
     return path
 
 
+def _write_jarvis(folder: Path) -> Path:
+    """As JARVIS has them: transposed matrices and no image size."""
+    (folder / "set").mkdir()
+    for camera in [_make_camera(f"Camera_{side}", seed) for seed, side in enumerate("BT")]:
+        storage = cv2.FileStorage(str(folder / "set" / f"{camera.name}.yaml"), cv2.FILE_STORAGE_WRITE)
+        storage.write("intrinsicMatrix", camera.lens.camera_matrix.T.copy())
+        storage.write("distortionCoefficients", camera.lens.coefficients[None].copy())
+        storage.write("R", camera.cam_from_world.rotation.T.copy())
+        storage.write("T", camera.cam_from_world.translation[:, None].copy())
+        storage.release()
+    return folder / "set"
+
+
+def _write_deeplabcut(folder: Path) -> Path:
+    first, second = _make_camera("camera-1", 1), _make_camera("camera-2", 2)
+    pose = second.cam_from_world @ first.cam_from_world.inverse()
+    pair = {
+        "cameraMatrix1": first.lens.camera_matrix,
+        "cameraMatrix2": second.lens.camera_matrix,
+        "distCoeffs1": first.lens.coefficients[None],
+        "distCoeffs2": second.lens.coefficients[None],
+        "R": pose.rotation,
+        "T": pose.translation[:, None],
+        "roi1": (0, 0, 639, 479),
+        "image_shape": [(1280, 720), (1280, 720)],
+    }
+    path = folder / "stereo_params.pickle"
+    path.write_bytes(pickle.dumps({"camera-1-camera-2": pair}, pickle.HIGHEST_PROTOCOL))
+    return path
+
+
 # One good file of every format; each makes its file in a folder and returns its path.
 _SAMPLES: dict[str, Writer] = {
     "rig-toml": _text_writer("rig-toml", "rig.toml"),
@@ -115,6 +148,11 @@ _SAMPLES: dict[str, Writer] = {
     "caliscope": _write_caliscope,
     "opencv": _text_writer("opencv", "cameras"),
     "label3d": _write_label3d,
+    "kalibr": _text_writer("kalibr", "camchain.yaml", count=4),
+    "easymocap": _text_writer("easymocap", "cameras", name="view-{}"),
+    "jarvis": _write_jarvis,
+    "colmap": _text_writer("colmap", "sparse", name="view-{}"),
+    "deeplabcut": _write_deeplabcut,
 }
 
 
