@@ -1,0 +1,283 @@
+"""One camera's lens from its views of a board.
+
+Starting values are found in closed form, views are chosen that cover the image and are tilted differently, corners and
+views that disagree with the rest are left out, and of several lens models the simplest is taken that predicts views it
+was not fitted to as well as the best does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from calibration._intrinsics_checks import given_lens_warnings, quality_warnings
+from calibration._intrinsics_models import (
+    ModelFit,
+    Views,
+    choose_model,
+    fit_model,
+    fit_poses,
+    held_out_errors,
+    residuals_of,
+    robust_noise,
+    uncertain_parameters,
+)
+from calibration._intrinsics_preparation import Prepared, believed_corners, prepare
+from calibration._intrinsics_settings import IntrinsicsSettings, require
+from calibration._intrinsics_start import lens_for_model
+from calibration._intrinsics_views import Coverage, image_coverage, image_reach, view_tilts
+from calibration.errors import CalibrationError
+from calibration.lens import Fisheye, Lens
+from calibration.lens_models import LENS_MODELS, LensModel
+from calibration.schema import as_floats
+from calibration.transforms import RigidTransform
+
+__all__ = ["Coverage", "IntrinsicsSettings", "LensCalibration", "calibrate_lens"]
+
+
+@dataclass(frozen=True, eq=False)
+class LensCalibration:
+    """The outcome of `calibrate_lens`.
+
+    Attributes:
+        name, size: of the camera.
+        lens: the lens.
+        model: which of its parameters were estimated; without free ones where the given lens was held.
+        cam_from_board: (view,) poses of the board.
+        views: (view,) frames that were used.
+        rejected: why other frames were left out; frames that were not needed are not among them.
+        residuals: (view, corner, 2) px, observed minus projected, of all corners seen; NaN elsewhere.
+        used: (view, corner) True where the lens was fitted to the corner, False where it was left out as wrong.
+        noise: px, standard deviation of a coordinate.
+        rms, median, p95: px, distances of the corners in use from where the lens projects them.
+        held_out: RMS distance in px by which each model misses views that it was not fitted to (the pose of the board
+            is fitted to them), by name, the simplest first; empty where the lens was held.
+        undetermined: what the views do not determine of a model, by name.
+        standard_deviations: of every free parameter; px, and 1 for coefficients.
+        covariance: (parameter, parameter) of the free parameters, in the order of `model.free`.
+        coverage: where in the image the corners in use are.
+        tilt: (view,) angle between board and image, radians.
+        ambiguous: share of the views whose mirrored pose fits as well.
+        warnings: what to know and to do, the gravest first.
+    """
+
+    name: str
+    size: tuple[int, int]
+    lens: Lens
+    model: LensModel
+    cam_from_board: RigidTransform
+    views: NDArray[np.intp]
+    rejected: Mapping[int, str]
+    residuals: NDArray[np.float64]
+    used: NDArray[np.bool_]
+    noise: float
+    rms: float
+    median: float
+    p95: float
+    held_out: Mapping[str, float]
+    undetermined: Mapping[str, str]
+    standard_deviations: Mapping[str, float]
+    covariance: NDArray[np.float64]
+    coverage: Coverage
+    tilt: NDArray[np.float64]
+    ambiguous: float
+    warnings: tuple[str, ...]
+
+
+def calibrate_lens(
+    name: str,
+    size: tuple[int, int],
+    position: ArrayLike,
+    board_points: ArrayLike,
+    *,
+    models: Collection[str] | None = None,
+    lens: Lens | None = None,
+    fixed: bool = False,
+    settings: IntrinsicsSettings | None = None,
+) -> LensCalibration:
+    """Calibrate the lens of one camera.
+
+    What a model leaves out is 0, or the middle of the image.
+
+    Args:
+        name: of the camera, for messages.
+        size: width and height of its images in pixels.
+        position: (frame, corner, 2) pixels, NaN where a corner is not seen.
+        board_points: (corner, 3) corners of the board, z is 0.
+        models: names in `LENS_MODELS` that are tried; all of them by default.
+        lens: where to start; found from the views by default.
+        fixed: whether the given lens is held, and only measured.
+        settings: thresholds.
+
+    Raises:
+        InvalidValueError: a shape or setting is wrong, or a model is not known.
+        CalibrationError: the views do not determine a lens: too few, or all parallel.
+    """
+    settings = settings or IntrinsicsSettings()
+    views, tried = _check(name, size, position, board_points, models, lens, fixed=fixed)
+    if lens is not None and fixed:
+        return _measure(views, lens, settings)
+    prepared = prepare(views, lens, tried, settings)
+    fits = _fit_models(prepared, tried)
+    errors = {model: held_out_errors(prepared.views, fit) for model, fit in fits.items()}
+    undetermined = {
+        model: " and ".join(words) for model, fit in fits.items() if (words := uncertain_parameters(fit, views.size))
+    }
+    determined = tuple(model for model in fits if model not in undetermined)
+    if not determined:
+        raise _not_determined(prepared, fits)
+    squares = {model: values for model, (values, _) in errors.items()}
+    degrees = next(iter(errors.values()))[1]
+    chosen = choose_model(squares, determined)
+    best = choose_model(squares, tuple(fits))
+    better = {model: words for model, words in undetermined.items() if model == best}
+    prepared, fit = _once_more(prepared, fits[chosen], settings)
+    return _result(
+        prepared,
+        fit,
+        held_out={model: float(np.sqrt(2 * values.sum() / degrees.sum())) for model, values in squares.items()},
+        undetermined=undetermined,
+        better=better,
+    )
+
+
+def _check(
+    name: str,
+    size: tuple[int, int],
+    position: ArrayLike,
+    board_points: ArrayLike,
+    models: Collection[str] | None,
+    lens: Lens | None,
+    *,
+    fixed: bool,
+) -> tuple[Views, tuple[LensModel, ...]]:
+    """The arguments as arrays and models, or an error."""
+    points = as_floats(board_points, f"camera '{name}', board points", ends=(3,))
+    pixels = as_floats(position, f"camera '{name}', position", ends=(2,))
+    flat = points.ndim == 2 and len(points) >= 4 and bool((points[:, 2] == 0).all() and np.isfinite(points).all())
+    require("board points", flat, "at least 4 corners (corner, 3) with z = 0", f"shape {points.shape}")
+    fits = pixels.ndim == 3 and pixels.shape[1] == len(points)
+    require(f"position of camera '{name}'", fits, f"shape (frame, {len(points)}, 2)", pixels.shape)
+    require(f"position of camera '{name}'", not np.isinf(pixels).any(), "finite pixels, NaN where unseen", "infinity")
+    whole = len(size) == 2 and all(float(side) == int(side) and side > 0 for side in size)
+    require(f"size of camera '{name}'", whole, "width and height in pixels", size)
+    require("fixed", lens is not None or not fixed, "a given lens to be held", "none")
+    names = tuple(LENS_MODELS) if models is None else tuple(models)
+    unknown = [model for model in names if model not in LENS_MODELS]
+    require("models", bool(names) and not unknown, f"some of {', '.join(LENS_MODELS)}", ", ".join(unknown) or "none")
+    tried = tuple(model for model in LENS_MODELS.values() if model.name in names)
+    return Views(name, (int(size[0]), int(size[1])), points, pixels), tried
+
+
+def _fit_models(prepared: Prepared, models: tuple[LensModel, ...]) -> dict[str, ModelFit]:
+    """Every model fitted to the views, the simplest first."""
+    views, first = prepared.views, prepared.fit
+    reach = image_reach(views.size, views.position)
+    fits = {}
+    for model in models:
+        start = lens_for_model(first.lens, model, views.size, reach)
+        fits[model.name] = fit_model(views, model, start, first.cam_from_board)
+    return fits
+
+
+def _not_determined(prepared: Prepared, fits: Mapping[str, ModelFit]) -> CalibrationError:
+    views, (simplest, fit) = prepared.views, next(iter(fits.items()))
+    tilt = np.rad2deg(view_tilts(prepared.fit.cam_from_board)[0])
+    deviation = max((fit.deviations.get(one, np.inf) for one in ("f", "fx")), default=np.inf)
+    known = deviation / float(fit.lens.camera_matrix[0, 0])
+    return CalibrationError(
+        f"camera '{views.name}', lens",
+        expected="views of the board that determine at least the focal length",
+        got=(
+            f"{len(tilt)} views tilted by {tilt.min():.0f} to {tilt.max():.0f} degrees, which leave the focal length"
+            f" open by {known:.0%}"
+            if np.isfinite(known) and known < 1
+            else f"{len(tilt)} views tilted by {tilt.min():.0f} to {tilt.max():.0f} degrees, which leave it open"
+        )
+        + f" even with the model '{simplest}'",
+        remedy="Film the board tilted by 20 to 45 degrees, in different directions, close to the camera.",
+    )
+
+
+def _once_more(prepared: Prepared, fit: ModelFit, settings: IntrinsicsSettings) -> tuple[Prepared, ModelFit]:
+    """Corners judged again by the chosen model; fitted again where that changed which are used."""
+    views = prepared.views
+    residual = residuals_of(fit.lens, fit.cam_from_board, views.points, prepared.raw)
+    noise = robust_noise(np.hypot(*np.moveaxis(residual[np.isfinite(views.position[..., 0])], -1, 0)))
+    position = believed_corners(prepared.raw, residual, max(noise, fit.noise), settings.outlier_threshold)
+    same = np.isfinite(position[..., 0]) == np.isfinite(views.position[..., 0])
+    enough = np.isfinite(position[..., 0]).sum(axis=-1) >= settings.minimum_corners
+    if same.all() or not enough.all():
+        return prepared, fit
+    prepared = replace(prepared, views=replace(views, position=position))
+    return prepared, fit_model(prepared.views, fit.model, fit.lens, fit.cam_from_board)
+
+
+def _measure(views: Views, lens: Lens, settings: IntrinsicsSettings) -> LensCalibration:
+    """How well a given lens fits."""
+    prepared = prepare(views, lens, (), settings)
+    prepared, fit = _once_more(prepared, fit_poses(prepared.views, lens, prepared.fit.cam_from_board), settings)
+    model = LENS_MODELS["fisheye" if isinstance(lens, Fisheye) else "brown5"]
+    reach = image_reach(views.size, views.position)
+    free = fit_model(prepared.views, model, lens_for_model(lens, model, views.size, reach), fit.cam_from_board)
+    found = given_lens_warnings(lens, views.size, fit.noise, free, free.deviations)
+    result = _result(prepared, fit, held_out={}, undetermined={}, better={})
+    return replace(result, warnings=found + result.warnings)
+
+
+def _result(
+    prepared: Prepared,
+    fit: ModelFit,
+    *,
+    held_out: Mapping[str, float],
+    undetermined: Mapping[str, str],
+    better: Mapping[str, str],
+) -> LensCalibration:
+    views = prepared.views
+    residuals = residuals_of(fit.lens, fit.cam_from_board, views.points, prepared.raw)
+    used = np.isfinite(views.position[..., 0])
+    error = np.hypot(*np.moveaxis(residuals[used], -1, 0))
+    seen = np.isfinite(prepared.raw[..., 0])
+    coverage = image_coverage(views.size, views.position)
+    tilt, _ = view_tilts(fit.cam_from_board)
+    ambiguous = float(prepared.ambiguous.mean())
+    found = quality_warnings(
+        fit,
+        coverage=coverage,
+        tilt=tilt,
+        ambiguous=ambiguous,
+        outliers=1 - float(used.sum() / seen.sum()),
+        rejected=len(prepared.rejected),
+        undetermined=better,
+    )
+    if prepared.mirrored:
+        found = (
+            "the boards are seen as in a mirror: the pictures, or the description of the board, are flipped",
+            *found,
+        )
+    return LensCalibration(
+        name=views.name,
+        size=views.size,
+        lens=fit.lens,
+        model=fit.model,
+        cam_from_board=fit.cam_from_board,
+        views=prepared.frames,
+        rejected=prepared.rejected,
+        residuals=residuals,
+        used=used,
+        noise=fit.noise,
+        rms=float(np.sqrt(np.mean(error**2))),
+        median=float(np.median(error)),
+        p95=float(np.quantile(error, 0.95)),
+        held_out=held_out,
+        undetermined=undetermined,
+        standard_deviations=fit.deviations,
+        covariance=fit.covariance,
+        coverage=coverage,
+        tilt=tilt,
+        ambiguous=ambiguous,
+        warnings=found,
+    )
