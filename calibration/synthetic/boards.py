@@ -12,13 +12,11 @@ from calibration.boards.geometry import Board
 from calibration.corners import corners
 from calibration.errors import InvalidValueError
 from calibration.rig import Rig
+from calibration.synthetic._views import bent_points, front_seen
 from calibration.synthetic.rigs import observe
 from calibration.transforms import RigidTransform
 
 __all__ = ["BoardScene", "make_board_scene"]
-
-# Detectors lose a board that is seen at more than about 70 degrees from its normal.
-_STEEPEST_VIEW = float(np.deg2rad(70.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +89,12 @@ def make_board_scene(
     centers = np.stack([camera.center for camera in rig])
     reach = 0.2 * float(np.linalg.norm(centers, axis=-1).mean()) if radius is None else radius
     world_from_board = _poses(board, centers, frames, reach, tilt, rng)
-    shape = _bent(board, bend)
+    shape = bent_points(board, bend)
     points = world_from_board.rotation[:, None] @ shape[:, :, None]
     points = points[..., 0] + world_from_board.translation[:, None]
     observed = observe(rig, points, noise=noise, outlier_rate=outlier_rate, seed=seed + 1)
     pixels = np.moveaxis(observed.pixels, 2, 0).copy()
-    pixels[~_facing(world_from_board, centers, points)] = np.nan
+    pixels[~front_seen(world_from_board, centers, points)] = np.nan
     if not board.partial:
         pixels[~np.isfinite(pixels[..., 0]).all(axis=-1)] = np.nan
     pixels[rng.random(pixels.shape[:2]) < missing_rate] = np.nan
@@ -135,22 +133,3 @@ def _poses(
     )
     rotation = facing @ turn.rotation
     return RigidTransform(rotation, middle - rotation @ board.points.mean(axis=0))
-
-
-def _bent(board: Board, bend: float) -> NDArray[np.float64]:
-    """The corners on a sheet that is curved along x: a parabola that is `bend` high in its middle."""
-    points = board.points.copy()
-    along = np.ptp(points[:, 0]) or 1.0
-    share = 2 * (points[:, 0] - points[:, 0].mean()) / along
-    points[:, 2] = -bend * (1 - share**2)
-    return points
-
-
-def _facing(
-    world_from_board: RigidTransform, centers: NDArray[np.float64], points: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """(camera, frame) whether the camera sees the front of the board, and not too steeply."""
-    normal = -world_from_board.rotation[..., 2]
-    toward = centers[:, None] - points.mean(axis=1)
-    toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
-    return np.asarray((normal * toward).sum(axis=-1) > np.cos(_STEEPEST_VIEW))
