@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.boards._refinement import sampled
 from calibration.boards.geometry import Chessboard
 
 __all__ = ["find_fast", "find_thorough", "in_order"]
@@ -66,8 +67,7 @@ def _printed(image: NDArray[np.uint8], grid: NDArray[np.float64]) -> float:
     along, down = np.gradient(grid, axis=1) / 2, np.gradient(grid, axis=0) / 2
     gray = []
     for x, y in ((-1, -1), (1, 1), (1, -1), (-1, 1)):
-        place = (grid + x * along + y * down).astype(np.float32)
-        gray.append(cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(float))
+        gray.append(sampled(image, grid + x * along + y * down))
     upper_left, lower_right, upper_right, lower_left = gray
     row, column = np.mgrid[: grid.shape[0], : grid.shape[1]]
     # the squares to the upper left and the lower right of the first corner are black, of the next one white

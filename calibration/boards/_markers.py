@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards._pattern import dictionary_of, marker_border
+from calibration.boards._pattern import dictionary_names, dictionary_of, marker_border
 from calibration.boards.geometry import AprilGrid, Charuco
 
 __all__ = ["Found", "charuco_corners", "find_markers", "grid_corners"]
@@ -16,18 +16,41 @@ Found = tuple[NDArray[np.intp], NDArray[np.float64]]
 _NONE: Found = (np.zeros(0, dtype=np.intp), np.zeros((0, 2)))
 
 
-def find_markers(image: NDArray[np.uint8], dictionary: str, border: int = 1) -> Found:
-    """Ids and (n, 4, 2) px of the corners of all markers, in the order of their codes; ids seen twice are left out."""
+def find_markers(
+    image: NDArray[np.uint8], dictionary: str, *, first: int = 0, count: int | None = None, border: int = 1
+) -> Found:
+    """Ids and (n, 4, 2) px of the corners of markers, in the order of their codes; ids seen twice are left out.
+
+    Args:
+        image: (height, width) gray.
+        dictionary: OpenCV's name.
+        first, count: only ids from `first`, so many of them; a short list is read faster, and with fewer mistakes.
+        border: width of the black border in cells.
+    """
     parameters = cv2.aruco.DetectorParameters()
     parameters.markerBorderBits = border
-    detector = cv2.aruco.ArucoDetector(dictionary_of(dictionary), parameters)
+    detector = cv2.aruco.ArucoDetector(_part_of(dictionary, first, count), parameters)
     corners, ids, _ = detector.detectMarkers(image)
     if ids is None or not len(ids):
         return np.zeros(0, dtype=np.intp), np.zeros((0, 4, 2))
-    numbers, first, count = np.unique(ids.ravel(), return_index=True, return_counts=True)
-    once = count == 1
+    numbers, index, times = np.unique(ids.ravel(), return_index=True, return_counts=True)
+    once = times == 1
     places = np.stack([corner.reshape(4, 2) for corner in corners]).astype(np.float64)
-    return numbers[once].astype(np.intp), places[first[once]]
+    return numbers[once].astype(np.intp) + first, places[index[once]]
+
+
+def _part_of(name: str, first: int, count: int | None) -> cv2.aruco.Dictionary:
+    whole = dictionary_of(name)
+    if count is None:
+        return whole
+    # The smaller dictionaries of a family are the beginnings of the larger ones, and correct more wrong cells.
+    family, _, size = name.rpartition("_")
+    if size.isdigit():
+        smaller = [dictionary_of(other) for other in dictionary_names() if other.startswith(f"{family}_")]
+        whole = min(
+            (each for each in smaller if len(each.bytesList) >= first + count), key=lambda each: len(each.bytesList)
+        )
+    return cv2.aruco.Dictionary(whole.bytesList[first : first + count], whole.markerSize, whole.maxCorrectionBits)
 
 
 def charuco_corners(
@@ -80,12 +103,12 @@ def grid_corners(board: AprilGrid, ids: NDArray[np.intp], corners: NDArray[np.fl
 
 def _misfit(board: AprilGrid, place: NDArray[np.intp], corners: NDArray[np.float64]) -> float:
     """Median distance of the corners from a homography of the board, px."""
+    if len(place) < 2:
+        return 0.0
     points = board.points[place.ravel(), :2]
     position = corners.reshape(-1, 2)
-    homography, _ = cv2.findHomography(points, position, cv2.LMEDS)
-    if homography is None:
-        return float("inf")
-    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    homography = cv2.findHomography(points, position, cv2.LMEDS)[0]
+    mapped = np.column_stack([points, np.ones(len(points))]) @ np.reshape(homography, (3, 3)).T
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.linalg.norm(mapped[:, :2] / mapped[:, 2:] - position, axis=-1)
     return float(np.median(np.nan_to_num(distance, nan=np.inf)))

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from calibration.boards.geometry import AprilGrid, Board, Charuco
 from calibration.errors import InvalidValueError
 
-__all__ = ["black_rectangles", "check_markers", "dictionary_names", "dictionary_of", "marker_border", "marker_squares"]
+__all__ = [
+    "black_rectangles",
+    "check_markers",
+    "dictionary_names",
+    "dictionary_of",
+    "marker_border",
+    "marker_ids",
+    "marker_squares",
+]
 
 
 def dictionary_names() -> tuple[str, ...]:
@@ -47,10 +55,7 @@ def check_markers(board: Board) -> None:
     """
     if not isinstance(board, Charuco | AprilGrid):
         return
-    if isinstance(board, Charuco):
-        needed = len(marker_squares(board))
-    else:
-        needed = board.first_id + board.columns * board.rows
+    needed = sum(marker_ids(board))
     has = len(dictionary_of(board.dictionary).bytesList)
     if has < needed:
         raise InvalidValueError(
@@ -59,6 +64,13 @@ def check_markers(board: Board) -> None:
             got=str(has),
             remedy=_larger(board.dictionary, needed),
         )
+
+
+def marker_ids(board: Charuco | AprilGrid) -> tuple[int, int]:
+    """The lowest id of the markers of a board, and their number."""
+    if isinstance(board, Charuco):
+        return 0, len(marker_squares(board))
+    return board.first_id, board.columns * board.rows
 
 
 def marker_squares(board: Charuco) -> NDArray[np.intp]:
@@ -128,7 +140,7 @@ def _cells(
     row, begin = np.nonzero(change == 1)
     end = np.nonzero(change == -1)[1]
     cell = edge / count
-    return np.stack([begin, row, end, row + 1], axis=-1) * cell + np.tile(corner, 2)
+    return np.asarray(np.stack([begin, row, end, row + 1], axis=-1) * cell + np.tile(corner, 2), dtype=np.float64)
 
 
 def _rectangles(corner: NDArray[np.float64], edge: float) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from calibration.boards.geometry import AprilGrid, Board, Charuco
 
-__all__ = ["LocalShape", "agrees", "local_shape", "refine"]
+__all__ = ["LocalShape", "agrees", "expected", "first_is_black", "local_shape", "refine", "sampled"]
 
 # From where on and until where along an edge, in shares of a square: beyond, the next corner comes near.
 _REACH = 0.45
@@ -32,14 +32,16 @@ _NEIGHBORS = 8
 
 
 class LocalShape(NamedTuple):
-    """How the board looks around each of its seen corners.
+    """How the board looks around some of its corners.
 
     Attributes:
+        homography: (3, 3) px of the board's x, y, for the board as a whole.
         axes: (n, 2, 2) px per length unit of the board; `axes[i, 0]` is where its x axis goes, `axes[i, 1]` its y axis.
         offset: (n, 2) px, of the corner from the homography of the whole board.
         height: (n,) px, the smaller height of the parallelogram that a square is seen as.
     """
 
+    homography: NDArray[np.float64]
     axes: NDArray[np.float64]
     offset: NDArray[np.float64]
     height: NDArray[np.float64]
@@ -57,21 +59,33 @@ def local_shape(board: Board, seen: NDArray[np.intp], position: NDArray[np.float
     if np.linalg.matrix_rank(points - points.mean(axis=0), tol=0.5 * board.square) < 2:
         return None
     middle = board.square * 0.25 * _scale(points, position)
-    homography, _ = cv2.findHomography(points, position, cv2.RANSAC, max(3.0, middle))
-    if homography is None or not np.isfinite(homography).all():
+    matrix, _ = cv2.findHomography(points, position, cv2.RANSAC, max(3.0, middle))
+    homography = np.asarray(matrix, dtype=np.float64)
+    if homography.shape != (3, 3) or not np.isfinite(homography).all():  # none was found
         return None
-    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
-    depth = mapped[:, 2]
-    if not ((depth > 1e-9).all() or (depth < -1e-9).all()):
+    place = _mapped(homography, points)
+    if place is None:
         return None
-    flat = mapped[:, :2] / depth[:, None]
-    offset = position - flat
+    offset = np.asarray(position - place[0], dtype=np.float64)
     # derivative of the homography, and that of the offset from neighbor to neighbor, which is the lens' part
-    jacobian = (homography[:2, :2] - flat[..., None] * homography[2, :2]) / depth[:, None, None]
-    axes = np.swapaxes(jacobian, 1, 2) + _slopes(board, seen, offset)
-    area = np.abs(axes[:, 0, 0] * axes[:, 1, 1] - axes[:, 0, 1] * axes[:, 1, 0])
-    longest = np.linalg.norm(axes, axis=-1).max(axis=-1)
-    return LocalShape(axes, offset, board.square * area / np.maximum(longest, 1e-12))
+    axes = place[1] + _slopes(board, seen, offset)
+    return LocalShape(homography, axes, offset, board.square * _height(axes))
+
+
+def expected(
+    board: Board, seen: NDArray[np.intp], shape: LocalShape, wanted: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], LocalShape] | None:
+    """(m, 2) px and shape of corners that were not seen, from those that were; None where the board has no front."""
+    place = _mapped(shape.homography, board.points[wanted, :2])
+    if place is None:
+        return None
+    distance = np.linalg.norm(board.points[wanted, None] - board.points[seen], axis=-1)
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :4]
+    offset = np.median(shape.offset[nearest], axis=1)
+    own = _mapped(shape.homography, board.points[seen, :2])
+    assert own is not None
+    axes = place[1] + (shape.axes - own[1])[nearest].mean(axis=1)
+    return place[0] + offset, LocalShape(shape.homography, axes, offset, board.square * _height(axes))
 
 
 def agrees(board: Board, seen: NDArray[np.intp], shape: LocalShape) -> NDArray[np.bool_]:
@@ -81,45 +95,73 @@ def agrees(board: Board, seen: NDArray[np.intp], shape: LocalShape) -> NDArray[n
     np.fill_diagonal(distance, np.inf)
     count = min(_NEIGHBORS, len(points) - 1)
     nearest = np.argsort(distance, axis=1, kind="stable")[:, :count]
-    expected = np.median(shape.offset[nearest], axis=1)
-    deviation = np.linalg.norm(shape.offset - expected, axis=-1)
+    usual = np.median(shape.offset[nearest], axis=1)
+    deviation = np.linalg.norm(shape.offset - usual, axis=-1)
     # where the board is seen so small that a share of a square is below a pixel, a pixel is allowed
     return np.asarray(deviation <= np.maximum(_DEVIATION * shape.height, 1.0))
+
+
+def sampled(image: NDArray[np.uint8] | NDArray[np.float32], place: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(m, n) values of an image at (m, n, 2) px, between the pixels too; beyond its border it goes on as there."""
+    x, y = np.ascontiguousarray(np.moveaxis(place, -1, 0), dtype=np.float32)
+    values = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(values, dtype=np.float32)
 
 
 def refine(
     image: NDArray[np.uint8],
     board: Board,
+    numbers: NDArray[np.intp],
     position: NDArray[np.float64],
     shape: LocalShape,
+    *,
     uncertainty: float = 1.0,
-) -> NDArray[np.float64]:
-    """Corners moved to the crossing of their edges; NaN where there is none near.
+    inverted: bool = False,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Corners moved to the crossing of their edges, and how clearly they are printed so.
 
     Args:
         image: (height, width) gray.
         board: the board, which says how far from an edge the next thing is printed.
-        position: (n, 2) px, within about two pixels.
+        numbers: (n,) which corners.
+        position: (n, 2) px, within a few pixels.
         shape: of the board around each corner.
         uncertainty: px, how far the positions may be off; the strips begin that wide.
+        inverted: black and white are exchanged in the image.
+
+    Returns:
+        (n, 2) px, NaN where there is no crossing near; and (n,) the step from black to white across the weakest of the
+        four edges, in gray levels per px, negative where it goes the wrong way.
     """
     left, top = np.maximum(np.floor(position.min(axis=0) - shape.height.max()).astype(int) - 4, 0)
-    right, bottom = np.ceil(position.max(axis=0) + shape.height.max()).astype(int) + 5
+    right, bottom = np.maximum(np.ceil(position.max(axis=0) + shape.height.max()).astype(int) + 5, [left + 1, top + 1])
     part = image[top:bottom, left:right]
-    gradient = (
-        cv2.Sobel(part, cv2.CV_32F, 1, 0, scale=0.125, borderType=cv2.BORDER_REPLICATE),
-        cv2.Sobel(part, cv2.CV_32F, 0, 1, scale=0.125, borderType=cv2.BORDER_REPLICATE),
-    )
+    if not part.size:
+        return np.full_like(position, np.nan), np.zeros(len(position))
+    gradient = [
+        np.asarray(cv2.Sobel(part, cv2.CV_32F, *order, scale=0.125, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+        for order in ((1, 0), (0, 1))
+    ]
     half = _half_width(board, shape.height)
-    moved = position - [left, top]
+    corner = np.array([left, top])
     wide = np.maximum(half, np.minimum(uncertainty, 0.2 * shape.height))
-    for width, iterations in ((wide, 3), (half, _ITERATIONS)):
-        moved = _cross(gradient, board, moved, shape.axes, width, iterations)
-    moved = moved + [left, top]
+    moved, _ = _cross(gradient, board, position - corner, shape.axes, wide, 3)
+    moved, steps = _cross(gradient, board, moved, shape.axes, half, _ITERATIONS)
+    moved = moved + corner
     # beyond this the crossing belongs to something else
     far = np.linalg.norm(moved - position, axis=-1) > np.maximum(3 * uncertainty, 0.15 * shape.height)
     inside = (moved >= 0).all(axis=-1) & (moved <= np.array(image.shape[::-1]) - 1).all(axis=-1)
-    return np.where((far | ~inside)[:, None], np.nan, moved)
+    # seen from the corner along each edge, white is to the left and to the right in turn
+    sign = np.where(first_is_black(board, numbers) != inverted, 1, -1)[:, None] * np.array([-1, 1, -1, 1])
+    return np.where((far | ~inside)[:, None], np.nan, moved), (steps * sign).min(axis=1)
+
+
+def first_is_black(board: Board, numbers: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """(n,) whether the squares to the upper left and lower right of a corner are the black ones, as printed."""
+    long = 2 * board.columns if isinstance(board, AprilGrid) else board.columns - 1
+    row, column = np.divmod(numbers, long)
+    begins_white = isinstance(board, Charuco) and board.legacy and board.rows % 2 == 0
+    return np.asarray((row + column) % 2 == (1 if begins_white else 0)) != bool(getattr(board, "inverted", False))
 
 
 def _half_width(board: Board, height: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,14 +179,18 @@ def _half_width(board: Board, height: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def _cross(
-    gradient: tuple[NDArray[np.float32], NDArray[np.float32]],
+    gradient: list[NDArray[np.float32]],
     board: Board,
     position: NDArray[np.float64],
     axes: NDArray[np.float64],
     half: NDArray[np.float64],
     iterations: int,
-) -> NDArray[np.float64]:
-    """Crossings of the edges by repeated least squares on the strips around the last ones."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Crossings of the edges by repeated least squares on the strips around the last ones.
+
+    Returns also (n, 4) the mean step of the image across the edges to +x, +y, -x, -y of the board, from the left of
+    one who looks from the corner along the edge to the right in a picture with y down.
+    """
     reach = _REACH if not isinstance(board, AprilGrid) else min(_REACH, 0.9 * board.spacing)
     arms = board.square * np.stack([axes[:, 0], axes[:, 1], -axes[:, 0], -axes[:, 1]], axis=1)
     normal = np.stack([-arms[..., 1], arms[..., 0]], axis=-1)
@@ -156,8 +202,7 @@ def _cross(
     weight = np.tile(np.repeat(np.exp(-((along / reach) ** 2)), _ACROSS), 4)
     result = position.copy()
     for _ in range(iterations):
-        place = (result[:, None] + line).astype(np.float32)
-        gx, gy = (cv2.remap(each, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for each in gradient)
+        gx, gy = (sampled(each, result[:, None] + line) for each in gradient)
         reached = gx * line[..., 0] + gy * line[..., 1]
         xx, xy, yy = ((weight * each).sum(axis=1) for each in (gx * gx, gx * gy, gy * gy))
         x, y = ((weight * each * reached).sum(axis=1) for each in (gx, gy))
@@ -170,7 +215,32 @@ def _cross(
         result = result + step
         if not np.nanmax(np.abs(step), initial=0.0) > 2e-3:
             break
-    return result
+    shape = (len(result), 4, _ALONG, _ACROSS)
+    across_edge = gx.reshape(shape) * normal[..., 0, None, None] + gy.reshape(shape) * normal[..., 1, None, None]
+    # the strongest of each cut, as edges are thinner than strips, with its sign; not where all edges come together
+    cuts = across_edge[:, :, _ALONG // 4 :]
+    strongest = np.take_along_axis(cuts, np.abs(cuts).argmax(axis=-1)[..., None], axis=-1)
+    return result, strongest[..., 0].mean(axis=-1)
+
+
+def _mapped(
+    homography: NDArray[np.float64], points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """(n, 2) px of points of the board and (n, 2, 2) axes there; None where some would lie behind the camera."""
+    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    depth = mapped[:, 2]
+    if not ((depth > 1e-9).all() or (depth < -1e-9).all()):
+        return None
+    flat = mapped[:, :2] / depth[:, None]
+    jacobian = (homography[:2, :2] - flat[..., None] * homography[2, :2]) / depth[:, None, None]
+    return flat, np.swapaxes(jacobian, 1, 2)
+
+
+def _height(axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) px per length unit: the smaller height of the parallelogram that the axes span."""
+    area = np.abs(axes[:, 0, 0] * axes[:, 1, 1] - axes[:, 0, 1] * axes[:, 1, 0])
+    longest = np.linalg.norm(axes, axis=-1).max(axis=-1)
+    return np.asarray(area / np.maximum(longest, 1e-12))
 
 
 def _slopes(board: Board, seen: NDArray[np.intp], offset: NDArray[np.float64]) -> NDArray[np.float64]:

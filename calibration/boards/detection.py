@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calibration.boards._chessboards import find_fast, find_thorough, in_order
+from calibration.boards._location import DetectionStatus, locate
 from calibration.boards._markers import Found, charuco_corners, find_markers, grid_corners
-from calibration.boards._pattern import check_markers, marker_border
-from calibration.boards._refinement import agrees, local_shape, refine
+from calibration.boards._pattern import check_markers, marker_border, marker_ids
 from calibration.boards.geometry import AprilGrid, Board, Charuco, Chessboard
 from calibration.errors import InvalidValueError
 
@@ -27,34 +26,6 @@ __all__ = ["Detection", "DetectionSettings", "DetectionStatus", "as_gray", "dete
 
 # A found chessboard has at least so many corners with black and white around them as printed; glare takes some.
 _PRINTED = 0.9
-# Of a board's corners at most this share may contradict their neighbors before all are mistrusted.
-_CONTRADICTIONS = 0.25
-
-
-class DetectionStatus(IntEnum):
-    """Why a board was not found; `OK` where it was."""
-
-    OK = 0
-    NOTHING_FOUND = 1
-    TOO_FEW_CORNERS = 2
-    ON_A_LINE = 3
-    CONTRADICTORY = 4
-    MIRRORED = 5
-
-    @property
-    def meaning(self) -> str:
-        """The reason in words."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    DetectionStatus.OK: "found",
-    DetectionStatus.NOTHING_FOUND: "no corner of the board was found",
-    DetectionStatus.TOO_FEW_CORNERS: "too few corners of the board were found",
-    DetectionStatus.ON_A_LINE: "the corners that were found lie on one line",
-    DetectionStatus.CONTRADICTORY: "the corners that were found do not fit one board",
-    DetectionStatus.MIRRORED: "the board is seen mirrored; the picture is flipped",
-}
 
 
 @dataclass(frozen=True)
@@ -96,8 +67,6 @@ class Detection:
         inverted: black and white are exchanged in the image, as seen against a board that is printed black on white.
         square: px, height of a square as it is seen, median; NaN where nothing was found.
         rejected: number of corners that were found and not believed.
-        printed: share of the corners of a chessboard with black and white around them as printed; 1 for other boards,
-            whose markers were read; NaN where nothing was found.
     """
 
     position: NDArray[np.float64]
@@ -106,7 +75,6 @@ class Detection:
     inverted: bool = False
     square: float = float("nan")
     rejected: int = 0
-    printed: float = float("nan")
 
     @property
     def found(self) -> bool:
@@ -126,10 +94,17 @@ class Detection:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One way to search: what it is called, the picture for it, and what finds corners in that picture."""
+    """One way to search.
+
+    Attributes:
+        name: what it is called.
+        exchanged: whether black and white are taken for exchanged against what is printed.
+        find: gives the corners in px of the full picture.
+        uncertainty: px, how far they may be off.
+    """
 
     name: str
-    inverted: bool
+    exchanged: bool
     find: Callable[[], Found]
     uncertainty: float
 
@@ -156,8 +131,7 @@ def detect_board(image: ArrayLike, board: Board, settings: DetectionSettings | N
     failure: Detection | None = None
     for attempt in _attempts(gray, board, settings):
         tried.append(attempt.name)
-        seen, position = attempt.find()
-        result = _judged(gray, board, settings, attempt, seen, position)
+        result = _judged(gray, board, settings, attempt)
         if result.found:
             return _with_tried(result, tried)
         if failure is None or failure.status is DetectionStatus.NOTHING_FOUND:
@@ -190,7 +164,9 @@ def as_gray(image: ArrayLike) -> NDArray[np.uint8]:
 def _attempts(gray: NDArray[np.uint8], board: Board, settings: DetectionSettings) -> Iterator[_Attempt]:
     """Ways to search, the likely and cheap ones first; pictures are made when their turn comes."""
     scale = min(1.0, settings.search_size / max(gray.shape))
-    small = gray if scale == 1 else cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = gray
+    if scale < 1:
+        small = np.asarray(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     exact = (small.shape[1] / gray.shape[1], small.shape[0] / gray.shape[0])
     if isinstance(board, Chessboard):
         yield from _chessboard_attempts(gray, small, exact, board, settings)
@@ -235,14 +211,16 @@ def _marker_attempts(
 ) -> Iterator[_Attempt]:
     def attempt(name: str, image: NDArray[np.uint8], inverted: bool, at: tuple[float, float], border: int) -> _Attempt:
         def find() -> Found:
-            ids, corners = find_markers(255 - image if inverted else image, board.dictionary, border)
+            picture = 255 - image if inverted else image
+            ids, corners = find_markers(picture, board.dictionary, first=first, count=count, border=border)
             corners = _enlarged(corners, at)
             if isinstance(board, AprilGrid):
                 return grid_corners(board, ids, corners)
             return charuco_corners(255 - gray if inverted else gray, board, ids, corners)
 
-        return _Attempt(name, inverted, find, 1.0 if isinstance(board, Charuco) else 1.5 / min(at))
+        return _Attempt(name, inverted != board.inverted, find, 1.0 if isinstance(board, Charuco) else 1.5 / min(at))
 
+    first, count = marker_ids(board)
     usual = marker_border(board.dictionary) if isinstance(board, AprilGrid) else 1
     borders = [usual] if isinstance(board, Charuco) else [usual, 3 - usual]
     size = "" if small is gray else ", reduced"
@@ -269,55 +247,33 @@ def _words(inverted: bool, board: Charuco | AprilGrid) -> str:
     return ", black and white exchanged" if inverted else ", black and white not exchanged"
 
 
-def _judged(
-    gray: NDArray[np.uint8],
-    board: Board,
-    settings: DetectionSettings,
-    attempt: _Attempt,
-    seen: NDArray[np.intp],
-    position: NDArray[np.float64],
-) -> Detection:
-    """Locate the corners that an attempt found, and say whether they are to be believed."""
-    nowhere = np.full((len(board.points), 2), np.nan)
-    least = settings.minimum_corners if board.partial else len(board.points)
-
-    def failed(status: DetectionStatus, rejected: int = 0) -> Detection:
-        return Detection(nowhere, status, (), attempt.inverted, rejected=rejected)
-
-    if not len(seen):
-        return failed(DetectionStatus.NOTHING_FOUND)
-    if len(seen) < min(least, 4):
-        return failed(DetectionStatus.TOO_FEW_CORNERS)
-    printed, inverted = 1.0, attempt.inverted
-    if isinstance(board, Chessboard):
-        position, printed = in_order(gray, board, position)
+def _judged(gray: NDArray[np.uint8], board: Board, settings: DetectionSettings, attempt: _Attempt) -> Detection:
+    """Search, locate the corners that were found, and say whether they are to be believed."""
+    seen, position = attempt.find()
+    exchanged, printed = attempt.exchanged, 1.0
+    position_in_order = position
+    if isinstance(board, Chessboard) and len(seen):
+        position_in_order, printed = in_order(gray, board, position)
         if len(board.symmetries) and printed < 0.5:  # its upper left square is white in every order
-            printed, inverted = 1 - printed, True
-        if printed < _PRINTED:
-            return failed(DetectionStatus.CONTRADICTORY)
-    count = len(seen)
-    shape = local_shape(board, seen, position)
-    if shape is None:
-        return failed(DetectionStatus.ON_A_LINE)
-    good = agrees(board, seen, shape)
-    if not good.all() and good.sum() >= 4:
-        seen, position = seen[good], position[good]
-        shape = local_shape(board, seen, position)
-    if shape is None or len(seen) < (1 - _CONTRADICTIONS) * count or (not board.partial and len(seen) < count):
-        return failed(DetectionStatus.CONTRADICTORY, count - len(seen))
-    if np.linalg.det(shape.axes).mean() < 0:
-        return failed(DetectionStatus.MIRRORED)
-    located = refine(gray, board, position, shape, attempt.uncertainty)
-    if not board.partial:
-        # one corner under a reflection does not cost the whole board
-        located = np.where(np.isnan(located), position, located)
-    sharp = np.isfinite(located).all(axis=-1)
-    rejected = count - int(sharp.sum())
-    if sharp.sum() < least:
-        return failed(DetectionStatus.TOO_FEW_CORNERS, rejected)
-    result = nowhere.copy()
-    result[seen[sharp]] = located[sharp]
-    return Detection(result, DetectionStatus.OK, (), inverted, float(np.median(shape.height[sharp])), rejected, printed)
+            exchanged, printed = True, 1 - printed
+    least = settings.minimum_corners if board.partial else len(board.points)
+    location = locate(
+        gray,
+        board,
+        seen,
+        position_in_order,
+        least=least,
+        uncertainty=attempt.uncertainty,
+        inverted=exchanged,
+    )
+    status = location.status
+    if status is DetectionStatus.OK and printed < _PRINTED:
+        status = DetectionStatus.CONTRADICTORY
+    result = np.full((len(board.points), 2), np.nan)
+    if status is DetectionStatus.OK:
+        result[location.seen] = location.position
+    inverted = exchanged != bool(getattr(board, "inverted", False))
+    return Detection(result, status, (), inverted, location.square, location.rejected)
 
 
 def _with_tried(detection: Detection, tried: list[str]) -> Detection:
