@@ -140,6 +140,9 @@ HOMES: Mapping[str, tuple[str, ...]] = {
         "calibration.extrinsics",
         "calibration.intrinsics",
         "calibration.lens",
+        "calibration.observations._cache",  # its version
+        "calibration.observations._worker",
+        "calibration.observations.examples",
         "calibration.synthetic._rooms",
         "calibration.synthetic._sheets",
         "calibration.synthetic.rendering",

@@ -168,6 +168,16 @@ class Video:
             turn = 0
         return turn, (first.height, first.width) if turn % 180 else (first.width, first.height)
 
+    @property
+    def key_frames(self) -> NDArray[np.intp]:
+        """(k,) indices of the frames from which decoding can start; the first is 0.
+
+        Reading frame `i` decodes all frames from the last of these at or before it.
+        """
+        if not self._exact:
+            return np.zeros(1, dtype=np.intp)
+        return np.union1d(self._key_frames, 0).astype(np.intp)
+
     def __len__(self) -> int:
         return len(self._stamps)
 
