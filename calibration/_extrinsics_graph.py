@@ -242,36 +242,42 @@ def _is_undecided(count: int, votes: Votes, used: NDArray[np.bool_], rejected: i
 
 def _cycles(count: int, votes: Votes, edges: NDArray[np.intp]) -> Iterator[Cycle]:
     """Triangles, and for each pair that is in none the shortest loop through it."""
-    poses = np.full((count, count, 4, 4), np.nan)
+    linked = np.zeros((count, count), dtype=np.bool_)
+    number = np.zeros((count, count), dtype=np.intp)
     for pair in edges:
         a, b = votes.cameras[pair]
-        matrix = np.eye(4)
-        matrix[:3, :3], matrix[:3, 3] = votes.rotation[pair, 0], votes.translation[pair, 0]
-        poses[b, a], poses[a, b] = matrix, np.linalg.inv(matrix)
-    linked = np.isfinite(poses[..., 0, 0])
-    middles = {tuple(votes.cameras[pair].tolist()): votes.middle[pair] for pair in edges}
-    lonely = set(middles)
-    for a, b in middles:
-        for c in np.flatnonzero(linked[a] & linked[b]):
-            if c > b:
-                lonely -= {(a, b), (b, int(c)), (a, int(c))}
-                yield _cycle((a, b, int(c)), poses, middles[a, b])
-    for a, b in sorted(lonely):
+        linked[a, b] = linked[b, a] = True
+        number[a, b] = number[b, a] = pair
+    above = np.triu(linked)
+    a, b, c = np.nonzero(above[:, :, None] & above[None] & linked[:, None])
+    yield from _closing(np.stack([a, b, c], axis=-1), votes, number)
+    lonely = above.copy()
+    lonely[a, b] = lonely[b, c] = lonely[a, c] = False
+    for a, b in np.argwhere(lonely).tolist():
         path = _shortest_path(linked, b, a)
-        if path and (a, b) == min((min(p), max(p)) for p in _steps(path) if (min(p), max(p)) in lonely):
-            yield _cycle((a, *path[:-1]), poses, middles[a, b])
+        if path and (a, b) == min((min(p), max(p)) for p in _steps(path) if lonely[min(p), max(p)]):
+            yield from _closing(np.array([(a, *path[:-1])]), votes, number)
 
 
 def _steps(path: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(zip(path, (*path[1:], path[0]), strict=True))
 
 
-def _cycle(cameras: tuple[int, ...], poses: Array, middle: Array) -> Cycle:
-    loop = np.eye(4)
-    for start, end in _steps(cameras):
-        loop = poses[end, start] @ loop
-    angle = float(np.linalg.norm(rotation_vector_from_matrix(loop[:3, :3])))
-    return Cycle(cameras, angle, float(np.linalg.norm(loop[:3, :3] @ middle + loop[:3, 3] - middle)))
+def _closing(loops: NDArray[np.intp], votes: Votes, number: NDArray[np.intp]) -> Iterator[Cycle]:
+    """The errors of loops (loop, camera), each of which starts with a pair in the order that its pose is given in."""
+    start = votes.middle[number[loops[:, 0], loops[:, 1]]]
+    turn, point = np.broadcast_to(np.eye(3), (len(loops), 3, 3)), start
+    for a, b in zip(loops.T, np.roll(loops, -1, axis=1).T, strict=True):
+        pair, forward = number[a, b], (a < b)[:, None]
+        rotation, shift = votes.rotation[pair, 0], votes.translation[pair, 0]
+        back = rotation.swapaxes(1, 2)
+        turn = np.where(forward[..., None], rotation, back) @ turn
+        there = np.einsum("lij,lj->li", rotation, point) + shift
+        point = np.where(forward, there, np.einsum("lij,lj->li", back, point - shift))
+    angles = np.linalg.norm(rotation_vector_from_matrix(turn), axis=-1)
+    shifts = np.linalg.norm(point - start, axis=-1)
+    for loop, angle, off in zip(loops.tolist(), angles, shifts, strict=True):
+        yield Cycle(tuple(loop), float(angle), float(off))
 
 
 def _shortest_path(linked: NDArray[np.bool_], start: int, end: int) -> tuple[int, ...]:

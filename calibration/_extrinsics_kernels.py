@@ -115,6 +115,31 @@ def _residuals2(h, board, image, scale, seen, count, out):
 
 
 @_jit
+def _middle(values, count):
+    """The upper median of the first values, by Hoare's selection; they are reordered."""
+    low, high, middle = 0, count - 1, count // 2
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if middle <= j:
+            high = j
+        elif middle >= i:
+            low = i
+        else:
+            break
+    return values[middle]
+
+
+@_jit
 def _quadrants(board, seen, count, quadrant, sizes):
     """Sort the seen corners into four quarters about their middle, counted around."""
     x = y = 0.0
@@ -144,7 +169,7 @@ def select_corners(board, image, scale, fewest, floor, seed, inlier):
     views, corners, _ = image.shape
     seen = np.empty(corners, dtype=np.int64)
     quadrant, sizes = np.empty((4, corners), dtype=np.int64), np.empty(4, dtype=np.int64)
-    squares, best_squares = np.empty(corners), np.empty(corners)
+    squares, best_squares, sorting = np.empty(corners), np.empty(corners), np.empty(corners)
     source, target = np.empty((4, 2)), np.empty((4, 2))
     h, first, second = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
     for view in range(views):
@@ -171,7 +196,8 @@ def select_corners(board, image, scale, fewest, floor, seed, inlier):
             if not _four_point_homography(source, target, first, second, h):
                 continue
             _residuals2(h, board, image[view], scale[view], seen, count, squares)
-            middle = np.partition(squares[:count], count // 2)[count // 2]
+            sorting[:count] = squares[:count]
+            middle = _middle(sorting, count)
             if middle < best:
                 best = middle
                 best_squares[:count] = squares[:count]
@@ -227,7 +253,7 @@ def _normal_equations(rotation, translation, board, image, scale, use, normal, r
 
 @_jit
 def _turn(rotation, vector, out):
-    """out = rotation exp([vector]x)."""
+    """Out is rotation exp([vector]x)."""
     angle2 = vector[0] ** 2 + vector[1] ** 2 + vector[2] ** 2
     angle = np.sqrt(angle2)
     a = np.sin(angle) / angle if angle > 1e-8 else 1.0
@@ -306,70 +332,98 @@ def polish_poses(board, image, scale, use, rotation, translation, cost, covarian
 
 
 @_jit
-def _misfit(r, t, ra, ta, rb, tb, turn_variance, shift_variance):
-    """Squared disagreement of two poses of a board under `b_from_a` (r, t), in their variances; angle by its chord."""
+def _misfit(r, t, rotation, translation, a, i, b, j, g, turn_variance, shift_variance):
+    """Squared disagreement of solution i of view a and solution j, turn g of view b under `b_from_a` (r, t).
+
+    In units of the variances; the angle is measured by its chord.
+    """
     chord2 = shift2 = 0.0
-    for i in range(3):
-        shift = t[i] - tb[i]
-        for j in range(3):
-            moved = r[i, 0] * ra[0, j] + r[i, 1] * ra[1, j] + r[i, 2] * ra[2, j]
-            chord2 += (moved - rb[i, j]) ** 2
-            shift += r[i, j] * ta[j]
-        shift2 += shift * shift
+    for row in range(3):
+        r0, r1, r2 = r[row, 0], r[row, 1], r[row, 2]
+        for k in range(3):
+            moved = r0 * rotation[a, i, 0, 0, k] + r1 * rotation[a, i, 0, 1, k] + r2 * rotation[a, i, 0, 2, k]
+            chord2 += (moved - rotation[b, j, g, row, k]) ** 2
+        shift = r0 * translation[a, i, 0] + r1 * translation[a, i, 1] + r2 * translation[a, i, 2]
+        shift2 += (shift + t[row] - translation[b, j, row]) ** 2
     # |R - S|^2 = 8 sin^2(angle / 2), which is 2 angle^2 where it is small
     return 0.5 * chord2 / turn_variance + shift2 / shift_variance
 
 
 @_jit
-def _nearest_rotation(matrix, out):
-    u, _, vt = np.linalg.svd(matrix)
-    if np.linalg.det(u) * np.linalg.det(vt) < 0.0:
-        u[:, 2] = -u[:, 2]
-    out[:] = u @ vt
+def _relative(rotation, translation, a, i, b, j, g, r, t):
+    """Candidate `b_from_a` (r, t), out."""
+    for row in range(3):
+        t[row] = translation[b, j, row]
+        for column in range(3):
+            r[row, column] = 0.0
+            for k in range(3):
+                r[row, column] += rotation[b, j, g, row, k] * rotation[a, i, 0, column, k]
+            t[row] -= r[row, column] * translation[a, i, column]
 
 
 @_jit
-def _best_candidate(frame, r, t, views_a, views_b, poses, turns, variance, excess):
-    """The cheapest of the candidates (solution of a, solution of b, turn) of a common frame, and its cost."""
-    rotation, translation = poses
-    turn_variance, shift_variance = variance
-    a, b = views_a[frame], views_b[frame]
+def _nearest_rotation(matrix, out):
+    """Newton's iteration for the polar factor; `matrix` is a sum of rotations that are not far from each other.
+
+    False, and `out` stays, where it is no such sum.
+    """
+    x, adjugate = matrix.copy(), np.empty((3, 3))
+    for _ in range(20):
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            for m in range(3):
+                n, o = (m + 1) % 3, (m + 2) % 3
+                adjugate[i, m] = x[j, n] * x[k, o] - x[j, o] * x[k, n]
+        det = x[0, 0] * adjugate[0, 0] + x[0, 1] * adjugate[0, 1] + x[0, 2] * adjugate[0, 2]
+        if not det > 0.0:
+            return False
+        change = 0.0
+        scale = det ** (-1.0 / 3.0)  # makes the iteration quick from any size
+        for i in range(3):
+            for m in range(3):
+                value = 0.5 * (scale * x[i, m] + adjugate[i, m] / (scale * det))
+                change += (value - x[i, m]) ** 2
+                x[i, m] = value
+        if change < 1e-28:
+            break
+    out[:] = x
+    return True
+
+
+@_jit
+def _best_candidate(a, b, r, t, rotation, translation, turn_variance, shift_variance, excess):
+    """The cheapest of the candidates (solution of a, solution of b, turn) of two views, and its cost."""
     best, ka, kb, kg = np.inf, 0, 0, 0
     for i in range(2):
-        if not excess[a, i] < np.inf:
-            continue
         for j in range(2):
-            if not excess[b, j] < np.inf:
+            least = excess[a, i] + excess[b, j]
+            if not least < best:
                 continue
             spread = turn_variance[a, i] + turn_variance[b, j]
             shift = shift_variance[a, i] + shift_variance[b, j]
-            for g in range(turns.shape[0]):
-                cost = (
-                    excess[a, i]
-                    + excess[b, j]
-                    + _misfit(
-                        r, t, rotation[a, i, 0], translation[a, i], rotation[b, j, g], translation[b, j], spread, shift
-                    )
-                )
+            for g in range(rotation.shape[2]):
+                cost = least + _misfit(r, t, rotation, translation, a, i, b, j, g, spread, shift)
                 if cost < best:
                     best, ka, kb, kg = cost, i, j, g
     return best, ka, kb, kg
 
 
 @_jit
-def _score(r, t, views_a, views_b, frames, poses, turns, variance, excess, limit, enough):
+def _score(r, t, views, rotation, translation, turn_variance, shift_variance, excess, limit, enough):
     """Sum over frames of what is left of `limit`; gives up where `enough` can no longer be reached."""
     total = 0.0
-    for index in range(len(frames)):
-        cost, _, _, _ = _best_candidate(frames[index], r, t, views_a, views_b, poses, turns, variance, excess)
+    for index in range(len(views)):
+        cost, _, _, _ = _best_candidate(
+            views[index, 0], views[index, 1], r, t, rotation, translation, turn_variance, shift_variance, excess
+        )
         total += max(limit - cost, 0.0)
-        if total + limit * (len(frames) - 1 - index) < enough:
+        if total + limit * (len(views) - 1 - index) < enough:
             return total
     return total
 
 
 @_jit
-def _mean(r, t, views_a, views_b, poses, turns, variance, excess, limit, numbers):
+def _mean(r, t, views, rotation, translation, turn_variance, shift_variance, excess, limit, numbers):
     """Robust chordal mean of the candidates nearest to (r, t), in place.
 
     The rotation is the nearest one to the weighted sum of matrices; the translation takes the mean board of a to that
@@ -379,19 +433,17 @@ def _mean(r, t, views_a, views_b, poses, turns, variance, excess, limit, numbers
     Args:
         numbers: (7,) out: score, support, angular spread, spread of the middles, mean board in a (3).
     """
-    rotation, translation = poses
-    turn_variance, shift_variance = variance
-    count = len(views_a)
-    total, mean_a, mean_b, middle = np.empty((3, 3)), np.empty(3), np.empty(3), np.empty((3, 3))
+    total, mean_a, mean_b, new = np.empty((3, 3)), np.empty(3), np.empty(3), np.empty((3, 3))
+    one_r, one_t = np.empty((3, 3)), np.empty(3)
     for step in range(MEAN_STEPS):
         total[:], mean_a[:], mean_b[:] = 0.0, 0.0, 0.0
         turn_weight = shift_weight = score = turn_spread = shift_spread = 0.0
         support = 0
-        for frame in range(count):
-            cost, i, j, g = _best_candidate(frame, r, t, views_a, views_b, poses, turns, variance, excess)
+        for index in range(len(views)):
+            a, b = views[index, 0], views[index, 1]
+            cost, i, j, g = _best_candidate(a, b, r, t, rotation, translation, turn_variance, shift_variance, excess)
             if cost >= limit:
                 continue
-            a, b = views_a[frame], views_b[frame]
             support += 1
             score += limit - cost
             tukey = (1.0 - cost / limit) ** 2
@@ -399,24 +451,31 @@ def _mean(r, t, views_a, views_b, poses, turns, variance, excess, limit, numbers
             wt = tukey / (shift_variance[a, i] + shift_variance[b, j])
             turn_weight += wr
             shift_weight += wt
-            turn_spread += wr * 0.5 * np.sum((r @ rotation[a, i, 0] - rotation[b, j, g]) ** 2)
-            shift_spread += wt * np.sum((r @ translation[a, i] + t - translation[b, j]) ** 2)
-            total += wr * (rotation[b, j, g] @ rotation[a, i, 0].T)
-            mean_a += wt * translation[a, i]
-            mean_b += wt * translation[b, j]
+            turn_spread += wr * _misfit(r, t, rotation, translation, a, i, b, j, g, 1.0, np.inf)
+            shift_spread += wt * _misfit(r, t, rotation, translation, a, i, b, j, g, np.inf, 1.0)
+            _relative(rotation, translation, a, i, b, j, g, one_r, one_t)
+            for row in range(3):
+                mean_a[row] += wt * translation[a, i, row]
+                mean_b[row] += wt * translation[b, j, row]
+                for k in range(3):
+                    total[row, k] += wr * one_r[row, k]
         numbers[0], numbers[1] = score, support
         if support == 0 or turn_weight <= 0.0 or shift_weight <= 0.0:
             return
-        mean_a /= shift_weight
-        mean_b /= shift_weight
         numbers[2], numbers[3] = np.sqrt(turn_spread / turn_weight), np.sqrt(shift_spread / shift_weight)
-        numbers[4:7] = mean_a
-        if step == MEAN_STEPS - 1:
+        for row in range(3):
+            mean_a[row] /= shift_weight
+            mean_b[row] /= shift_weight
+            numbers[4 + row] = mean_a[row]
+        if step == MEAN_STEPS - 1 or not _nearest_rotation(total, new):
             return
-        _nearest_rotation(total, middle)
-        moved = np.sum((middle - r) ** 2)
-        r[:] = middle
-        t[:] = mean_b - r @ mean_a
+        moved = 0.0
+        for row in range(3):
+            t[row] = mean_b[row]
+            for k in range(3):
+                moved += (new[row, k] - r[row, k]) ** 2
+                r[row, k] = new[row, k]
+                t[row] -= r[row, k] * mean_a[k]
         if moved < 1e-14 and step > 0:
             return
 
@@ -424,87 +483,82 @@ def _mean(r, t, views_a, views_b, poses, turns, variance, excess, limit, numbers
 @_jit
 def _apart(r, s, floor):
     """Whether two rotations differ by more than an angle."""
-    return np.sum((r - s) ** 2) > 8.0 * np.sin(0.5 * floor) ** 2
+    chord2 = 0.0
+    for row in range(3):
+        for k in range(3):
+            chord2 += (r[row, k] - s[row, k]) ** 2
+    return chord2 > 8.0 * np.sin(0.5 * floor) ** 2
 
 
 @_jit_and_keep
 def vote_pairs(
-    pairs, row, rotation, translation, turn_variance, shift_variance, excess, settings, pose_r, pose_t, numbers
+    starts, common, rotation, translation, turn_variance, shift_variance, excess, settings, pose_r, pose_t, numbers
 ):
     """Best relative pose of every pair of cameras, and the best one that is clearly another.
 
-    Every candidate of the frames that fix the pose best is a hypothesis; every common frame votes.
+    Every candidate of the first frames is a hypothesis; every frame votes.
 
     Args:
-        pairs: (pair, 2) cameras; row: (camera, frame) view, -1 where there is none.
-        rotation: (view, 2, turn, 3, 3) with the turns of the board applied; translation: (view, 2, 3).
+        starts: (pair + 1) where the frames of each pair start in `common`.
+        common: (n, 2) views of the two cameras in the frames that they have in common, those that fix the pose best
+            first.
+        rotation: (view, 2, turn, 3, 3) with the turns of the board undone; translation: (view, 2, 3).
         turn_variance, shift_variance, excess: (view, 2); an excess is infinite where there is no such solution.
         settings: limit of the cost of a vote, frames that make hypotheses, frames that judge them, smallest angle
             between two different poses.
         pose_r (pair, 2, 3, 3), pose_t (pair, 2, 3), numbers (pair, 2, 7): out, see `_mean`; NaN where there is none.
     """
     limit, sources, judges, floor = settings
-    frames_total = row.shape[1]
-    turns = np.arange(rotation.shape[2])
-    poses, variance = (rotation, translation), (turn_variance, shift_variance)
+    turns = rotation.shape[2]
     numbers[:] = 0.0
     pose_r[:], pose_t[:] = np.nan, np.nan
-    for pair in range(len(pairs)):
-        first, second = pairs[pair]
-        views_a, views_b = np.empty(frames_total, dtype=np.int64), np.empty(frames_total, dtype=np.int64)
-        count = 0
-        for frame in range(frames_total):
-            if row[first, frame] >= 0 and row[second, frame] >= 0:
-                views_a[count], views_b[count] = row[first, frame], row[second, frame]
-                count += 1
-        if count == 0:
-            continue
-        views_a, views_b = views_a[:count], views_b[:count]
-        quality = np.empty(count)
-        for index in range(count):
-            quality[index] = turn_variance[views_a[index], 0] + turn_variance[views_b[index], 0]
-        order = np.argsort(quality, kind="mergesort")
-        # the best frames judge, too; the others are spread evenly
-        chosen = order[: min(count, int(judges))]
-        hypotheses = min(count, int(sources))
-        candidates = hypotheses * 4 * len(turns)
-        all_r, all_t, scores = np.empty((candidates, 3, 3)), np.empty((candidates, 3)), np.full(candidates, -1.0)
-        best, which = 0.0, 0
-        for index in range(hypotheses):
-            a, b = views_a[order[index]], views_b[order[index]]
+    most = int(sources) * 4 * turns
+    all_r, all_t, scores = np.empty((most, 3, 3)), np.empty((most, 3)), np.empty(most)
+    for pair in range(len(starts) - 1):
+        views = common[starts[pair] : starts[pair + 1]]
+        some = views[: min(len(views), int(judges))]
+        candidates, best, which = 0, 0.0, 0
+        for index in range(min(len(views), int(sources))):
+            a, b = views[index, 0], views[index, 1]
             for i in range(2):
                 for j in range(2):
-                    for g in range(len(turns)):
-                        k = ((index * 2 + i) * 2 + j) * len(turns) + g
-                        if not (excess[a, i] < np.inf and excess[b, j] < np.inf):
-                            continue
-                        r = rotation[b, j, g] @ rotation[a, i, 0].T
-                        all_r[k], all_t[k] = r, translation[b, j] - r @ translation[a, i]
-                        scores[k] = _score(
-                            r, all_t[k], views_a, views_b, chosen, poses, turns, variance, excess, limit, 0.4 * best
+                    if not (excess[a, i] < np.inf and excess[b, j] < np.inf):
+                        continue
+                    for g in range(turns):
+                        r, t = all_r[candidates], all_t[candidates]
+                        _relative(rotation, translation, a, i, b, j, g, r, t)
+                        scores[candidates] = _score(
+                            r, t, some, rotation, translation, turn_variance, shift_variance, excess, limit, 0.4 * best
                         )
-                        if scores[k] > best:
-                            best, which = scores[k], k
+                        if scores[candidates] > best:
+                            best, which = scores[candidates], candidates
+                        candidates += 1
         if best <= 0.0:
             continue
         pose_r[pair, 0], pose_t[pair, 0] = all_r[which], all_t[which]
-        _mean(
-            pose_r[pair, 0], pose_t[pair, 0], views_a, views_b, poses, turns, variance, excess, limit, numbers[pair, 0]
-        )
-        different = max(floor, 3.0 * numbers[pair, 0, 2])
         # An alternative may slide into the best pose when it is averaged; the next one is tried then.
-        for _ in range(3):
-            best, which = 0.0, 0
-            for k in range(candidates):
-                if scores[k] > best and _apart(all_r[k], pose_r[pair, 0], different):
-                    best, which = scores[k], k
-            if best <= 0.0:
-                break
-            r, t, found = all_r[which].copy(), all_t[which].copy(), np.zeros(7)
-            scores[which] = -1.0
-            _mean(r, t, views_a, views_b, poses, turns, variance, excess, limit, found)
-            if _apart(r, pose_r[pair, 0], different):
-                pose_r[pair, 1], pose_t[pair, 1], numbers[pair, 1] = r, t, found
+        different = 0.0
+        for attempt in range(4):
+            place = 0 if attempt == 0 else 1
+            if attempt:
+                best, which = 0.0, 0
+                for k in range(candidates):
+                    if scores[k] > best and _apart(all_r[k], pose_r[pair, 0], different):
+                        best, which = scores[k], k
+                if best <= 0.0:
+                    break
+                scores[which] = -1.0
+            r, t = all_r[which], all_t[which]
+            _mean(
+                r, t, views, rotation, translation, turn_variance, shift_variance, excess, limit, numbers[pair, place]
+            )
+            if attempt == 0:
+                different = max(floor, 3.0 * numbers[pair, 0, 2])
+            elif not _apart(r, pose_r[pair, 0], different):
+                numbers[pair, 1] = 0.0
+                continue
+            pose_r[pair, place], pose_t[pair, place] = r, t
+            if attempt:
                 break
 
 
@@ -526,37 +580,36 @@ def choose_in_frames(
         votes: (frame) out: how many views agree.
     """
     cameras, frames = row.shape
-    turns = rotation.shape[2]
-    world_r, world_t = np.empty((3, 3)), np.empty(3)
+    r, t = np.empty((3, 3)), np.empty(3)
     trial, trial_cost = np.empty((cameras, 2), dtype=np.int64), np.empty(cameras)
     for frame in range(frames):
         best_total = -1.0
         for source in range(cameras):
             view = row[source, frame]
-            if view < 0:
-                continue
             for solution in range(2):
-                if not excess[view, solution] < np.inf:
+                if view < 0 or not excess[view, solution] < np.inf:
                     continue
-                world_r[:] = camera_r[source].T @ rotation[view, solution, 0]
-                world_t[:] = camera_r[source].T @ (translation[view, solution] - camera_t[source])
-                total, agree = 0.0, 0
+                total, agree = -excess[view, solution], 0
                 for camera in range(cameras):
                     other = row[camera, frame]
                     if other < 0:
                         continue
+                    # camera_from_source
+                    for m in range(3):
+                        t[m] = camera_t[camera, m]
+                        for n in range(3):
+                            r[m, n] = 0.0
+                            for k in range(3):
+                                r[m, n] += camera_r[camera, m, k] * camera_r[source, n, k]
+                            t[m] -= r[m, n] * camera_t[source, n]
                     trial_cost[camera] = np.inf
                     for k in range(2):
-                        if not excess[other, k] < np.inf:
-                            continue
-                        # a view that votes for itself has no uncertainty against itself, but an excess
-                        for g in range(turns):
+                        turn = turn_variance[view, solution] + turn_variance[other, k]
+                        shift = shift_variance[view, solution] + shift_variance[other, k]
+                        for g in range(rotation.shape[2]):
                             value = excess[other, k] + _misfit(
-                                camera_r[camera], camera_t[camera], world_r, world_t,
-                                rotation[other, k, g], translation[other, k],
-                                turn_variance[view, solution] + turn_variance[other, k],
-                                shift_variance[view, solution] + shift_variance[other, k],
-                            )  # fmt: skip
+                                r, t, rotation, translation, view, solution, other, k, g, turn, shift
+                            )
                             if value < trial_cost[camera]:
                                 trial_cost[camera] = value
                                 trial[camera, 0], trial[camera, 1] = k, g
@@ -568,4 +621,5 @@ def choose_in_frames(
                     for camera in range(cameras):
                         other = row[camera, frame]
                         if other >= 0:
-                            chosen[other], cost[other] = trial[camera], trial_cost[camera]
+                            cost[other] = trial_cost[camera]
+                            chosen[other, 0], chosen[other, 1] = trial[camera, 0], trial[camera, 1]

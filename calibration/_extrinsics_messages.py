@@ -79,10 +79,9 @@ def _nearest(names: Sequence[str], views: Views, votes: Votes, parts: list[NDArr
     gaps = _gaps(views, own, others)
     if not gaps:
         return ""
-    texts = [f"{names[b]} at frame {late} and {names[a]} at frame {early}" for early, late, a, b in gaps]
-    return f"no frame shows the board to two of {_braced(names, own)} and {_braced(names, others)}; closest: " + (
-        ", ".join(texts)
-    )
+    texts = [f"{names[a]} at frame {early} and {names[b]} at frame {late}" for early, late, a, b in gaps]
+    both = f"both {_braced(names, others)} and {_braced(names, own)}"
+    return f"no frame shows the board to {both}; closest: {', '.join(texts)}"
 
 
 def _closest_pair(votes: Votes, own: NDArray[np.intp], others: NDArray[np.intp]) -> int | None:
@@ -166,8 +165,8 @@ def _ambiguous(evidence: Evidence, settings: ExtrinsicsSettings) -> Iterator[str
         yield (
             f"The poses of {' and '.join(_braced(names, part) for part in parts)} to each other are ambiguous: another"
             f" pose (as a mirror image has) gets {share:.0%} of the votes of the best one. The rig may be wrong"
-            " although its errors in pixels are small. Film the board tilted by 30 degrees and more, in all directions, and"
-            " nearer to the cameras."
+            " although its errors in pixels are small. Film the board tilted by 30 degrees and more, in all directions,"
+            " and nearer to the cameras."
         )
 
 
@@ -192,7 +191,8 @@ def _disagreement(evidence: Evidence, settings: ExtrinsicsSettings) -> Iterator[
         a, b = (names[camera] for camera in votes.cameras[pair])
         yield (
             f"{a} and {b} see the board together in {votes.common[pair]} frames, but only"
-            f" {votes.support[pair, 0]} agree on their pose; the pair was left out. Check that their frames are of the same instants."
+            f" {votes.support[pair, 0]} agree on their pose; the pair was left out. Check that their frames are of the"
+            " same instants."
         )
 
 

@@ -18,8 +18,8 @@ Array = NDArray[np.float64]
 # Of the cost of a vote: the 99.9 % point of a squared deviation of six numbers is 22; the excess may add to it.
 LIMIT = 25.0
 # Frames whose candidates are tried as hypotheses, and frames that judge them. With 20 % of wrong frames in each camera,
-# 36 % of a pair's frames are wrong: all of 24 are with a probability of 1e-11.
-_SOURCES = 24
+# 36 % of a pair's frames are wrong: all of 16 are with a probability of 1e-7.
+_SOURCES = 16
 _JUDGES = 100
 
 
@@ -81,14 +81,17 @@ def vote(views: Views, rotations: Array, settings: ExtrinsicsSettings) -> Votes:
         settings: as for `estimate_extrinsics`.
     """
     seen = (views.row >= 0).astype(np.intp)
-    common = seen @ seen.T
-    first, second = np.nonzero(np.triu(common, 1))
+    count = seen @ seen.T
+    first, second = np.nonzero(np.triu(count, 1))
     pairs = np.stack([first, second], axis=-1)
+    starts = np.concatenate([[0], np.cumsum(count[first, second])]).astype(np.intp)
+    lists = [_common_views(views, a, b) for a, b in pairs]
+    common = np.concatenate([np.zeros((0, 2), dtype=np.intp), *lists])
     rotation, translation = np.empty((len(pairs), 2, 3, 3)), np.empty((len(pairs), 2, 3))
     numbers = np.zeros((len(pairs), 2, 7))
     vote_pairs(
-        pairs,
-        views.row,
+        starts,
+        common,
         rotations,
         views.translation,
         views.turn_variance,
@@ -103,10 +106,17 @@ def vote(views: Views, rotations: Array, settings: ExtrinsicsSettings) -> Votes:
         cameras=pairs,
         rotation=rotation,
         translation=translation,
-        common=common[first, second],
+        common=count[first, second],
         score=numbers[..., 0] / LIMIT,
         support=numbers[..., 1].astype(np.intp),
         turn_spread=numbers[..., 2],
         shift_spread=numbers[..., 3],
         middle=numbers[:, 0, 4:7],
     )
+
+
+def _common_views(views: Views, a: int, b: int) -> NDArray[np.intp]:
+    """(n, 2) the views of both cameras in their common frames; those first that fix the pose best."""
+    both = views.row[[a, b]]
+    common = both[:, (both >= 0).all(axis=0)].T
+    return np.asarray(common[np.argsort(views.turn_variance[common, 0].sum(axis=-1), kind="stable")])

@@ -93,12 +93,7 @@ def find_views(lenses: Sequence[Lens], position: Array, board: Board, *, fewest:
     select_corners(np.ascontiguousarray(points[:, :2]), image, scale, fewest, _FLOOR, seed, use)
     enough = np.flatnonzero(use.sum(axis=-1) >= fewest)
     camera, frame, image, scale, use = (array[enough] for array in (camera, frame, image, scale, use))
-    poses = planar_poses(points, np.where(use[..., None], image, np.nan))
-    rotation = np.stack([poses.best.rotation, poses.other.rotation], axis=1)
-    translation = np.stack([poses.best.translation, poses.other.translation], axis=1)
-    cost, covariance = np.empty((len(camera), 2)), np.empty((len(camera), 2, 6, 6))
-    polish_poses(points, image, scale, use, rotation, translation, cost, covariance)
-    cost[~np.isfinite(poses.error)] = np.inf
+    rotation, translation, cost, covariance = _both_poses(points, image, scale, use)
     order = np.argsort(cost, axis=1, kind="stable")
     rotation, translation, covariance, cost = (
         np.take_along_axis(array, order.reshape(*order.shape, *(1,) * (array.ndim - 2)), axis=1)
@@ -131,6 +126,20 @@ def find_views(lenses: Sequence[Lens], position: Array, board: Board, *, fewest:
         noise=noise,
         middle=middle,
     )
+
+
+def _both_poses(points: Array, image: Array, scale: Array, use: NDArray[np.bool_]) -> tuple[Array, Array, Array, Array]:
+    """(view, 2, ...) rotations, translations, squared errors and covariance for a noise of one pixel, of both poses."""
+    count = len(image)
+    cost, covariance = np.full((count, 2), np.inf), np.full((count, 2, 6, 6), np.nan)
+    if not count:
+        return np.zeros((0, 2, 3, 3)), np.zeros((0, 2, 3)), cost, covariance
+    poses = planar_poses(points, np.where(use[..., None], image, np.nan))
+    rotation = np.stack([poses.best.rotation, poses.other.rotation], axis=1)
+    translation = np.stack([poses.best.translation, poses.other.translation], axis=1)
+    polish_poses(points, image, scale, use, rotation, translation, cost, covariance)
+    cost[~np.isfinite(poses.error)] = np.inf
+    return rotation, translation, cost, covariance
 
 
 def board_turns(board: Board) -> Array:
