@@ -23,7 +23,7 @@ from calibration.bundle import LOSS, BundleSettings, BundleStatus, adjust_boards
 from calibration.camera import Camera
 from calibration.errors import SuiteWarning
 from calibration.lens import Fisheye, Lens
-from calibration.lens_models import LensModel
+from calibration.lens_models import LensModel, lens_vector, parameter_names
 from calibration.rig import Rig
 from calibration.transforms import RigidTransform
 
@@ -34,6 +34,7 @@ __all__ = [
     "fit_model",
     "fit_poses",
     "held_out_errors",
+    "hopeful_models",
     "residuals_of",
     "robust_noise",
     "uncertain_parameters",
@@ -44,6 +45,9 @@ Array = NDArray[np.float64]
 # Standard deviations beyond which a parameter counts as not determined, as a share of the focal length and of half the
 # image diagonal. Good recordings have 0.0005 and 0.001; at 3 % a person of 1.8 m is 5 cm too tall or too small.
 _LARGEST_DEVIATION = 0.03
+# Rise of the squared error, in units of the noise, by which a model is ruled out: it has to win by ten standard errors
+# over a hundred views to come back.
+_HOPELESS = 1000.0
 # px; keeps data without noise, made by a computer, from determining everything
 _SMALLEST_NOISE = 0.02
 
@@ -159,6 +163,31 @@ def residuals_of(lens: Lens, cam_from_board: RigidTransform, points: Array, posi
 def robust_noise(error: Array) -> float:
     """Standard deviation of a coordinate from the median of distances (n,), which outliers hardly move."""
     return max(float(np.median(error)) / float(np.sqrt(2 * np.log(2))), 1e-6)
+
+
+def hopeful_models(fit: ModelFit, models: tuple[LensModel, ...], size: tuple[int, int]) -> tuple[LensModel, ...]:
+    """The models that a first fit does not rule out; all where it rules out each of them.
+
+    What a model holds at its default is tested together with Wald's statistic. It estimates by how much the squared
+    error, in units of the noise, would rise.
+    """
+    if not np.isfinite(fit.covariance).all():
+        return models
+    names = fit.model.free
+    vector = dict(zip(parameter_names(fisheye=fit.model.fisheye), lens_vector(fit.lens), strict=True))
+    default = {"cx": (size[0] - 1) / 2, "cy": (size[1] - 1) / 2}
+    hopeful = []
+    for model in models:
+        if model.fisheye != fit.model.fisheye:  # polynomials of one or two terms do not reach a fisheye, nor back
+            fine = model.fisheye or "k2" in model.free
+        else:
+            held = [place for place, name in enumerate(names) if name[0] in "ck" and name not in model.free]
+            offset = np.array([vector[names[place]] - default.get(names[place], 0.0) for place in held])
+            rise = float(offset @ np.linalg.solve(fit.covariance[np.ix_(held, held)], offset)) if held else 0.0
+            fine = rise < _HOPELESS
+        if fine:
+            hopeful.append(model)
+    return tuple(hopeful) or models
 
 
 def held_out_errors(views: Views, fit: ModelFit) -> tuple[Array, Array]:

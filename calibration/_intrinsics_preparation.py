@@ -11,7 +11,7 @@ from calibration._intrinsics_models import ModelFit, Views, fit_model, fit_poses
 from calibration._intrinsics_settings import IntrinsicsSettings
 from calibration._intrinsics_start import Start, StartingLens, fitting_corners, lens_for_model, misfits, starting_values
 from calibration._intrinsics_views import choose_views, image_reach, view_features
-from calibration._planar_pose import PlanarPoses, homographies, planar_poses
+from calibration._planar_pose import PlanarPoses, planar_poses
 from calibration.errors import CalibrationError
 from calibration.lens import Fisheye, Lens
 from calibration.lens_models import LENS_MODELS, LensModel
@@ -26,14 +26,15 @@ Mask = NDArray[np.bool_]
 _MOST_VIEWS = 600
 # A view in which fewer of the corners fit a plane was detected wrongly as a whole.
 _SMALLEST_SHARE = 0.6
-# Beyond this angle from the axis (radians) radial polynomials are poor and the first adjustment takes a fisheye.
-_WIDE = float(np.deg2rad(50.0))
-# With an error ratio below it, either planar solution may be the right one; the noise decides.
-_AMBIGUOUS = 2.0
+# A lens that bends more than this (see `StartingLens.bending`) is first taken for a fisheye: polynomials fit it poorly.
+_WIDE = -0.3
+# With an error ratio below it, either planar solution may be the right one: both are fitted by the better lens. (Not
+# fitted yet, the mirrored one of an ambiguous pair has up to four times the error.)
+_AMBIGUOUS = 5.0
 # After the first fit: both poses are as good as each other.
 _UNDECIDED = 1.1
 _FOCAL_SCAN = np.geomspace(0.25, 8.0, 11)  # half diagonals
-_POLISH = 2
+_POLISH = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +136,7 @@ def _start_with(lens: Lens, views: Views, frames: NDArray[np.intp], settings: In
     """The start that a given lens makes."""
     position = views.position[frames]
     straight = lens.undistort(position)
-    fitting = fitting_corners(views.points, straight, seed=settings.seed)
-    homography = homographies(views.points, np.where(fitting[..., None], straight, np.nan), steps=1)
+    fitting, homography = fitting_corners(views.points, straight, seed=settings.seed)
     focal_length = float(lens.camera_matrix[0, 0])
     misfit = misfits(homography, views.points, straight, fitting)
     return Start(StartingLens(views.size, focal_length, 0.0), fitting, homography, misfit)
@@ -177,9 +177,9 @@ def _features(views: Views, frames: NDArray[np.intp], start: Start, good: NDArra
 def _first_poses(views: Views, start: Start, lens: Lens | None) -> tuple[PlanarPoses, Lens | Start]:
     """Poses by the starting lens; where they are much worse than the homographies, by the best of a scan."""
     if lens is not None:
-        return planar_poses(views.points, lens.undistort(views.position), steps=_POLISH), lens
+        return planar_poses(views.points, lens.undistort(views.position)), lens
     normalized = start.lens.undistort(views.position)
-    poses = planar_poses(views.points, normalized, steps=_POLISH)
+    poses = planar_poses(views.points, normalized)
     typical = float(np.median(start.misfit)) + 0.3 / start.lens.focal_length
     if float(np.median(poses.error[:, 0])) < 3 * typical:
         return poses, start
@@ -192,7 +192,7 @@ def _first_poses(views: Views, start: Start, lens: Lens | None) -> tuple[PlanarP
         errors.append(float(np.median(planar_poses(views.points, scaled).error[:, 0])) * focal_length)
     best = tried[int(np.argmin(errors))]
     better = replace(start, lens=replace(start.lens, focal_length=best))
-    return planar_poses(views.points, better.lens.undistort(views.position), steps=_POLISH), better
+    return planar_poses(views.points, better.lens.undistort(views.position)), better
 
 
 def _first_fit(views: Views, poses: PlanarPoses, start: Lens | Start, models: tuple[LensModel, ...]) -> ModelFit:
@@ -200,8 +200,7 @@ def _first_fit(views: Views, poses: PlanarPoses, start: Lens | Start, models: tu
     reach = image_reach(views.size, views.position)
     if isinstance(start, Start):
         source: Lens | StartingLens = start.lens
-        angle = float(np.arctan(start.lens.profile(np.array([reach]))[0]))
-        wide = angle > _WIDE or start.lens.bending < -0.5
+        wide = start.lens.bending < _WIDE
     else:
         wide, source = isinstance(start, Fisheye), start
     if not models and not isinstance(start, Start):
@@ -216,7 +215,7 @@ def _first_fit(views: Views, poses: PlanarPoses, start: Lens | Start, models: tu
 def _settle_ambiguous(views: Views, fit: ModelFit, ambiguous: Mask) -> tuple[ModelFit, Mask]:
     """The better of both poses by the fitted lens; which views are ambiguous still."""
     chosen = np.flatnonzero(ambiguous)
-    poses = planar_poses(views.points, fit.lens.undistort(views.position[chosen]), steps=2 * _POLISH)
+    poses = planar_poses(views.points, fit.lens.undistort(views.position[chosen]), steps=_POLISH)
     rotation, translation = fit.cam_from_board.rotation.copy(), fit.cam_from_board.translation.copy()
     ambiguous = np.zeros(len(ambiguous), dtype=np.bool_)
     ambiguous[chosen] = ~(poses.error[:, 1] > _UNDECIDED * poses.error[:, 0])

@@ -27,11 +27,11 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 # Division models from pincushion to a fisheye of 180 degrees across the diagonal (-0.9); in half diagonals.
-_BENDINGS = np.array([0.3, 0.15, 0.05, 0.0, -0.05, -0.1, -0.2, -0.3, -0.45, -0.6, -0.75, -0.88])
+_BENDINGS = np.array([0.2, 0.0, -0.1, -0.25, -0.45, -0.65, -0.85])
 _WEAKEST = -0.97
 # The distortion must explain so much of the error to be believed: a board in the middle of the image shows none.
 _NOTICEABLE = 0.98
-_SCAN_VIEWS, _SCAN_CORNERS = 24, 32
+_SCAN_VIEWS, _SCAN_CORNERS = 20, 24
 # 4 of 5 corners right: the chance that none of 40 samples has four right ones is 1e-9; 3 of 5: 0.4 %.
 _SAMPLES = 40
 # In clean pictures the largest residual is at most about 3 medians.
@@ -92,11 +92,11 @@ def starting_values(size: tuple[int, int], board: Array, position: Array, *, see
     radius = _half_diagonal(size)
     image = (position - _center(size)) / radius
     few, points = _fewer_corners(board, image[_scan_views(image)])
-    few = np.where(fitting_corners(points, few, seed=seed)[..., None], few, np.nan)
+    fitting, _ = fitting_corners(points, few, seed=seed)
+    few = np.where(fitting[..., None], few, np.nan)
     bending = _find_bending(points, few)
     straight = _unbend(image, bending)
-    fitting = fitting_corners(board, straight, seed=seed)
-    homography = homographies(board, np.where(fitting[..., None], straight, np.nan), steps=1)
+    fitting, homography = fitting_corners(board, straight, seed=seed)
     focal_length = _focal_length(homography, board)
     misfit = misfits(homography, board, straight, fitting) / focal_length
     homography[:, :2] /= focal_length
@@ -108,8 +108,8 @@ def misfits(homography: Array, board: Array, image: Array, fitting: Mask) -> Arr
     return _masked_median(_residuals(homography, board, image), fitting)
 
 
-def fitting_corners(board: Array, image: Array, *, seed: int = 0) -> Mask:
-    """(view, corner) True where a corner is seen and fits the homography of its view.
+def fitting_corners(board: Array, image: Array, *, seed: int = 0) -> tuple[Mask, Array]:
+    """(view, corner) True where a corner is seen and fits the homography of its view; the homographies (view, 3, 3).
 
     Args:
         board: (corner, 3) corners of the board, or (view, corner, 3).
@@ -117,7 +117,8 @@ def fitting_corners(board: Array, image: Array, *, seed: int = 0) -> Mask:
         seed: chooses the samples.
     """
     seen = np.isfinite(image[..., 0])
-    residual = _residuals(homographies(board, image, steps=0), board, image)
+    homography = homographies(board, image, steps=0)
+    residual = _residuals(homography, board, image)
     middle, largest = _masked_median(residual, seen), np.where(seen, residual, 0.0).max(axis=-1, initial=0.0)
     extent = np.where(seen[..., None], image, -np.inf).max(axis=1) - np.where(seen[..., None], image, np.inf).min(
         axis=1
@@ -125,16 +126,16 @@ def fitting_corners(board: Array, image: Array, *, seed: int = 0) -> Mask:
     suspicious = (largest > _SUSPICIOUS * middle) | (middle > 0.02 * extent.max(axis=-1))
     chosen = np.flatnonzero(suspicious & (seen.sum(axis=-1) > 4))
     if not len(chosen):
-        return seen
+        return seen, homography
     points = np.broadcast_to(board, (len(image), *board.shape[-2:]))[chosen]
     fits = _consensus(points, image[chosen], seen[chosen], np.random.default_rng(seed))
     for _ in range(2):  # the minimal sample is replaced by all that fit it
         clean = np.where(fits[..., None], image[chosen], np.nan)
-        residual = _residuals(homographies(points, clean, steps=0), points, image[chosen])
-        fits = _within(residual, fits, seen[chosen])
+        homography[chosen] = homographies(points, clean, steps=0)
+        fits = _within(_residuals(homography[chosen], points, image[chosen]), fits, seen[chosen])
     result = seen.copy()
     result[chosen] = fits
-    return result
+    return result, homography
 
 
 def lens_for_model(lens: Lens | StartingLens, model: LensModel, size: tuple[int, int], reach: float) -> Lens:

@@ -21,6 +21,7 @@ from calibration._intrinsics_models import (
     fit_model,
     fit_poses,
     held_out_errors,
+    hopeful_models,
     residuals_of,
     robust_noise,
     uncertain_parameters,
@@ -54,7 +55,8 @@ class LensCalibration:
         noise: px, standard deviation of a coordinate.
         rms, median, p95: px, distances of the corners in use from where the lens projects them.
         held_out: RMS distance in px by which each model misses views that it was not fitted to (the pose of the board
-            is fitted to them), by name, the simplest first; empty where the lens was held.
+            is fitted to them), by name, the simplest first. Models that a first fit rules out are not among them, and
+            none is where the lens was held.
         undetermined: what the views do not determine of a model, by name.
         standard_deviations: of every free parameter; px, and 1 for coefficients.
         covariance: (parameter, parameter) of the free parameters, in the order of `model.free`.
@@ -121,24 +123,21 @@ def calibrate_lens(
     if lens is not None and fixed:
         return _measure(views, lens, settings)
     prepared = prepare(views, lens, tried, settings)
-    fits = _fit_models(prepared, tried)
-    errors = {model: held_out_errors(prepared.views, fit) for model, fit in fits.items()}
+    fits, errors, degrees = _compare(prepared, tried)
     undetermined = {
         model: " and ".join(words) for model, fit in fits.items() if (words := uncertain_parameters(fit, views.size))
     }
     determined = tuple(model for model in fits if model not in undetermined)
     if not determined:
         raise _not_determined(prepared, fits)
-    squares = {model: values for model, (values, _) in errors.items()}
-    degrees = next(iter(errors.values()))[1]
-    chosen = choose_model(squares, determined)
-    best = choose_model(squares, tuple(fits))
+    chosen = choose_model(errors, determined)
+    best = choose_model(errors, tuple(fits))
     better = {model: words for model, words in undetermined.items() if model == best}
     prepared, fit = _once_more(prepared, fits[chosen], settings)
     return _result(
         prepared,
         fit,
-        held_out={model: float(np.sqrt(2 * values.sum() / degrees.sum())) for model, values in squares.items()},
+        held_out={model: float(np.sqrt(2 * values.sum() / degrees)) for model, values in errors.items()},
         undetermined=undetermined,
         better=better,
     )
@@ -172,15 +171,31 @@ def _check(
     return Views(name, (int(size[0]), int(size[1])), points, pixels), tried
 
 
-def _fit_models(prepared: Prepared, models: tuple[LensModel, ...]) -> dict[str, ModelFit]:
-    """Every model fitted to the views, the simplest first."""
+def _compare(
+    prepared: Prepared, models: tuple[LensModel, ...]
+) -> tuple[dict[str, ModelFit], dict[str, NDArray[np.float64]], float]:
+    """Models fitted to the views, the simplest first, their squared held-out errors (view,), and degrees of freedom.
+
+    The rational model is tried only where k3 helps: what its six radial coefficients fit otherwise is noise, along
+    valleys in which the adjustment takes ten times as long.
+    """
     views, first = prepared.views, prepared.fit
     reach = image_reach(views.size, views.position)
-    fits = {}
-    for model in models:
+    fits: dict[str, ModelFit] = {}
+    errors: dict[str, NDArray[np.float64]] = {}
+    degrees = 0.0
+    for model in hopeful_models(first, models, views.size):
+        if model.name == "brown8" and {"brown4", "brown5"} <= set(fits) and not _helps(errors, "brown5", "brown4"):
+            continue
         start = lens_for_model(first.lens, model, views.size, reach)
-        fits[model.name] = fit_model(views, model, start, first.cam_from_board)
-    return fits
+        fits[model.name] = fit = fit_model(views, model, start, first.cam_from_board)
+        errors[model.name], freedom = held_out_errors(views, fit)
+        degrees = float(freedom.sum())
+    return fits, errors, degrees
+
+
+def _helps(errors: Mapping[str, NDArray[np.float64]], larger: str, smaller: str) -> bool:
+    return choose_model(errors, (smaller, larger)) == larger
 
 
 def _not_determined(prepared: Prepared, fits: Mapping[str, ModelFit]) -> CalibrationError:
