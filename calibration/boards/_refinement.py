@@ -174,7 +174,7 @@ def _half_width(board: Board, height: NDArray[np.float64]) -> NDArray[np.float64
         gap = (board.square - board.marker) / (2 * board.square)
         return np.clip(0.48 * gap * height, 1.25, 5.0)
     if isinstance(board, AprilGrid):
-        return np.clip(0.06 * height, 1.25, 5.0)
+        return np.clip(0.09 * height, 1.25, 5.0)
     return np.clip(0.09 * height, 2.0, 5.0)
 
 
@@ -191,7 +191,7 @@ def _cross(
     Returns also (n, 4) the mean step of the image across the edges to +x, +y, -x, -y of the board, from the left of
     one who looks from the corner along the edge to the right in a picture with y down.
     """
-    reach = _REACH if not isinstance(board, AprilGrid) else min(_REACH, 0.9 * board.spacing)
+    reach = _REACH if not isinstance(board, AprilGrid) else min(_REACH, 0.75 * board.spacing)
     arms = board.square * np.stack([axes[:, 0], axes[:, 1], -axes[:, 0], -axes[:, 1]], axis=1)
     normal = np.stack([-arms[..., 1], arms[..., 0]], axis=-1)
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
