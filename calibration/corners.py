@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from calibration.boards.geometry import AprilGrid, Board, Charuco, Chessboard
-from calibration.errors import InvalidValueError
+from calibration.errors import InvalidValueError, MismatchError
 from calibration.schema import Schema, Variable, as_floats, check
 
-__all__ = ["CORNERS", "board_of", "corners"]
+__all__ = ["CORNERS", "board_of", "corners", "join_corners"]
 
 CORNERS = Schema(
     name="Corners",
@@ -82,7 +83,7 @@ def corners(
     Raises:
         InvalidValueError: shapes do not fit, names are repeated or blank, or values are infinite.
     """
-    pixels = as_floats(position, CORNERS.name, ends=(len(board.points), 2))
+    pixels = as_floats(position, CORNERS.name, ends=(len(board.points), 2), copy=True)
     if pixels.ndim != 4 or len(pixels) != len(cameras):
         raise InvalidValueError(
             CORNERS.name,
@@ -90,19 +91,26 @@ def corners(
             got=f"shape {pixels.shape}",
             remedy="Check the order of the axes.",
         )
-    count = pixels.shape[1]
-    numbers = np.arange(count) if frames is None else np.asarray(frames)
-    shape = (len(cameras), count)
+    shape = pixels.shape[:2]
+    numbers = np.arange(shape[1]) if frames is None else np.asarray(frames)
+    _check_shape("frames", numbers, shape[1:])
     if source_frame is None:
-        pictures = np.broadcast_to(numbers.astype(np.float64), shape)
+        pictures = np.tile(as_floats(numbers, "frames"), (shape[0], 1))
     else:
-        pictures = as_floats(source_frame, "source_frame")
-    times = pictures if time is None else as_floats(time, "time")
+        pictures = as_floats(source_frame, "source_frame", copy=True)
+    times = pictures.copy() if time is None else as_floats(time, "time", copy=True)
+    size = np.array(image_size)
+    for name, values, wanted in (
+        ("source_frame", pictures, shape),
+        ("time", times, shape),
+        ("image_size", size, (shape[0], 2)),
+    ):
+        _check_shape(name, values, wanted)
     dataset = xr.Dataset(
         {
             "position": (CORNERS.variables["position"].dims, pixels, {"units": "px"}),
             "board_position": (("corner", "axis"), board.points, {"units": board.unit}),
-            "image_size": (("camera", "space"), np.asarray(image_size), {"units": "px"}),
+            "image_size": (("camera", "space"), size, {"units": "px"}),
             "source_frame": (("camera", "frame"), pictures, {"units": "1"}),
             "time": (("camera", "frame"), times, {"units": "s"}),
         },
@@ -118,6 +126,16 @@ def corners(
     return check(dataset, CORNERS)
 
 
+def _check_shape(name: str, values: NDArray[Any], wanted: tuple[int, ...]) -> None:
+    if values.shape != wanted:
+        raise InvalidValueError(
+            f"{CORNERS.name}, {name}",
+            expected=f"shape {wanted}",
+            got=f"shape {values.shape}",
+            remedy="Check the order of the axes, and that nothing is left out.",
+        )
+
+
 def board_of(dataset: xr.Dataset) -> Board:
     """The board of a Corners Dataset.
 
@@ -126,6 +144,8 @@ def board_of(dataset: xr.Dataset) -> Board:
     """
     try:
         values = json.loads(str(dataset.attrs["board"]))
+        if not isinstance(values, dict):
+            raise TypeError(f"{values!r} instead of a table")
         return _BOARDS[values.pop("type")](**values)
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidValueError(
@@ -134,3 +154,37 @@ def board_of(dataset: xr.Dataset) -> Board:
             got=str(error),
             remedy="Detect the corners again.",
         ) from error
+
+
+def join_corners(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
+    """Two Corners Datasets along the frames; the frames of the second are counted on behind those of the first.
+
+    Args:
+        first: Corners; its cameras are those of the result.
+        second: Corners of the same board, of all these cameras or some of them.
+
+    Raises:
+        InvalidValueError: a Dataset breaks its schema.
+        MismatchError: the boards differ, or a camera is unknown or has images of another size.
+    """
+    check(first, CORNERS)
+    check(second, CORNERS)
+    if board_of(first) != board_of(second):
+        _differ("board", str(board_of(first)), str(board_of(second)), "Join corners of one board only.")
+    sizes, others = (
+        dict(zip(map(str, each["camera"].values), map(tuple, each["image_size"].values.tolist()), strict=True))
+        for each in (first, second)
+    )
+    for camera, size in others.items():
+        if sizes.get(camera) != size:
+            known = f"images of {sizes[camera]} px" if camera in sizes else f"one of {', '.join(sizes)}"
+            _differ(f"camera '{camera}'", known, f"images of {size} px", "Record both with the same settings.")
+    start = int(first["frame"].max()) + 1 if first.sizes["frame"] else 0
+    moved = second.assign_coords(frame=second["frame"] + start).reindex(camera=first["camera"])
+    framed = [str(name) for name, variable in CORNERS.variables.items() if "frame" in variable.dims]
+    joined = xr.concat([first[framed], moved[framed]], dim="frame", join="exact", combine_attrs="override")
+    return check(joined.assign({name: first[name] for name in CORNERS.variables if name not in framed}), CORNERS)
+
+
+def _differ(subject: str, expected: str, got: str, remedy: str) -> None:
+    raise MismatchError(f"{CORNERS.name}, {subject}", expected=expected, got=got, remedy=remedy)
