@@ -78,8 +78,9 @@ def make_board_path(
         rig: the cameras.
         board: the board, in the unit of the rig.
         duration: seconds.
-        radius: of the ball about the origin that the places are in; by default a fifth of the mean distance of the
-            cameras from the origin. Between the places the spline may leave it a little.
+        radius: of the ball about the origin that the places are in; by default a bit more than a quarter of the
+            height or width that the cameras see there, whichever is less. Between the places the spline may leave it
+            a little.
         tilt: the board is turned away from where it should face by up to this angle, in radians.
         seed: the same seed and arguments give the same path.
 
@@ -90,7 +91,7 @@ def make_board_path(
     from scipy.spatial.transform import Rotation, RotationSpline
 
     centers = np.stack([camera.center for camera in rig])
-    reach = 0.2 * float(np.linalg.norm(centers, axis=-1).mean()) if radius is None else radius
+    reach = 0.27 * _field(rig, centers) if radius is None else radius
     for name, value in (("duration", duration), ("radius", reach), ("tilt", tilt)):
         if not 0 < value < np.inf:
             raise InvalidValueError(name, expected="a positive number", got=str(value), remedy="Change the setting.")
@@ -111,6 +112,12 @@ def make_board_path(
         turn=RotationSpline(time, turns),
         center=board.points.mean(axis=0),
     )
+
+
+def _field(rig: Rig, centers: NDArray[np.float64]) -> float:
+    """The shorter side of what the cameras see about the origin, on average."""
+    angle = [min(camera.size) / camera.lens.camera_matrix[0, 0] for camera in rig]
+    return float(np.mean(np.linalg.norm(centers, axis=-1) * angle))
 
 
 def _aims(rig: Rig, centers: NDArray[np.float64], places: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

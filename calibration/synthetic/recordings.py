@@ -6,16 +6,17 @@ videos tells which picture belongs to which instant.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from calibration.boards.geometry import Board
+from calibration.boards.geometry import Board, Charuco
 from calibration.camera import Camera
 from calibration.corners import corners
 from calibration.errors import InvalidValueError
@@ -28,11 +29,18 @@ from calibration.synthetic.rendering import BoardRenderer, RenderSettings
 from calibration.transforms import RigidTransform
 from calibration.video import VideoWriter
 
-__all__ = ["TIMESTAMPS_FILE", "BoardRecording", "RecordingSettings", "record_board", "write_board_videos"]
+__all__ = [
+    "TIMESTAMPS_FILE",
+    "BoardRecording",
+    "RecordingSettings",
+    "fitting_board",
+    "record_board",
+    "write_board_videos",
+]
 
 TIMESTAMPS_FILE = "timestamps.csv"
 
-# Constant rate factor of H.264. It moves the corners of pictures with noise 2 by 0.017 px RMS at 12, 0.044 at 21, 0.10 at 28.
+# Constant rate factor of H.264. It moves the corners in noisy pictures by 0.017 px RMS at 12, 0.044 at 21, 0.1 at 28.
 _QUALITY = 12
 # The poses averaged for one exposure are at most so many pixels apart, and so many.
 _BLUR_STEP, _MOST_POSES = 1.0, 12
@@ -122,7 +130,7 @@ class BoardRecording:
         return int(np.isfinite(self.time).sum())
 
     def to_dataset(self) -> xr.Dataset:
-        """The true corners, with the poses of the board and the delays of the cameras."""
+        """The true corners, with the poses of the board, its bent shape and the delays of the cameras."""
         unit = self.rig.unit
         pose = {
             "board_rotation": (("frame", "axis", "axis_"), self.world_from_board.rotation, {"units": "1"}),
@@ -131,7 +139,17 @@ class BoardRecording:
             "delay": (("camera",), self.delay, {"units": "s"}),
             "shape": (("corner", "axis"), bent_points(self.board, self.settings.bend), {"units": unit}),
         }
-        return self.corners.assign(pose).assign_coords(axis_=["x", "y", "z"])
+        dataset = self.corners.assign(pose).assign_coords(axis_=["x", "y", "z"])
+        return dataset.assign_attrs(simulation=json.dumps(asdict(self.settings)))
+
+
+def fitting_board(rig: Rig) -> Charuco:
+    """A ChArUco board of 7 x 5 squares, two fifths as wide as what the cameras see about the origin."""
+    seen = [camera.size[0] / camera.lens.camera_matrix[0, 0] * float(np.linalg.norm(camera.center)) for camera in rig]
+    square = 0.4 * float(np.mean(seen)) / 7
+    power = 10.0 ** np.floor(np.log10(square))
+    nice = max(step for step in (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0) if step * power <= square * 1.001)
+    return Charuco(7, 5, round(nice * power, 12), rig.unit)
 
 
 def record_board(

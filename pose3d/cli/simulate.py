@@ -12,9 +12,19 @@ from rich.markup import escape
 
 from calibration.errors import InvalidValueError, OutputError
 from calibration.files import atomic_path, write_text
+from pose3d.cli._board_videos import (
+    board_files,
+    board_options,
+    check_folder,
+    plan_videos,
+    summary,
+    take_board_options,
+    write_board_videos,
+)
 from pose3d.cli._console import console, print_json, progress
 
 if TYPE_CHECKING:
+    from calibration.synthetic.recordings import BoardRecording
     from pose3d.skeleton import Skeleton
     from pose3d.synthetic import Scene, SimulationSettings
 
@@ -32,7 +42,10 @@ _SHARE = click.FloatRange(0.0, 1.0)
 _POSITIVE = click.FloatRange(0.0, min_open=True)
 
 
-@click.command(epilog="Example: pose3d simulate -o demo --seed 1 --cameras 4 --individuals 2 --occlusion drop")
+@click.command(
+    epilog="Examples: pose3d simulate -o demo --seed 1 --cameras 4 --individuals 2 --occlusion drop; "
+    "pose3d simulate -o rig --videos --cameras 4 --size 640 480 --focal-length 700"
+)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option("--seed", default=0, type=click.IntRange(0), help="Seed of all random draws.", show_default=True)
 @click.option("--individuals", default=1, type=click.IntRange(1), help="Number of animals.", show_default=True)
@@ -71,15 +84,21 @@ _POSITIVE = click.FloatRange(0.0, min_open=True)
     help="Keypoints behind a body: guessed with 6 times the noise, not reported, or seen through it.",
     show_default=True,
 )
+@board_options
 @click.option("--force", is_flag=True, help="Overwrite files of an earlier simulation.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def simulate(output: Path, force: bool, as_json: bool, **options: object) -> None:
-    """Make a rig and moving animals with known truth.
+    """Make a rig and moving animals with known truth, and videos of a calibration board.
 
     Quadrupeds walk on curved paths in front of calibrated cameras, and a detector with known faults reports their
     keypoints. Written are rig.toml, skeleton.toml, poses2d.nc and truth.nc; the same options give the same files.
+
+    With --videos a board is carried through the same cameras as well: calibration/ gets the video of each, board.toml
+    and timestamps.csv, all that `pose3d calibrate` needs, and board_truth.nc says what it should find.
     """
-    present = [name for name in _FILES if (output / name).exists()]
+    videos = take_board_options(options)
+    files = _FILES | (board_files(_camera_names(options)) if videos["videos"] else {})
+    present = [name for name in files if (output / name).exists()]
     if present and not force:
         raise OutputError(
             output,
@@ -87,29 +106,45 @@ def simulate(output: Path, force: bool, as_json: bool, **options: object) -> Non
             got=", ".join(present),
             remedy="Choose another folder, or overwrite them with --force.",
         )
+    plan = plan_videos(videos, seed=int(str(options["seed"])))
+    if plan is not None:
+        check_folder(output, files)
     scene = _run(options)
     with console().status("Writing ..."):
         _write(scene, output)
+    recording = None if plan is None else write_board_videos(output, scene.rig, plan)
+    _report(scene, recording, output, files, as_json=as_json)
+
+
+def _report(
+    scene: Scene, recording: BoardRecording | None, output: Path, files: dict[str, str], *, as_json: bool
+) -> None:
     shares = {name: float(scene.labels2d[name].mean()) for name in ("visible", "occluded", "outlier", "swapped")}
     shares["missing"] = float(scene.poses2d["position"].isnull().any("space").mean())
-    sizes = {name: (output / name).stat().st_size for name in _FILES}
+    sizes = {name: (output / name).stat().st_size for name in files}
     if as_json:
-        print_json(
-            {
-                "folder": str(output),
-                "files": [{"name": name, "content": _FILES[name], "bytes": size} for name, size in sizes.items()],
-                "settings": dataclasses.asdict(scene.settings),
-                "shares": shares,
-            }
-        )
+        content: dict[str, object] = {
+            "folder": str(output),
+            "files": [{"name": name, "content": files[name], "bytes": size} for name, size in sizes.items()],
+            "settings": dataclasses.asdict(scene.settings),
+            "shares": shares,
+        }
+        print_json(content | ({} if recording is None else {"videos": summary(recording)}))
         return
     to = console(result=True)
     to.print(
         f"{scene.settings.frame_count} frames, {len(scene.rig)} cameras, {len(scene.skeleton.keypoints)} keypoints"
     )
     to.print("2D positions: " + ", ".join(f"{share:.1%} {name}" for name, share in shares.items()))
+    if recording is not None:
+        to.print(f"{recording.picture_count} pictures of a {escape(str(recording.board))}")
     for name, size in sizes.items():
-        to.print(f"{escape(str(output / name))}  ({size / 1000:.0f} kB)  {_FILES[name]}")
+        to.print(f"{escape(str(output / name))}  ({size / 1000:.0f} kB)  {files[name]}")
+
+
+def _camera_names(options: dict[str, object]) -> tuple[str, ...]:
+    """The names that `make_rig` gives, known before anything is made."""
+    return tuple(f"cam_{number}" for number in range(1, int(str(options["cameras"])) + 1))
 
 
 def _run(options: dict[str, object]) -> Scene:
