@@ -9,7 +9,7 @@ from calibration.boards._pattern import black_rectangles
 from calibration.boards.geometry import Board
 from calibration.errors import InvalidValueError
 
-__all__ = ["draw_board"]
+__all__ = ["cover", "draw_board"]
 
 
 def draw_board(board: Board, pixels_per_unit: float, border: float = 0.0) -> NDArray[np.uint8]:
@@ -29,29 +29,39 @@ def draw_board(board: Board, pixels_per_unit: float, border: float = 0.0) -> NDA
         (height, width) gray.
 
     Raises:
-        InvalidValueError: the scale is not positive, the picture would be empty or above 500 million pixels, the
+        InvalidValueError: the scale is not positive, the picture would be empty or above 200 million pixels, the
             border negative, or the dictionary too small or unknown.
     """
     width, height = (
         int(np.ceil((extent + 2 * border) * pixels_per_unit - 1e-9)) if 0 < pixels_per_unit < np.inf else 0
         for extent in board.extent
     )
-    if not (0 <= border < np.inf and width > 0 and height > 0 and width * height <= 500_000_000):
+    if not (0 <= border < np.inf and width > 0 and height > 0 and width * height <= 200_000_000):
         raise InvalidValueError(
             f"picture of a {board}",
-            expected="a positive scale, a border from 0, and at most 500 million pixels",
+            expected="a positive scale, a border from 0, and at most 200 million pixels",
             got=f"{pixels_per_unit} px per {board.unit} and a border of {border} {board.unit}",
             remedy="Correct the scale, or the unit of the board.",
         )
-    left, top, right, bottom = ((black_rectangles(board) + border) * pixels_per_unit).T
-    black = np.zeros((height, width), dtype=np.float32)
-    for x0, y0, x1, y1 in zip(left, top, right, bottom, strict=True):
-        rows, share_y = _covered(y0, y1, height)
-        columns, share_x = _covered(x0, x1, width)
-        black[rows, columns] += share_y[:, None] * share_x
-    ink = np.rint(255 * np.minimum(black, 1)).astype(np.uint8)
+    black = cover((black_rectangles(board) + border) * pixels_per_unit, (height, width))
+    ink = np.rint(255 * black).astype(np.uint8)
     inverted = bool(getattr(board, "inverted", False))
     return ink if inverted else 255 - ink
+
+
+def cover(rectangles: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """(height, width) which share of every pixel is covered by rectangles that do not overlap.
+
+    Args:
+        rectangles: (n, 4) left, top, right, bottom in pixels from the upper left corner of the picture.
+        shape: height and width of the picture.
+    """
+    covered = np.zeros(shape, dtype=np.float32)
+    for x0, y0, x1, y1 in rectangles:
+        rows, share_y = _covered(y0, y1, shape[0])
+        columns, share_x = _covered(x0, x1, shape[1])
+        covered[rows, columns] += share_y[:, None] * share_x
+    return np.minimum(covered, 1)
 
 
 def _covered(begin: float, end: float, count: int) -> tuple[slice, NDArray[np.float32]]:

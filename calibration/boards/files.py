@@ -57,6 +57,7 @@ def load_board(path: str | os.PathLike[str]) -> Board:
     table = data.get("board", data)
     if not isinstance(table, dict):
         raise _wrong(source, "a table [board]", repr(table), "Write the values of the board below [board].")
+    board: Board
     try:
         if "aruco_scale" in table:
             board = _caliscope(source, table)
@@ -98,12 +99,12 @@ def _read(source: Path) -> dict[str, Any]:
 
 def _own(source: Path, table: Mapping[str, Any]) -> Board:
     """This package's own keys."""
-    name = table.get("type")
+    name = str(table.get("type", ""))
     if name not in _KINDS:
         raise _wrong(
             source,
             f"type = one of {', '.join(_KINDS)}",
-            "no type" if name is None else repr(name),
+            repr(table["type"]) if "type" in table else "no type",
             "Say which kind of board it is.",
         )
     kind = _KINDS[name]
@@ -149,7 +150,7 @@ def _typed(source: Path, key: str, value: object) -> object:
 
 
 def _caliscope(source: Path, table: Mapping[str, Any]) -> Charuco:
-    """caliscope's keys; the square has been measured, else its size on paper is not known well enough."""
+    """Keys of caliscope; the square has been measured, else its size on paper is not known well enough."""
     square = 10 * _number(source, table, "square_size_override_cm")
     return Charuco(
         columns=_count(source, table, "columns"),
