@@ -23,7 +23,7 @@ from calibration.rig import Rig
 if TYPE_CHECKING:
     FORMATS: Mapping[str, RigFormat]
 
-__all__ = ["FORMATS", "RigFormat", "load_rig", "save_rig"]
+__all__ = ["FORMATS", "RigFormat", "detect_format", "load_rig", "save_rig"]
 
 _DEFAULT_UNIT = "mm"
 _UNITS = ("um", "µm", "mm", "cm", "dm", "m", "km", "in", "inch", "ft")
@@ -34,6 +34,15 @@ def __getattr__(name: str) -> object:
     if name == "FORMATS":
         return known_formats()
     raise AttributeError(f"module 'calibration.formats' has no attribute '{name}'")
+
+
+def detect_format(path: str | os.PathLike[str]) -> str:
+    """The key of `FORMATS` that the content of a calibration file or folder fits.
+
+    Raises:
+        FileFormatError: no format fits, or the file is missing.
+    """
+    return _detect(Path(path), known_formats()).name
 
 
 def load_rig(

@@ -123,7 +123,8 @@ def write_colmap(rig: Rig, path: Path) -> None:
         cameras.append(f"{number} {_lens_line(camera)}")
         x, y, z, w = Rotation.from_matrix(camera.cam_from_world.rotation).as_quat().tolist()
         pose = " ".join(map(repr, (w, x, y, z, *camera.cam_from_world.translation.tolist())))
-        images.append(f"{number} {pose} {number} {camera.name}.png\n")
+        # COLMAP drops an image whose line of points is missing, also where there are none.
+        images += [f"{number} {pose} {number} {camera.name}.png", ""]
     unit = f"# unit: {rig.unit}"
     write_folder(
         path,
@@ -135,6 +136,7 @@ def write_colmap(rig: Rig, path: Path) -> None:
                     "# POINTS2D[] as (X, Y, POINT3D_ID)",
                     unit,
                     *images,
+                    "",
                 ]
             ),
             _POINTS: "# POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[] as (IMAGE_ID, POINT2D_IDX)\n",

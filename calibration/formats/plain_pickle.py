@@ -2,7 +2,7 @@
 
 DeepLabCut keeps calibrations in pickles; PyTables stores some attributes so, and pandas puts the names of columns
 there. To unpickle is to run whatever the file says. This interpreter knows only the opcodes that build plain data; any
-other, so every one that imports or calls something, is refused. NumPy's arrays are pickled as calls of six functions
+other, so every one that imports or calls something, is refused. NumPy's arrays are pickled as calls of a few functions
 and classes; where arrays are wanted, these names are recognized as words, nothing behind them is imported or called,
 and the array is made of the bytes in the file. The opcodes are those of the standard library's `pickletools`.
 """
@@ -49,6 +49,7 @@ _WORDS = {
     "numpy ndarray": "ndarray",
     "numpy dtype": "dtype",
     "_codecs encode": "encode",
+    "__builtin__ bytes": "bytes",
 }
 _NUMBERS = re.compile(r"b1|[iu][1248]|f[248]")
 
@@ -206,7 +207,9 @@ def _reduced(word: str, arguments: tuple[Any, ...]) -> Any:
         if not isinstance(code, str) or not _NUMBERS.fullmatch(code):
             raise NotPlainDataError(f"it has an array of something else than numbers ({str(code)[:20]})")
         return _Type(code)
-    if word == "encode":  # how bytes are written by Python 3 in the protocols of Python 2
+    if word == "bytes" and not arguments:
+        return b""
+    if word == "encode":  # how Python 3 writes bytes in the protocols of Python 2
         text, codec = arguments
         if codec not in ("latin1", "latin-1"):
             raise NotPlainDataError(f"it asks to run code (encode as {str(codec)[:20]})")

@@ -1,11 +1,13 @@
 """caliscope's camera arrays, old and new: meters, matrices or vectors, cameras that were never placed."""
 
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from calibration import FileFormatError, SuiteWarning, load_rig
+from calibration import Camera, FileFormatError, Rig, SuiteWarning, load_rig, save_rig
 
 LENS = """size = [640, 480]
 matrix = [[500.0, 0.0, 320.0], [0.0, 500.0, 240.0], [0.0, 0.0, 1.0]]
@@ -98,3 +100,32 @@ def test_a_wrong_value_is_named_with_file_and_camera(content: str, message: str,
         load_rig(path, format="caliscope")
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
+
+
+class TestWriting:
+    def test_caliscope_keeps_its_numbers(self, tmp_path: Path, make_camera: Callable[..., Camera]) -> None:
+        rig = Rig(
+            (make_camera("cam_0", 0), make_camera("cam_10", 1, fisheye=True)),
+            metadata={"rotation_count": {"cam_10": 2}, "error": {"cam_0": 0.25}},
+        )
+        save_rig(rig, tmp_path / "camera_array.toml", format="caliscope")
+        cameras = tomllib.loads((tmp_path / "camera_array.toml").read_text())["cameras"]
+        # What `CameraArray.from_toml` of caliscope 0.11.8 reads.
+        assert list(cameras) == ["0", "10"]
+        assert cameras["10"]["cam_id"] == 10
+        assert cameras["10"]["fisheye"] is True
+        assert cameras["10"]["rotation_count"] == 2
+        assert cameras["0"]["error"] == 0.25
+        assert cameras["0"]["size"] == [1280, 720]
+        assert np.shape(cameras["0"]["rotation"]) == np.shape(cameras["0"]["translation"]) == (3,)
+        np.testing.assert_allclose(cameras["0"]["translation"], rig["cam_0"].cam_from_world.translation / 1000.0)
+        assert load_rig(tmp_path / "camera_array.toml").metadata["rotation_count"] == {"cam_0": 0, "cam_10": 2}
+
+    @pytest.mark.parametrize("names", [("left", "cam_1"), ("cam_01", "cam_1")])
+    def test_other_names_become_numbers_and_that_is_said(
+        self, names: tuple[str, str], tmp_path: Path, make_camera: Callable[..., Camera]
+    ) -> None:
+        rig = Rig(tuple(make_camera(name, seed) for seed, name in enumerate(names)))
+        with pytest.warns(SuiteWarning, match=f"'{names[0]}' becomes cam_0, 'cam_1' becomes cam_1"):
+            save_rig(rig, tmp_path / "array.toml", format="caliscope")
+        assert load_rig(tmp_path / "array.toml").names == ("cam_0", "cam_1")

@@ -6,9 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
-from calibration import Camera, FileFormatError, Rig, SuiteWarning, load_rig
+from calibration import Camera, FileFormatError, InvalidValueError, Rig, SuiteWarning, load_rig, save_rig
 from calibration.formats.label3d import read_label3d
 
 Parameters = Callable[[Camera], dict[str, np.ndarray]]
@@ -287,3 +287,50 @@ class TestBadInput:
             savemat(tmp_path / name, matlab_parameters(cameras[0]))
         with pytest.raises(FileFormatError, match="camera 'Camera1': expected one file per camera"):
             load_rig(tmp_path)
+
+
+class TestWriting:
+    def test_matlab_finds_what_label3d_writes(
+        self,
+        tmp_path: Path,
+        make_camera: Callable[..., Camera],
+        matlab_parameters: Callable[[Camera], dict[str, np.ndarray]],
+    ) -> None:
+        camera = make_camera("left", 1, skew=2.0)
+        save_rig(Rig((camera, make_camera("right", 2, count=0))), tmp_path / "dannce.mat")
+        content = loadmat(tmp_path / "dannce.mat")
+        assert content["params"].shape == content["camnames"].shape == (2, 1)
+        struct = content["params"][0, 0]
+        for name, value in matlab_parameters(camera).items():
+            np.testing.assert_array_equal(struct[name][0, 0], value)
+        assert content["params"][1, 0]["RDistort"][0, 0].shape == (1, 2)
+        assert content["camnames"][1, 0].tolist() == ["right"]
+        assert content["imageSize"].tolist() == [[720, 1280], [720, 1280]]
+        again = load_rig(tmp_path / "dannce.mat")
+        assert (again.names, again.unit, again["left"].size) == (("left", "right"), "mm", (1280, 720))
+        np.testing.assert_allclose(again["left"].lens.camera_matrix, camera.lens.camera_matrix, atol=1e-12)
+
+    def test_the_folder_of_dannce(self, tmp_path: Path, make_camera: Callable[..., Camera]) -> None:
+        rig = Rig(tuple(make_camera(f"Camera{number}", number) for number in (1, 2, 10)), unit="m")
+        save_rig(rig, tmp_path / "calibration", format="label3d")
+        files = {file.name for file in (tmp_path / "calibration").iterdir()}
+        assert files == {f"hires_cam{number}_params.mat" for number in (1, 2, 10)}
+        assert set(loadmat(tmp_path / "calibration/hires_cam1_params.mat")) >= {"K", "r", "t", "RDistort", "TDistort"}
+        again = load_rig(tmp_path / "calibration")
+        assert (again.names, again.unit) == (rig.names, "mm")
+        point = rig.cameras[2].cam_from_world.inverse()([0.02, 0.01, 0.2])
+        np.testing.assert_allclose(again.project(point * 1000.0), rig.project(point), atol=1e-9)
+
+    def test_a_folder_has_no_names(self, tmp_path: Path, make_camera: Callable[..., Camera]) -> None:
+        with pytest.raises(InvalidValueError, match=r"camera 'left': .*that file keeps the names"):
+            save_rig(Rig((make_camera("left", 1),)), tmp_path / "calibration", format="label3d")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("name", ["dannce.mat", "calibration"])
+    def test_a_size_that_was_assumed_is_not_written(
+        self, name: str, tmp_path: Path, make_camera: Callable[..., Camera]
+    ) -> None:
+        rig = Rig((make_camera("Camera1", 1),), metadata={"assumed_image_size": ["Camera1"]})
+        save_rig(rig, tmp_path / name, format="label3d")
+        with pytest.warns(SuiteWarning, match="no image size"):
+            load_rig(tmp_path / name)
