@@ -102,9 +102,9 @@ def solve(count: int, votes: Votes, settings: ExtrinsicsSettings) -> Graph:
         turn, shift = _residuals(rotation, translation, votes, other)
         turn_limit, shift_limit = _limits(votes, settings)
         excess = np.where(used, np.maximum(turn / turn_limit, shift / shift_limit), 0.0)
-        worst = int(np.argmax(excess))
-        if not excess[worst] > 1.0:
+        if not excess.max(initial=0.0) > 1.0:
             break
+        worst = int(np.argmax(excess))
         if not other[worst] and votes.support[worst, 1] >= settings.fewest_votes:
             flipped = other.copy()
             flipped[worst] = True
