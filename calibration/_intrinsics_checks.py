@@ -37,6 +37,7 @@ def quality_warnings(
     outliers: float,
     rejected: int,
     undetermined: Mapping[str, str],
+    everywhere: bool,
 ) -> tuple[str, ...]:
     """Warnings about a calibration, the gravest first.
 
@@ -48,6 +49,7 @@ def quality_warnings(
         outliers: share of the corners that were left out.
         rejected: number of views that were left out.
         undetermined: what the views do not determine, by models that would predict better.
+        everywhere: whether the lens is one-to-one over the whole image.
     """
     found = []
     views = len(tilt)
@@ -67,13 +69,7 @@ def quality_warnings(
     if deviation > _VAGUE:
         found.append(f"the focal length is known to {deviation:.1%} only: add views with the board tilted and close by")
     found.extend(_undetermined_warnings(undetermined))
-    if coverage.radius < _ENOUGH_RADIUS:
-        found.append(
-            f"no corners beyond {coverage.radius:.0%} of the way from the middle of the image to its corners: the"
-            " distortion there is extrapolated; hold the board into the corners of the image"
-        )
-    if coverage.share < _ENOUGH_SHARE:
-        found.append(f"corners in {coverage.share:.0%} of the image only: move the board through all of it")
+    found.extend(_coverage_warnings(coverage, everywhere=everywhere))
     if views < _FEW_VIEWS:
         found.append(f"only {views} views: record 20 or more")
     if outliers > _MANY_OUTLIERS:
@@ -87,6 +83,23 @@ def quality_warnings(
             " pictures sharp, or try further lens models"
         )
     return tuple(found)
+
+
+def _coverage_warnings(coverage: Coverage, *, everywhere: bool) -> list[str]:
+    found = []
+    if coverage.radius < _ENOUGH_RADIUS:
+        found.append(
+            f"no corners beyond {coverage.radius:.0%} of the way from the middle of the image to its corners: the"
+            " distortion there is extrapolated; hold the board into the corners of the image"
+        )
+    if not everywhere:
+        found.append(
+            "the lens holds only in a part of the image; pixels outside get no ray: hold the board into the corners of"
+            " the image"
+        )
+    if coverage.share < _ENOUGH_SHARE:
+        found.append(f"corners in {coverage.share:.0%} of the image only: move the board through all of it")
+    return found
 
 
 def _undetermined_warnings(undetermined: Mapping[str, str]) -> list[str]:

@@ -35,6 +35,7 @@ __all__ = [
     "fit_poses",
     "held_out_errors",
     "hopeful_models",
+    "reaches_everywhere",
     "residuals_of",
     "robust_noise",
     "uncertain_parameters",
@@ -45,6 +46,9 @@ Array = NDArray[np.float64]
 # Standard deviations beyond which a parameter counts as not determined, as a share of the focal length and of half the
 # image diagonal. Good recordings have 0.0005 and 0.001; at 3 % a person of 1.8 m is 5 cm too tall or too small.
 _LARGEST_DEVIATION = 0.03
+# The same for what one coefficient does to the outermost corner, as a share of its distance from the middle. Terms that
+# cannot be told apart, as those of the rational model over a narrow view, have 1 and more.
+_LARGEST_EFFECT = 0.3
 # Rise of the squared error, in units of the noise, by which a model is ruled out: it has to win by ten standard errors
 # over a hundred views to come back.
 _HOPELESS = 1000.0
@@ -225,8 +229,14 @@ def held_out_errors(views: Views, fit: ModelFit) -> tuple[Array, Array]:
     return at_optimum + 2 * (slope * step).sum(axis=-1) + moved, degrees
 
 
-def uncertain_parameters(fit: ModelFit, size: tuple[int, int]) -> tuple[str, ...]:
-    """What the views do not determine, in words; empty where all is fine."""
+def uncertain_parameters(fit: ModelFit, size: tuple[int, int], reach: float) -> tuple[str, ...]:
+    """What the views do not determine, in words; empty where all is fine.
+
+    Args:
+        fit: the model.
+        size: width and height of the image.
+        reach: distance of the outermost corner from the middle of the image in px.
+    """
     half_diagonal = float(np.hypot(*size)) / 2
     focal_length = float(fit.lens.camera_matrix[0, 0])
     deviations = fit.deviations
@@ -239,9 +249,22 @@ def uncertain_parameters(fit: ModelFit, size: tuple[int, int]) -> tuple[str, ...
         values = [deviations[name] * scale / unit for name in names if name in deviations]
         if values and not max(values) <= _LARGEST_DEVIATION:  # NaN too
             found.append(words)
-    if not found and (fit.lost or not np.isfinite(fit.covariance).all()):
+    edge = min(reach / focal_length, 1.5)  # angles grow no further than that
+    powers = {"k1": 2, "k2": 4, "k3": 6}
+    powers |= {"k4": 8} if fit.model.fisheye else {"k4": 2, "k5": 4, "k6": 6}
+    effects = [deviations[name] * scale * edge**power for name, power in powers.items() if name in deviations]
+    if fit.lost or (effects and not max(effects) <= _LARGEST_EFFECT):
         found.append("the distortion")
     return tuple(found)
+
+
+def reaches_everywhere(fit: ModelFit, size: tuple[int, int]) -> bool:
+    """Whether the lens is one-to-one over the whole image."""
+    (width, height) = size
+    x, y = (np.linspace(-0.5, side - 0.5, 9) for side in (width, height))
+    edge = [np.stack([x, np.full(9, end)], axis=-1) for end in (y[0], y[-1])]
+    edge += [np.stack([np.full(9, end), y], axis=-1) for end in (x[0], x[-1])]
+    return bool(np.isfinite(fit.lens.undistort(np.concatenate(edge))).all())
 
 
 def choose_model(errors: Mapping[str, Array], candidates: tuple[str, ...]) -> str:

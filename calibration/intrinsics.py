@@ -22,6 +22,7 @@ from calibration._intrinsics_models import (
     fit_poses,
     held_out_errors,
     hopeful_models,
+    reaches_everywhere,
     residuals_of,
     robust_noise,
     uncertain_parameters,
@@ -37,6 +38,10 @@ from calibration.schema import as_floats
 from calibration.transforms import RigidTransform
 
 __all__ = ["Coverage", "IntrinsicsSettings", "LensCalibration", "calibrate_lens"]
+
+
+# So much larger may the squared held-out error of a model be that, unlike the chosen one, holds in the whole image.
+_TOLERATED = 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,12 +130,19 @@ def calibrate_lens(
     prepared = prepare(views, lens, tried, settings)
     fits, errors, degrees = _compare(prepared, tried)
     undetermined = {
-        model: " and ".join(words) for model, fit in fits.items() if (words := uncertain_parameters(fit, views.size))
+        model: " and ".join(words)
+        for model, fit in fits.items()
+        if (words := uncertain_parameters(fit, views.size, image_reach(views.size, prepared.views.position)))
     }
     determined = tuple(model for model in fits if model not in undetermined)
     if not determined:
         raise _not_determined(prepared, fits)
     chosen = choose_model(errors, determined)
+    if not reaches_everywhere(fits[chosen], views.size):
+        # Others are as good where there are corners, but do not fold the image where there are none.
+        limit = _TOLERATED * float(errors[chosen].sum())
+        whole = [one for one in determined if errors[one].sum() < limit and reaches_everywhere(fits[one], views.size)]
+        chosen = choose_model(errors, tuple(whole)) if whole else chosen
     best = choose_model(errors, tuple(fits))
     better = {model: words for model, words in undetermined.items() if model == best}
     prepared, fit = _once_more(prepared, fits[chosen], settings)
@@ -167,8 +179,13 @@ def _check(
     names = tuple(LENS_MODELS) if models is None else tuple(models)
     unknown = [model for model in names if model not in LENS_MODELS]
     require("models", bool(names) and not unknown, f"some of {', '.join(LENS_MODELS)}", ", ".join(unknown) or "none")
-    tried = tuple(model for model in LENS_MODELS.values() if model.name in names)
+    tried = tuple(sorted((model for model in LENS_MODELS.values() if model.name in names), key=_complexity))
     return Views(name, (int(size[0]), int(size[1])), points, pixels), tried
+
+
+def _complexity(model: LensModel) -> int:
+    """Number of parameters; a fisheye has to beat the polynomials, but not the rational model."""
+    return len(model.free) + (2 if model.fisheye else 0)
 
 
 def _compare(
@@ -267,6 +284,7 @@ def _result(
         outliers=1 - float(used.sum() / seen.sum()),
         rejected=len(prepared.rejected),
         undetermined=better,
+        everywhere=reaches_everywhere(fit, views.size),
     )
     if prepared.mirrored:
         found = (
