@@ -46,6 +46,7 @@ class BoardPart:
     cost: float
     unseen: int
     r2: Floats
+    residual: Floats
     matrix: Floats
     vector: Floats
     by_shape: Floats
@@ -83,15 +84,9 @@ class BoardTerm:
 
     def spent(self) -> Floats:
         """(camera,) parameters of the boards, each shared among the cameras by how many corners they see."""
-        views = self.views
-        if self.fixed:
-            return np.zeros(views.n_cameras)
-        counts = np.diff(views.start)
-        of_frame = np.bincount(views.frame, weights=counts, minlength=views.n_frames)
-        share = 6.0 * counts / of_frame[views.frame]
-        return np.asarray(np.bincount(views.camera, weights=share, minlength=views.n_cameras), dtype=np.float64)
+        return np.zeros(self.views.n_cameras) if self.fixed else self.views.board_parameters()
 
-    def linearize(self, state: State, scale: Scale, residual: Floats | None = None) -> BoardPart:
+    def linearize(self, state: State, scale: Scale) -> BoardPart:
         """Normal equations at a state."""
         views, layout = self.views, self.layout
         n_views, n, width = len(views.camera), len(views.corner), layout.width
@@ -101,11 +96,11 @@ class BoardTerm:
             cost=0.0,
             unseen=0,
             r2=np.empty(n),
+            residual=np.empty((n, 2)),
             matrix=np.empty((n_views, width, width)),
             vector=np.empty((n_views, width)),
             by_shape=np.empty((n, width + 2) if bend else (0, 0)),
         )
-        out = np.empty((0, 2)) if residual is None else residual
 
         def work(begin: int, end: int) -> None:
             evaluate_views(
@@ -131,7 +126,7 @@ class BoardTerm:
                 cost,
                 unseen,
                 part.r2,
-                out,
+                part.residual,
                 part.by_shape,
             )
 

@@ -99,6 +99,13 @@ class Views:
         """(observation,) camera of each."""
         return np.repeat(self.camera, np.diff(self.start))
 
+    def board_parameters(self) -> Floats:
+        """(camera,) parameters of the poses, each frame's six shared among the cameras by how many corners they see."""
+        counts = np.diff(self.start)
+        of_frame = np.bincount(self.frame, weights=counts, minlength=self.n_frames)
+        share = 6.0 * counts / of_frame[self.frame]
+        return np.asarray(np.bincount(self.camera, weights=share, minlength=self.n_cameras), dtype=np.float64)
+
     def spread(self, values: Floats, fill: float = np.nan) -> Floats:
         """(camera, frame, corner, ...) of values (observation, ...)."""
         result = np.full((self.n_cameras, self.n_frames, self.n_corners, *values.shape[1:]), fill)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration._bundle_boards import Scale
-from calibration._bundle_problem import State
+from calibration._bundle_problem import State, Views
 from calibration._bundle_settings import LOSS, BundleSettings
 from calibration._bundle_solver import Outcome, Problem, minimize
 
-__all__ = ["Fit", "effective_noise", "fit", "measure", "weights"]
+__all__ = ["Fit", "effective_noise", "fit", "measure", "noise_of_views", "weights"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -110,7 +110,19 @@ def measure(problem: Problem, outcome: Outcome, n_cameras: int, *, plain: bool =
     were fitted to them; plain: of all residuals.
     """
     squares, cameras = problem.squares(outcome.parts)
-    freedom = problem.freedom(n_cameras)
+    return _measured(squares, cameras, problem.freedom(n_cameras), plain=plain)
+
+
+def noise_of_views(views: Views, squares: Floats, n_cameras: int, *, plain: bool) -> Floats:
+    """The same where only the poses of the boards were fitted to squared residuals (observation,), NaN where unseen."""
+    cameras, seen = views.observation_camera(), np.isfinite(squares)
+    count = 2.0 * np.bincount(cameras[seen], minlength=n_cameras)
+    freedom = np.maximum(1.0 - views.board_parameters() / np.maximum(count, 1.0), 0.05)
+    return _measured(squares[seen], cameras[seen], freedom, plain=plain)
+
+
+def _measured(squares: Floats, cameras: Integers, freedom: Floats, *, plain: bool) -> Floats:
+    n_cameras = len(freedom)
     if plain:
         count = np.bincount(cameras, minlength=n_cameras)
         total = np.bincount(cameras, weights=squares, minlength=n_cameras)

@@ -20,9 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from calibration._bundle_boards import BoardTerm, Scale
 from calibration._bundle_covariance import camera_covariance
 from calibration._bundle_problem import State, Views, camera_table, make_layout, pack_views, rig_of, rows_of
-from calibration._bundle_robust import Fit, effective_noise, fit, weights
+from calibration._bundle_robust import Fit, effective_noise, fit, noise_of_views, weights
 from calibration._bundle_settings import LOSS, BundleSettings, BundleStatus, require
 from calibration._bundle_solver import Problem
+from calibration._bundle_start import fit_poses, residuals_of, starting_poses
 from calibration._bundle_workers import Workers
 from calibration.errors import CalibrationError, MismatchError, SuiteWarning
 from calibration.lens_models import LensModel
@@ -32,10 +33,12 @@ from calibration.transforms import RigidTransform
 
 __all__ = [
     "LOSS",
+    "BoardPoses",
     "BundleAdjustment",
     "BundleSettings",
     "BundleStatus",
     "adjust_boards",
+    "fit_board_poses",
 ]
 
 # Threads cost more than they gain below this many observations each.
@@ -86,6 +89,26 @@ class BundleAdjustment:
         return {name: float(value) for (one, name), value in zip(self.labels, values, strict=True) if one == camera}
 
 
+@dataclass(frozen=True, eq=False)
+class BoardPoses:
+    """The outcome of `fit_board_poses`.
+
+    Attributes:
+        world_from_board: (frame,).
+        residuals: (camera, frame, corner, 2) px, observed minus projected; NaN where unseen, and where the camera could
+            not see the corner where the board is now.
+        weights: (camera, frame, corner) in [0, 1] that the loss gave; 0 for what was left out, NaN where unseen.
+        noise: (camera,) px, given or measured.
+        status: (frame,) values of `BundleStatus`.
+    """
+
+    world_from_board: RigidTransform
+    residuals: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    status: NDArray[np.int64]
+
+
 def adjust_boards(
     rig: Rig,
     board_points: ArrayLike,
@@ -112,14 +135,14 @@ def adjust_boards(
     Raises:
         InvalidValueError: a shape or value is wrong.
         MismatchError: cameras or numbers of frames or corners do not fit together.
-        CalibrationError: a camera with free parameters sees nothing, or a board is seen in fewer than three corners.
+        CalibrationError: a camera with free parameters sees nothing, or no camera sees three corners of a board.
     """
     settings = settings or BundleSettings()
     shape, pixels = _as_observations(rig, board_points, world_from_board, position, settings)
     fixed = (rig.names[0],) if fixed_poses is None else tuple(fixed_poses)
     layout = make_layout(rig, models, fixed)
     views = pack_views(pixels)
-    _check_seen(rig, views, layout.first, fixed_boards=fixed_boards)
+    _check_seen(rig, views, layout.first, least=1 if fixed_boards else 3)
     n_labels = len(layout.labels)
     basis = _height_basis(shape, views, fixed_boards=fixed_boards) if settings.bend else np.empty((0, 0))
     with Workers.for_work(settings.workers, len(views.corner), _OBSERVATIONS_PER_WORKER) as workers:
@@ -131,6 +154,60 @@ def adjust_boards(
         return _finish(rig, models, problem, result, settings)
 
 
+def fit_board_poses(
+    rig: Rig,
+    board_points: ArrayLike,
+    position: ArrayLike,
+    start: RigidTransform | None = None,
+    *,
+    settings: BundleSettings | None = None,
+) -> BoardPoses:
+    """Poses of boards with the cameras held, as for frames that the calibration has not used; each frame by itself.
+
+    Args:
+        rig: the cameras.
+        board_points: (corner, 3).
+        position: (camera, frame, corner, 2) px, NaN where unseen.
+        start: (frame,) world_from_board; by default from the camera that sees most corners of the frame, where of the
+            two poses that a flat board has in one view the one is taken that ends at the lower cost in all views.
+        settings: loss, noise and workers are used. Noise that is not given is measured: the boards are fitted with the
+            loss at 1 px, then at the noise of that fit.
+
+    Raises:
+        InvalidValueError, MismatchError: as for `adjust_boards`.
+        CalibrationError: no camera sees three corners of the board in a frame, or four where there is no start.
+    """
+    settings = settings or BundleSettings()
+    n_frames = np.shape(position)[1] if np.ndim(position) == 4 else 0
+    stand_in = RigidTransform(np.tile(np.eye(3), (n_frames, 1, 1)), np.zeros((n_frames, 3)))
+    shape, pixels = _as_observations(rig, board_points, start or stand_in, position, settings)
+    layout = make_layout(rig, None, rig.names)
+    views = pack_views(pixels)
+    _check_seen(rig, views, layout.first, least=3 if start is not None else 4)
+    starts = starting_poses(rig, shape, pixels) if start is None else (rows_of(start),)
+    table, (loss, tuning), cameras = camera_table(rig, layout), LOSS[settings.loss], views.observation_camera()
+    given = None if settings.noise is None else np.broadcast_to(np.asarray(settings.noise, float), len(rig)).copy()
+    sigma = np.ones(len(rig)) if given is None else given
+    with Workers.for_work(settings.workers, len(views.corner), _OBSERVATIONS_PER_WORKER) as workers:
+        fits = [fit_poses(table, shape, views, one, sigma, loss, tuning, workers) for one in starts]
+        poses = fits[0][0]
+        if len(fits) > 1:
+            poses = np.where((fits[1][2] < fits[0][2])[:, None], fits[1][0], poses)
+        if given is None:
+            _, r2, _, _ = fit_poses(table, shape, views, poses, sigma, loss, tuning, workers)
+            sigma = noise_of_views(views, r2, len(rig), plain=settings.loss == "none")
+        poses, r2, _, status = fit_poses(table, shape, views, poses, sigma, loss, tuning, workers)
+    residual = residuals_of(table, shape, views, poses)
+    weight = np.where(np.isfinite(r2), weights(np.nan_to_num(r2), sigma[cameras], loss, tuning), 0.0)
+    return BoardPoses(
+        world_from_board=RigidTransform(poses[:, :9].reshape(-1, 3, 3), poses[:, 9:]),
+        residuals=views.spread(-residual),
+        weights=views.spread(weight),
+        noise=sigma,
+        status=status,
+    )
+
+
 def _finish(
     rig: Rig, models: Mapping[str, LensModel] | None, problem: Problem, result: Fit, settings: BundleSettings
 ) -> BundleAdjustment:
@@ -138,24 +215,26 @@ def _finish(
     outcome, (term,) = result.outcome, problem.terms
     state, layout, views = outcome.state, problem.layout, term.views
     adjusted = rig_of(rig, state.table, layout, models)
-    residual = np.empty((len(views.corner), 2))
-    effective = effective_noise(problem, result, len(rig))
-    part = term.linearize(state, Scale(LOSS["none"][0], 1.0, effective), residual)
-    covariance, undetermined = camera_covariance(problem, (part,), state) if settings.covariance else (None, ())
-    seen = term.use & np.isfinite(residual[:, 0])
+    (part,) = outcome.parts
+    seen = term.use & np.isfinite(part.r2)
     weight = weights(
         np.where(seen, part.r2, 0.0),
         result.scale.sigma[term.observation_camera],
         result.scale.loss,
         result.scale.tuning,
     )
+    covariance: NDArray[np.float64] | None = None
+    undetermined: tuple[tuple[str, str], ...] = ()
+    if settings.covariance:
+        plain = Scale(LOSS["none"][0], 1.0, effective_noise(problem, result, len(rig)))
+        covariance, undetermined = camera_covariance(problem, problem.linearize(state, plain), state)
     _warn_left_out(rig, term.observation_camera[~seen])
     poses = state.poses
     return BundleAdjustment(
         rig=adjusted,
         world_from_board=RigidTransform(poses[:, :9].reshape(-1, 3, 3), poses[:, 9:]),
         board_points=state.shape,
-        residuals=views.spread(-residual),
+        residuals=views.spread(-part.residual),
         weights=views.spread(np.where(seen, weight, 0.0)),
         noise=result.noise,
         cost=outcome.cost,
@@ -195,7 +274,7 @@ def _as_observations(
     return shape, pixels
 
 
-def _check_seen(rig: Rig, views: Views, first: NDArray[np.int64], *, fixed_boards: bool) -> None:
+def _check_seen(rig: Rig, views: Views, first: NDArray[np.int64], *, least: int) -> None:
     """Raise where a camera with free parameters or a frame has nothing that determines it."""
     corners = np.diff(views.start)
     for index in np.flatnonzero((first >= 0) & (np.bincount(views.camera, minlength=len(rig)) == 0)):
@@ -207,13 +286,13 @@ def _check_seen(rig: Rig, views: Views, first: NDArray[np.int64], *, fixed_board
         )
     best = np.zeros(views.n_frames, dtype=np.int64)
     np.maximum.at(best, views.frame, corners)
-    few = np.flatnonzero(best < (1 if fixed_boards else 3))
+    few = np.flatnonzero(best < least)
     if len(few):
         raise CalibrationError(
             f"frame {few[0]}" + (f" (and {len(few) - 1} more)" if len(few) > 1 else ""),
-            expected="three corners of the board seen by one of the cameras",
-            got=f"{best[few[0]]}",
-            remedy="Leave out frames in which no camera sees the board.",
+            expected=f"at least {least} corners of the board seen by one camera",
+            got=f"{best[few[0]]} at most",
+            remedy="Leave out frames in which no camera sees so many.",
         )
 
 
