@@ -24,6 +24,18 @@ class BundleStatus(IntEnum):
     NOT_CONVERGED = 1
     SINGULAR = 2
 
+    @property
+    def meaning(self) -> str:
+        """The status in words."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    BundleStatus.CONVERGED: "converged",
+    BundleStatus.NOT_CONVERGED: "not converged",
+    BundleStatus.SINGULAR: "some parameters are not determined by the observations",
+}
+
 
 @dataclass(frozen=True)
 class BundleSettings:
