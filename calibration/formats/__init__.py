@@ -16,6 +16,7 @@ from warnings import warn
 import numpy as np
 
 from calibration.errors import FileFormatError, InvalidValueError, MismatchError, SuiteWarning
+from calibration.formats._hints import hint
 from calibration.formats._registry import describe, known_formats
 from calibration.formats.rig_format import UNKNOWN_UNIT, RigFormat
 from calibration.rig import Rig
@@ -183,5 +184,6 @@ def _detect(path: Path, formats: Mapping[str, RigFormat]) -> RigFormat:
         got=describe(path),
         remedy="Check the path for spelling."
         if not path.exists()
-        else "Check the path; if the file is right, name its format, and the error will say what is missing in it.",
+        else hint(path, formats)
+        or "Check the path; if the file is right, name its format, and the error will say what is missing in it.",
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from calibration import Rig, SuiteWarning, load_rig, save_rig
+from calibration import InvalidValueError, Rig, SuiteWarning, load_rig, save_rig
 from calibration.formats import FORMATS
 
 HUMAN = "human_4cam/Calib_qualisys.toml"
@@ -88,6 +88,27 @@ def test_every_rig_survives_as_rig_toml(labeled: Rig, real_data: Path, tmp_path:
         for before, after in zip(rig, again, strict=True):
             assert before.lens == after.lens
             assert np.array_equal(before.cam_from_world.matrix, after.cam_from_world.matrix)
+
+
+@pytest.mark.parametrize("name", [name for name, known in FORMATS.items() if known.write is not None])
+@pytest.mark.filterwarnings("ignore:.*(JARVIS uses|cameras by number|no image size|was assumed):UserWarning")
+def test_every_rig_survives_in_every_format_that_holds_it(
+    name: str, labeled: Rig, real_data: Path, tmp_path: Path
+) -> None:
+    """The same pixels. Label3D's cameras have skews, which most formats lack; Kalibr has no fifth coefficient."""
+    for number, rig in enumerate((labeled, *(load_rig(real_data / file) for file, *_ in RIGS))):
+        path = tmp_path / f"{number}{ {'label3d': '.mat', 'kalibr': '.yaml'}.get(name, '') }"
+        skewed = name not in ("rig-toml", "label3d") and rig is labeled
+        if skewed or (name == "kalibr" and any(camera.lens.coefficients[4:].any() for camera in rig)):
+            with pytest.raises(InvalidValueError, match="skew" if skewed else "at most 4, .* got 5"):
+                save_rig(rig, path, format=name)
+            continue
+        save_rig(rig, path, format=name)
+        again = load_rig(path, format=name)
+        scale = {"mm": 1e-3, "m": 1.0}[rig.unit] / {"mm": 1e-3, "m": 1.0}[again.unit]
+        for before, after in zip(rig, again, strict=True):
+            points = before.cam_from_world.inverse()([[0.0, 0.0, 1.0], [0.1, -0.1, 1.0], [-0.2, 0.1, 2.0]])
+            np.testing.assert_allclose(after.project(points * scale), before.project(points), rtol=0.0, atol=1e-8)
 
 
 def test_cameras_stand_where_qualisys_says(real_data: Path) -> None:

@@ -127,6 +127,57 @@ class TestDetection:
             load_rig(path)
 
 
+class TestHints:
+    """Whoever gives something else is told what to give instead."""
+
+    @pytest.mark.parametrize(
+        ("name", "content", "remedy"),
+        [
+            ("cam1.mp4", b"\0\0\0\x18ftyp", "pose3d calibrate"),
+            ("board.png", b"\x89PNG", "pose3d calibrate"),
+            ("session.nc", b"\x89HDF\r\n\x1a\n", "pose3d convert"),
+            ("cam-1_intrinsic_params.pickle", b"\x80\x04}.", "stereo_params.pickle"),
+            ("detections.pickle", b"\x80\x04}.", "calibration.toml"),
+            ("Calib.qca.txt", b"<calibration>", "Pose2Sim"),
+            ("cameras.bin", b"\x01", "model_converter"),
+            ("intri.yml", b"%YAML:1.0\nnames: []", "extri.yml"),
+            ("cameras.txt", b"1 PINHOLE 1 1 1 1 1 1", "images.txt"),
+            ("Config.toml", b"[markerAugmentation]\n[triangulation]", "settings of Pose2Sim"),
+            ("config.toml", b"project = 'x'\n[triangulation]\n[manual_verification]", "settings of Anipose"),
+            ("charuco.toml", b"square_size_overide_cm = 5.4", "camera_array.toml"),
+            ("target.yaml", b"target_type: aprilgrid", "camchain.yaml"),
+        ],
+    )
+    def test_files(self, name: str, content: bytes, remedy: str, tmp_path: Path) -> None:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(FileFormatError) as caught:
+            load_rig(tmp_path / name)
+        assert remedy in caught.value.remedy
+
+    @pytest.mark.parametrize("place", ["", "calibration", "sparse/0"])
+    def test_the_calibration_in_a_folder_is_named(self, place: str, rig: Rig, tmp_path: Path) -> None:
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        save_rig(rig, tmp_path / place / "rig.toml")
+        with pytest.raises(FileFormatError) as caught:
+            load_rig(tmp_path)
+        assert caught.value.remedy == f"Give {tmp_path / place / 'rig.toml'}, which is one."
+
+    def test_a_model_in_a_project(self, rig: Rig, tmp_path: Path) -> None:
+        save_rig(rig, tmp_path / "sparse/0", format="colmap")
+        with pytest.raises(FileFormatError) as caught:
+            load_rig(tmp_path)
+        assert caught.value.remedy == f"Give {tmp_path / 'sparse/0'}, which is one."
+        for file in (tmp_path / "sparse/0").iterdir():
+            file.rename(file.with_suffix(".bin"))
+        with pytest.raises(FileFormatError, match="colmap model_converter"):
+            load_rig(tmp_path)
+
+    def test_a_folder_of_videos(self, tmp_path: Path) -> None:
+        (tmp_path / "cam_1.mp4").touch()
+        with pytest.raises(FileFormatError, match="pose3d calibrate"):
+            load_rig(tmp_path)
+
+
 class TestUnit:
     def test_the_file_counts_then_the_argument_then_the_convention(self, tmp_path: Path, rig: Rig) -> None:
         save_rig(replace(rig, unit="cm"), tmp_path / "own.toml")
