@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._intrinsics_models import ModelFit
+from calibration._intrinsics_models import ModelFit, focal_deviation
 from calibration._intrinsics_views import Coverage
 from calibration.lens import Lens
 
@@ -53,8 +53,7 @@ def quality_warnings(
     """
     found = []
     views = len(tilt)
-    focal_length = float(fit.lens.camera_matrix[0, 0])
-    deviation = max((fit.deviations.get(name, 0.0) for name in ("f", "fx", "fy")), default=0.0) / focal_length
+    deviation = focal_deviation(fit)
     steepest = float(np.quantile(tilt, 0.9))
     if ambiguous > _MANY_AMBIGUOUS:
         found.append(
@@ -118,9 +117,7 @@ def _undetermined_warnings(undetermined: Mapping[str, str]) -> list[str]:
     ]
 
 
-def given_lens_warnings(
-    lens: Lens, size: tuple[int, int], error: float, free: ModelFit, deviations: Mapping[str, float]
-) -> tuple[str, ...]:
+def given_lens_warnings(lens: Lens, size: tuple[int, int], error: float, free: ModelFit) -> tuple[str, ...]:
     """Whether a given lens fits what was seen.
 
     Args:
@@ -128,12 +125,11 @@ def given_lens_warnings(
         size: of the images that were seen.
         error: px, noise of a coordinate with the given lens.
         free: the same views with a lens fitted to them.
-        deviations: standard deviations of the free lens.
     """
     found = []
     given, fitted = float(lens.camera_matrix[0, 0]), float(free.lens.camera_matrix[0, 0])
     ratio = fitted / given
-    sure = 4 * max((deviations.get(name, 0.0) for name in ("f", "fx")), default=0.0) / fitted
+    sure = 4 * focal_deviation(free)
     center, half_diagonal = (np.array(size) - 1) / 2, float(np.hypot(*size)) / 2
     offset = float(np.linalg.norm(lens.camera_matrix[:2, 2] - center)) / half_diagonal
     if abs(ratio - 1) > max(_FOCAL_TOLERANCE, sure):

@@ -21,7 +21,7 @@ from calibration._bundle_problem import State, camera_table, make_layout, pack_v
 from calibration._bundle_workers import Workers
 from calibration.bundle import LOSS, BundleSettings, BundleStatus, adjust_boards
 from calibration.camera import Camera
-from calibration.errors import SuiteWarning
+from calibration.errors import InvalidValueError, SuiteWarning
 from calibration.lens import Fisheye, Lens
 from calibration.lens_models import LensModel, lens_vector, parameter_names
 from calibration.rig import Rig
@@ -33,6 +33,7 @@ __all__ = [
     "choose_model",
     "fit_model",
     "fit_poses",
+    "focal_deviation",
     "held_out_errors",
     "hopeful_models",
     "reaches_everywhere",
@@ -115,7 +116,6 @@ def fit_model(
     poses: RigidTransform,
     *,
     loss: Literal["none", "cauchy"] = "none",
-    noise: float | None = None,
 ) -> ModelFit:
     """Fit a lens model and the poses (view,) of the board, from a lens of its kind and poses near the truth.
 
@@ -124,20 +124,22 @@ def fit_model(
         model: what is free.
         lens, poses: starting values.
         loss: of the corners, see `BundleSettings`.
-        noise: px per coordinate; measured by default.
     """
     with warnings.catch_warnings():
         # Corners that the lens does not reach are found again among the residuals, as NaN.
         warnings.simplefilter("ignore", SuiteWarning)
-        found = adjust_boards(
-            views.rig(lens),
-            views.points,
-            poses,
-            views.position[None],
-            models={views.name: model},
-            fixed_poses=(views.name,),
-            settings=BundleSettings(loss=loss, noise=noise, maximum_iterations=50),
-        )
+        try:
+            found = adjust_boards(
+                views.rig(lens),
+                views.points,
+                poses,
+                views.position[None],
+                models={views.name: model},
+                fixed_poses=(views.name,),
+                settings=BundleSettings(loss=loss, maximum_iterations=50),
+            )
+        except InvalidValueError:  # numbers that make no lens: nothing held them
+            return _failed(views, model, lens, poses)
     count = len(model.free)
     return ModelFit(
         model=model,
@@ -148,6 +150,21 @@ def fit_model(
         covariance=np.full((count, count), np.nan) if found.covariance is None else found.covariance,
         lost=int((np.isfinite(views.position[..., 0]) & ~np.isfinite(found.residuals[0, ..., 0])).sum()),
         status=found.status,
+    )
+
+
+def _failed(views: Views, model: LensModel, lens: Lens, poses: RigidTransform) -> ModelFit:
+    count = len(model.free)
+    residuals = residuals_of(lens, poses, views.points, views.position)
+    return ModelFit(
+        model=model,
+        lens=lens,
+        cam_from_board=poses,
+        noise=robust_noise(np.hypot(*np.moveaxis(residuals[np.isfinite(residuals[..., 0])], -1, 0))),
+        residuals=residuals,
+        covariance=np.full((count, count), np.nan),
+        lost=0,
+        status=BundleStatus.SINGULAR,
     )
 
 
@@ -229,6 +246,16 @@ def held_out_errors(views: Views, fit: ModelFit) -> tuple[Array, Array]:
     return at_optimum + 2 * (slope * step).sum(axis=-1) + moved, degrees
 
 
+def focal_deviation(fit: ModelFit) -> float:
+    """Standard deviation of the focal length as a share of it; infinite where it is not determined."""
+    deviations = fit.deviations
+    values = [
+        deviations[name] / float(fit.lens.camera_matrix[0, 0]) for name in ("f", "fx", "fy") if name in deviations
+    ]
+    largest = max(values, default=0.0) * max(1.0, _SMALLEST_NOISE / fit.noise)
+    return largest if np.isfinite(largest) else float("inf")
+
+
 def uncertain_parameters(fit: ModelFit, size: tuple[int, int], reach: float) -> tuple[str, ...]:
     """What the views do not determine, in words; empty where all is fine.
 
@@ -238,18 +265,13 @@ def uncertain_parameters(fit: ModelFit, size: tuple[int, int], reach: float) -> 
         reach: distance of the outermost corner from the middle of the image in px.
     """
     half_diagonal = float(np.hypot(*size)) / 2
-    focal_length = float(fit.lens.camera_matrix[0, 0])
     deviations = fit.deviations
     scale = max(1.0, _SMALLEST_NOISE / fit.noise)
-    found = []
-    for names, unit, words in (
-        (("f", "fx", "fy"), focal_length, "the focal length"),
-        (("cx", "cy"), half_diagonal, "the principal point"),
-    ):
-        values = [deviations[name] * scale / unit for name in names if name in deviations]
-        if values and not max(values) <= _LARGEST_DEVIATION:  # NaN too
-            found.append(words)
-    edge = min(reach / focal_length, 1.5)  # angles grow no further than that
+    found = [] if focal_deviation(fit) <= _LARGEST_DEVIATION else ["the focal length"]
+    values = [deviations[name] * scale / half_diagonal for name in ("cx", "cy") if name in deviations]
+    if values and not max(values) <= _LARGEST_DEVIATION:  # NaN too
+        found.append("the principal point")
+    edge = min(reach / float(fit.lens.camera_matrix[0, 0]), 1.5)  # angles grow no further than that
     powers = {"k1": 2, "k2": 4, "k3": 6}
     powers |= {"k4": 8} if fit.model.fisheye else {"k4": 2, "k5": 4, "k6": 6}
     effects = [deviations[name] * scale * edge**power for name, power in powers.items() if name in deviations]

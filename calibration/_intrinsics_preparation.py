@@ -28,6 +28,13 @@ _MOST_VIEWS = 600
 _SMALLEST_SHARE = 0.6
 # A lens that bends more than this (see `StartingLens.bending`) is first taken for a fisheye: polynomials fit it poorly.
 _WIDE = -0.3
+# A view whose corners are off their homography by so many times the median of all views was detected wrongly, too; the
+# distortion, known roughly yet, makes a factor of 3 to 5.
+_UNEVEN = 12.0
+# Poses that leave more than so many times the error of homographies need another focal length; errors below so many
+# pixels do not matter yet.
+_STRETCHED, _NEGLIGIBLE = 3.0, 0.3
+_FEW = 20
 # With an error ratio below it, either planar solution may be the right one: both are fitted by the better lens. (Not
 # fitted yet, the mirrored one of an ambiguous pair has up to four times the error.)
 _AMBIGUOUS = 5.0
@@ -75,6 +82,8 @@ def prepare(views: Views, lens: Lens | None, models: tuple[LensModel, ...], sett
     rejected: dict[int, str] = {}
     frames = _usable_frames(views.position, settings, rejected)
     _require_views(views.name, frames, rejected, settings)
+    if lens is not None and models and not _leads(lens, views, frames, settings):
+        lens = None
     if lens is None:
         start = starting_values(views.size, views.points, views.position[frames], seed=settings.seed)
     else:
@@ -142,6 +151,30 @@ def _start_with(lens: Lens, views: Views, frames: NDArray[np.intp], settings: In
     return Start(StartingLens(views.size, focal_length, 0.0), fitting, homography, misfit)
 
 
+def _leads(lens: Lens, views: Views, frames: NDArray[np.intp], settings: IntrinsicsSettings) -> bool:
+    """Whether a given lens is a start as good as the one that the views give."""
+    few = views.position[frames[np.linspace(0, len(frames) - 1, min(len(frames), _FEW)).astype(np.intp)]]
+    own = starting_values(views.size, views.points, few, seed=settings.seed)
+    fitting = own.fitting[..., None]
+    given = np.where(fitting, lens.undistort(few), np.nan)
+    if np.isfinite(given[..., 0]).sum() < _SMALLEST_SHARE * own.fitting.sum():
+        return False
+    errors = [
+        float(np.median(planar_poses(views.points, normalized).error[:, 0])) * focal_length
+        for normalized, focal_length in (
+            (given, float(lens.camera_matrix[0, 0])),
+            (np.where(fitting, own.lens.undistort(few), np.nan), own.lens.focal_length),
+        )
+    ]
+    return errors[0] < 1.5 * errors[1] + _NEGLIGIBLE
+
+
+def _rigid(poses: PlanarPoses, start: Start) -> bool:
+    """Whether the poses of a board explain its corners nearly as well as homographies, which are free to stretch it."""
+    typical = float(np.median(start.misfit)) + _NEGLIGIBLE / start.lens.focal_length
+    return float(np.median(poses.error[:, 0])) < _STRETCHED * typical
+
+
 def _flat_views(
     start: Start, position: Array, frames: NDArray[np.intp], rejected: dict[int, str]
 ) -> tuple[NDArray[np.intp], bool]:
@@ -149,6 +182,9 @@ def _flat_views(
     seen = np.isfinite(position[..., 0]).sum(axis=-1)
     known = np.isfinite(start.homography[:, 0, 0])
     flat = known & (start.fitting.sum(axis=-1) >= _SMALLEST_SHARE * seen)
+    if flat.any():
+        typical = float(np.median(start.misfit[flat])) + _NEGLIGIBLE / start.lens.focal_length
+        flat &= start.misfit < _UNEVEN * typical
     h = np.where(known[:, None, None], start.homography, np.eye(3))
     # of the derivative of the image by the board, the sign of the determinant times w^3 is that of the determinant
     depth = h[:, 2, 2]
@@ -180,12 +216,11 @@ def _first_poses(views: Views, start: Start, lens: Lens | None) -> tuple[PlanarP
         return planar_poses(views.points, lens.undistort(views.position)), lens
     normalized = start.lens.undistort(views.position)
     poses = planar_poses(views.points, normalized)
-    typical = float(np.median(start.misfit)) + 0.3 / start.lens.focal_length
-    if float(np.median(poses.error[:, 0])) < 3 * typical:
+    if _rigid(poses, start):
         return poses, start
     radius = float(np.hypot(*views.size)) / 2
     tried = [start.lens.focal_length, *(radius * _FOCAL_SCAN)]
-    few = choose_views(np.isfinite(normalized[..., 0]).astype(np.float64), 20)
+    few = np.linspace(0, len(normalized) - 1, min(len(normalized), _FEW)).astype(np.intp)
     errors = []
     for focal_length in tried:
         scaled = normalized[few] * (start.lens.focal_length / focal_length)

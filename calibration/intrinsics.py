@@ -20,6 +20,7 @@ from calibration._intrinsics_models import (
     choose_model,
     fit_model,
     fit_poses,
+    focal_deviation,
     held_out_errors,
     hopeful_models,
     reaches_everywhere,
@@ -40,6 +41,9 @@ from calibration.transforms import RigidTransform
 __all__ = ["Coverage", "IntrinsicsSettings", "LensCalibration", "calibrate_lens"]
 
 
+# With a focal length this uncertain, a calibration says next to nothing about the depth of anything. Of boards parallel
+# to the image not even the uncertainty is right (a focal length four times too long came with 7 %).
+_VAGUEST, _LEAST_TILT, _MOST_AMBIGUOUS = 0.1, float(np.deg2rad(6.0)), 0.5
 # So much larger may the squared held-out error of a model be that, unlike the chosen one, holds in the whole image.
 _TOLERATED = 1.1
 
@@ -135,6 +139,8 @@ def calibrate_lens(
         if (words := uncertain_parameters(fit, views.size, image_reach(views.size, prepared.views.position)))
     }
     determined = tuple(model for model in fits if model not in undetermined)
+    if not determined and _are_tilted(prepared):  # a vague focal length is told, a meaningless one is refused
+        determined = tuple(model for model, fit in fits.items() if focal_deviation(fit) <= _VAGUEST)[:1]
     if not determined:
         raise _not_determined(prepared, fits)
     chosen = choose_model(errors, determined)
@@ -215,21 +221,19 @@ def _helps(errors: Mapping[str, NDArray[np.float64]], larger: str, smaller: str)
     return choose_model(errors, (smaller, larger)) == larger
 
 
+def _are_tilted(prepared: Prepared) -> bool:
+    tilt, _ = view_tilts(prepared.fit.cam_from_board)
+    return bool(np.quantile(tilt, 0.9) > _LEAST_TILT and prepared.ambiguous.mean() < _MOST_AMBIGUOUS)
+
+
 def _not_determined(prepared: Prepared, fits: Mapping[str, ModelFit]) -> CalibrationError:
-    views, (simplest, fit) = prepared.views, next(iter(fits.items()))
     tilt = np.rad2deg(view_tilts(prepared.fit.cam_from_board)[0])
-    deviation = max((fit.deviations.get(one, np.inf) for one in ("f", "fx")), default=np.inf)
-    known = deviation / float(fit.lens.camera_matrix[0, 0])
+    known = min(focal_deviation(fit) for fit in fits.values())
+    open_by = f"open by {known:.0%}" if known < 1 else "open"
     return CalibrationError(
-        f"camera '{views.name}', lens",
+        f"camera '{prepared.views.name}', lens",
         expected="views of the board that determine at least the focal length",
-        got=(
-            f"{len(tilt)} views tilted by {tilt.min():.0f} to {tilt.max():.0f} degrees, which leave the focal length"
-            f" open by {known:.0%}"
-            if np.isfinite(known) and known < 1
-            else f"{len(tilt)} views tilted by {tilt.min():.0f} to {tilt.max():.0f} degrees, which leave it open"
-        )
-        + f" even with the model '{simplest}'",
+        got=f"{len(tilt)} views tilted by {tilt.min():.0f} to {tilt.max():.0f} degrees, which leave it {open_by}",
         remedy="Film the board tilted by 20 to 45 degrees, in different directions, close to the camera.",
     )
 
@@ -252,12 +256,22 @@ def _measure(views: Views, lens: Lens, settings: IntrinsicsSettings) -> LensCali
     """How well a given lens fits."""
     prepared = prepare(views, lens, (), settings)
     prepared, fit = _once_more(prepared, fit_poses(prepared.views, lens, prepared.fit.cam_from_board), settings)
-    model = LENS_MODELS["fisheye" if isinstance(lens, Fisheye) else "brown5"]
-    reach = image_reach(views.size, views.position)
-    free = fit_model(prepared.views, model, lens_for_model(lens, model, views.size, reach), fit.cam_from_board)
-    found = given_lens_warnings(lens, views.size, fit.noise, free, free.deviations)
+    free = _free_fit(views, isinstance(lens, Fisheye), settings)
+    found = () if free is None else given_lens_warnings(lens, views.size, fit.noise, free)
     result = _result(prepared, fit, held_out={}, undetermined={}, better={})
     return replace(result, warnings=found + result.warnings)
+
+
+def _free_fit(views: Views, fisheye: bool, settings: IntrinsicsSettings) -> ModelFit | None:
+    """The views with a lens of their own; None where they do not determine one."""
+    model = LENS_MODELS["fisheye" if fisheye else "brown4"]
+    try:
+        prepared = prepare(views, None, (model,), settings)
+    except CalibrationError:
+        return None
+    start = lens_for_model(prepared.fit.lens, model, views.size, image_reach(views.size, views.position))
+    fit = fit_model(prepared.views, model, start, prepared.fit.cam_from_board)
+    return fit if np.isfinite(focal_deviation(fit)) else None
 
 
 def _result(
