@@ -94,7 +94,8 @@ def load_arrays(folder: Path, key: str) -> dict[str, NDArray[np.generic]] | None
     """The arrays kept under a key; None where there are none, or their file is damaged."""
     file = folder / f"{key}.npz"
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        # opened here, because NumPy leaves a damaged file open
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -87,11 +87,10 @@ def finer_instants(
         live = (views[:-1] | views[1:]) & ~still & (gap > 0)
         if count < wanted and live.any():
             extra[live] = np.maximum(extra[live], (wanted - count) / live.sum())
-    number = np.minimum(np.ceil(extra), gap).astype(np.intp)
-    if number.sum() > budget:
-        number = np.floor(extra * budget / extra.sum()).clip(0, gap).astype(np.intp)
-        spare = np.flatnonzero((extra > 0) & (number < gap))[: budget - int(number.sum())]
-        number[spare] += 1
+    extra = np.minimum(extra, gap)
+    extra *= min(1.0, budget / max(extra.sum(), 1.0))
+    # whole numbers of the same sum, as even as they can be
+    number = np.diff(np.floor(np.cumsum(extra) + 1e-6), prepend=0).astype(np.intp)
     between = [
         looked[i] + np.round(np.arange(1, n + 1) * (gap[i] + 1) / (n + 1)).astype(np.intp)
         for i, n in enumerate(number)

@@ -23,7 +23,7 @@ from calibration.observations._inventory import Inventory, take_inventory
 from calibration.observations._rounds import Progress, observe
 from calibration.observations._sightings import NOT_LOOKED, Sightings, new_views
 from calibration.observations._worker import Sight
-from calibration.observations.examples import no_board_error, what_is_seen
+from calibration.observations.examples import no_board_error, unseen_camera
 from calibration.observations.matching import Instants, match_pictures
 from calibration.observations.settings import ObservationSettings
 from calibration.observations.sources import Source, named_source
@@ -95,10 +95,9 @@ def detect_corners(
     seen = np.asarray(sightings.seen.any(axis=1))
     if not seen.any():
         raise no_board_error(cameras, board, sightings, settings.detection, examples)
-    for name, camera in _named(cameras, ~seen):
+    for number in np.flatnonzero(~seen):
         warnings.warn(
-            f"camera '{name}': no board in any of the {_looked_at(sightings, cameras, name)} pictures that were looked "
-            f"at. {what_is_seen({name: camera}, board, settings.detection, examples)}",
+            unseen_camera(cameras, int(number), board, instants, sightings, settings.detection, examples),
             SuiteWarning,
             stacklevel=2,
         )
@@ -120,14 +119,6 @@ def _warn_of_print(board: Board, sightings: Sightings) -> None:
 
 def _no_progress(_done: int, _total: int) -> None:
     """Say nothing."""
-
-
-def _named(cameras: Mapping[str, Inventory], chosen: NDArray[np.bool_]) -> list[tuple[str, Inventory]]:
-    return [item for item, wanted in zip(cameras.items(), chosen, strict=True) if wanted]
-
-
-def _looked_at(sightings: Sightings, cameras: Mapping[str, Inventory], name: str) -> int:
-    return int((sightings.sight[list(cameras).index(name)] != NOT_LOOKED).sum())
 
 
 def _key(cameras: Mapping[str, Inventory], board: Board, instants: Instants, settings: ObservationSettings) -> str:
@@ -165,12 +156,12 @@ def _to_corners(
     )
     statistics = {}
     for number, (name, camera) in enumerate(cameras.items()):
-        statistics[name] = _statistics(camera, sightings, number, kept).to_json()
-        lost = int((sightings.sight[number] == Sight.UNREADABLE).sum())
-        if lost:
+        found = _statistics(camera, sightings, number, kept)
+        statistics[name] = found.to_json()
+        if found.unreadable:
             warnings.warn(
-                f"camera '{name}': {lost} pictures of {_looked_at(sightings, cameras, name)} could not be decoded and "
-                "are left out",
+                f"camera '{name}': {found.unreadable} pictures of {found.looked_at} could not be decoded; they are left "
+                "out",
                 SuiteWarning,
                 stacklevel=3,
             )

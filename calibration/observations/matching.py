@@ -19,6 +19,8 @@ __all__ = ["Instants", "match_pictures", "match_times"]
 
 # Rows of a table of frame times that the video has no pictures for: recorders lose the last few when they are stopped.
 _LARGEST_LOSS = 0.05
+# Share of the numbers in the names of images that cameras have in common where the numbers mean the same.
+_FEWEST_SHARED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,9 +190,8 @@ def _by_number(cameras: Mapping[str, Inventory]) -> Instants:
     numbers = [camera.numbers for camera in cameras.values()]
     known = [each for each in numbers if each is not None]
     shared = set.intersection(*(set(each.tolist()) for each in known)) if len(known) == len(numbers) else set()
-    if not shared and len(cameras) > 1:
-        return _by_order(cameras)
-    if len(known) < len(numbers):  # one camera, whose names have no numbers
+    few = min(len(camera) for camera in cameras.values()) * _FEWEST_SHARED
+    if len(known) < len(numbers) or len(shared) < few:  # counters of cameras that each count for themselves
         return _by_order(cameras)
     union = np.unique(np.concatenate(known))
     picture = np.full((len(cameras), len(union)), -1, dtype=np.int64)
@@ -221,8 +222,8 @@ def _by_order(cameras: Mapping[str, Inventory]) -> Instants:
         )
     if len(cameras) > 1:
         warnings.warn(
-            "the names of the images have no numbers in common; the images of the cameras are taken to belong together "
-            "in the order of their names",
+            "the names of the images have no or few numbers in common; the images of the cameras are taken to belong "
+            "together in the order of their names",
             SuiteWarning,
             stacklevel=5,
         )

@@ -228,8 +228,8 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _split_kinds(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Videos and images by suffix, in natural order."""
-    files = sorted((path for path in paths if path.is_file()), key=lambda path: natural_key(path.name))
+    """Videos and images by suffix, in the order given."""
+    files = [path for path in paths if path.is_file()]
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
     return videos, [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
 

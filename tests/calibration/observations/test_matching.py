@@ -1,0 +1,234 @@
+"""Pictures that belong together are found by time, by a table, or by number; never by index where times are known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from calibration.errors import FileFormatError, InvalidValueError, MismatchError, SuiteWarning
+from calibration.observations import match_pictures, match_times, read_timestamps
+from calibration.observations._inventory import Inventory
+from calibration.observations.sources import Source
+
+
+def video(count: int, *, rate: float = 30.0) -> Inventory:
+    source = Source("video", (Path("a.mp4"),))
+    return Inventory(source, np.arange(count) / rate, np.zeros(1, dtype=np.intp), (64, 48), None)
+
+
+def images(*numbers: int, named: bool = True) -> Inventory:
+    source = Source("images", tuple(Path(f"{number}.png") for number in numbers))
+    known = np.array(numbers, dtype=np.int64) if named else None
+    return Inventory(source, np.full(len(numbers), np.nan), np.arange(len(numbers)), None, known)
+
+
+def table(path: Path, header: str, rows: list[tuple[object, ...]]) -> Path:
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return path
+
+
+# By presentation time
+
+
+def assert_law_of_matching(times: list[NDArray[np.float64]]) -> None:
+    """Every picture is in at most one instant, instants are in order, and their pictures are of about one time."""
+    matched = match_times(times)
+    longest = max(np.median(np.diff(each)) for each in times)
+    for row in matched.picture:
+        used = row[row >= 0]
+        assert (np.diff(used) > 0).all()
+    assert (matched.picture >= 0).any(axis=0).all()
+    shared = (matched.picture >= 0).sum(axis=0) > 1
+    together = matched.time[:, shared]
+    assert (np.nanmax(together, axis=0) - np.nanmin(together, axis=0) <= longest * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_matching_is_one_to_one_in_order_and_close_in_time(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    times = []
+    for rate in rng.choice([15, 29.97, 30, 60, 120], size=rng.integers(2, 6)):
+        every = np.arange(rng.integers(20, 200)) / rate + rng.uniform(0, 1)
+        jitter = rng.normal(0, 0.05 / rate, len(every))
+        times.append((every + jitter)[rng.random(len(every)) > 0.1])
+    assert_law_of_matching(times)
+
+
+def test_a_dropped_frame_does_not_shift_those_behind_it() -> None:
+    whole = np.arange(20) / 30
+    matched = match_times([whole, np.delete(whole, 7)])
+    assert matched.picture[1].tolist() == [*range(7), -1, *range(7, 19)]
+    np.testing.assert_array_equal(matched.time[0], whole)
+
+
+def test_a_faster_camera_gives_the_pictures_nearest_to_those_of_the_slower() -> None:
+    matched = match_times([np.arange(40) / 60, np.arange(20) / 30 + 0.001])
+    assert matched.picture.tolist() == [list(range(0, 40, 2)), list(range(20))]
+
+
+def test_half_a_frame_of_delay_still_matches_and_more_joins_the_next() -> None:
+    whole = np.arange(10) / 10
+    assert match_times([whole, whole + 0.049]).picture[1].tolist() == list(range(10))
+    late = match_times([whole, whole + 0.06])
+    assert late.picture[1, 1:10].tolist() == list(range(9))
+
+
+def test_a_picture_without_partner_is_an_instant_of_its_own() -> None:
+    early = match_times([np.arange(10) / 10, np.arange(10) / 10 + 0.5])
+    assert early.picture.tolist() == [[*range(10), *[-1] * 5], [*[-1] * 5, *range(10)]]
+    assert len(match_times([np.zeros(1), np.array([5.0])])) == 2
+
+
+def test_videos_are_matched_from_their_starts_with_offsets_applied() -> None:
+    cameras = {"a": video(20), "b": video(20)}
+    assert match_pictures(cameras).picture[1].tolist() == list(range(20))
+    moved = match_pictures(cameras, offsets={"b": 0.1})
+    assert moved.picture[1, 3:20].tolist() == list(range(17))
+    np.testing.assert_allclose(moved.time[1, 3], 0.1)
+    assert "presentation time" in moved.how
+
+
+def test_videos_of_other_lengths_are_told() -> None:
+    with pytest.warns(SuiteWarning, match="camera 'b' recorded 0.50 s, camera 'a' 1.00 s: they did not start or stop"):
+        match_pictures({"a": video(30), "b": video(15)})
+    match_pictures({"a": video(30), "b": video(15)}, offsets={"b": 0.2})
+
+
+@pytest.mark.parametrize(("offsets", "message"), [({"c": 1.0}, "one for c"), ({"a": float("nan")}, "nan for a")])
+def test_wrong_offsets_are_refused(offsets: dict[str, float], message: str) -> None:
+    with pytest.raises(InvalidValueError, match=message):
+        match_pictures({"a": video(9), "b": video(9)}, offsets=offsets)
+
+
+def test_without_synchronization_every_picture_is_an_instant_of_its_own() -> None:
+    matched = match_pictures({"a": video(2), "b": images(1, 5, 9)}, synchronized=False)
+    assert matched.picture.tolist() == [[0, 1, -1, -1, -1], [-1, -1, 0, 1, 2]]
+
+
+def test_videos_beside_images_cannot_be_matched() -> None:
+    with pytest.raises(MismatchError, match="videos of a and images of the others"):
+        match_pictures({"a": video(3), "b": images(0, 1, 2)})
+
+
+# By number
+
+
+def test_images_are_matched_by_the_numbers_in_their_names() -> None:
+    matched = match_pictures({"a": images(1, 2, 7), "b": images(1, 2, 7)})
+    assert matched.numbers.tolist() == [1, 2, 7]
+    assert np.isnan(matched.time).all()
+
+
+def test_a_missing_image_shifts_nothing() -> None:
+    with pytest.warns(SuiteWarning, match="camera 'b' has no image of the number 2, which"):
+        matched = match_pictures({"a": images(1, 2, 3), "b": images(1, 3)})
+    assert matched.picture.tolist() == [[0, 1, 2], [0, -1, 1]]
+
+
+@pytest.mark.parametrize("other", [images(11, 12, 13), images(3, 4, 5), images(1, 2, 3, named=False)])
+def test_images_without_common_numbers_are_matched_by_order_with_a_warning(other: Inventory) -> None:
+    with pytest.warns(SuiteWarning, match="in the order of their names"):
+        matched = match_pictures({"a": images(1, 2, 3), "b": other})
+    assert matched.picture.tolist() == [[0, 1, 2]] * 2
+
+
+def test_other_counts_without_common_numbers_cannot_be_matched() -> None:
+    with pytest.raises(MismatchError, match="3 of a, 2 of b"):
+        match_pictures({"a": images(1, 2, 3), "b": images(11, 12)})
+
+
+def test_one_camera_needs_no_numbers() -> None:
+    assert len(match_pictures({"a": images(1, 2, 3, named=False)})) == 3
+
+
+# By a table of frame times
+
+
+def test_a_table_with_sync_index_says_what_belongs_together(tmp_path: Path) -> None:
+    rows = [(26, 1, 26, 9.0), (26, 0, 26, 9.01), (27, 0, 27, 9.2), (28, 0, 28, 9.4), (28, 1, 27, 9.41)]
+    path = table(tmp_path / "t.csv", "sync_index,cam_id,frame_index,frame_time", rows)
+    matched = match_pictures({"cam_0": video(3), "cam_1": video(2)}, timestamps=path)
+    assert matched.numbers.tolist() == [26, 27, 28]
+    assert matched.picture.tolist() == [[0, 1, 2], [0, -1, 1]]
+    np.testing.assert_array_equal(matched.time, [[9.01, 9.2, 9.4], [9.0, np.nan, 9.41]])
+
+
+def test_a_plain_table_is_matched_by_its_times(tmp_path: Path) -> None:
+    rows = [("left", n, 100 + n / 30) for n in range(6)] + [("right", n, 100 + (n + 2) / 30) for n in range(6)]
+    path = table(tmp_path / "t.csv", "camera,frame,time", rows)
+    matched = match_pictures({"left": video(6), "right": video(6)}, timestamps=path)
+    assert matched.picture.tolist() == [[*range(6), -1, -1], [-1, -1, *range(6)]]
+    undone = match_pictures({"left": video(6), "right": video(6)}, timestamps=path, offsets={"right": -2 / 30})
+    assert undone.picture.tolist() == [list(range(6))] * 2
+
+
+def test_rows_of_pictures_that_the_video_skipped_are_counted_by_their_frames(tmp_path: Path) -> None:
+    rows = [("a", n, n / 30) for n in (0, 1, 4, 5)] + [("b", n, n / 30) for n in range(6)]
+    path = table(tmp_path / "t.csv", "camera,frame,time", rows)
+    matched = match_pictures({"a": video(6), "b": video(6)}, timestamps=path)
+    assert matched.picture.tolist() == [[0, 1, -1, -1, 4, 5], list(range(6))]
+
+
+def test_a_video_that_ends_early_loses_its_last_rows_with_a_warning(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", "camera;frame;time".replace(";", ","), [("a", n, n / 30) for n in range(50)])
+    with pytest.warns(SuiteWarning, match="camera 'a' ends early: its video has 49 pictures; 1 rows"):
+        assert len(match_pictures({"a": video(49)}, timestamps=path)) == 49
+    with pytest.raises(MismatchError, match="expected frames from 0 to 29, got 0 to 49"):
+        match_pictures({"a": video(30)}, timestamps=path)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "cameras", "message"),
+    [
+        ("camera,frame,time", [("a", 0, 0), ("a", 1, 33)], {"a": video(2)}, "times in seconds"),
+        ("camera,frame,time", [("x", 0, 0)], {"a": video(1)}, "rows of camera 'a', got rows of x"),
+        ("camera,time", [("a", 0), ("a", 0.03)], {"a": video(3)}, "a row for each of the 3 pictures, got 2 rows"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(
+    header: str, rows: list[tuple[object, ...]], cameras: dict[str, Inventory], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MismatchError, match=message):
+        match_pictures(cameras, timestamps=table(tmp_path / "t.csv", header, rows))
+
+
+def test_cameras_of_the_table_without_pictures_are_told(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", "camera,frame,time", [("a", 0, 0), ("b", 0, 0)])
+    with pytest.warns(SuiteWarning, match="camera b has no pictures here"):
+        match_pictures({"a": video(1)}, timestamps=path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "got the columns"),
+        ("a,b\n1,2\n", "the columns a, b"),
+        ("camera,time\n", "rows below the header"),
+        ("camera,time\na,x\n", "row 2: expected seconds, got 'x'"),
+        ("camera,time\na,nan\n", "row 2: expected seconds"),
+        ("camera,frame,time\na,1.5,0\n", "a whole number"),
+        ("camera,frame,time\na,1,0\na,1,1\n", "frame 1 repeated"),
+        ("camera,frame,time\na,1,5\na,2,4\n", "got 4 after 5"),
+        ("sync_index,camera\n3,a\n3,a\n", "sync_index 3 repeated"),
+        ("camera,frame,time\na,1\n", "expected 3 cells, got 2"),
+    ],
+)
+def test_a_broken_table_names_the_row_or_the_camera(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(FileFormatError, match=message):
+        read_timestamps(path)
+
+
+def test_other_separators_names_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("\ufeffPort;Frame_Number;Timestamp\n0;0;1.5\n0;1;1.6\n", encoding="utf-8")
+    stamps = read_timestamps(path)["0"]
+    assert stamps.time is not None
+    assert stamps.time.tolist() == [1.5, 1.6]
+
+
+def test_a_missing_table_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="No such file"):
+        read_timestamps(tmp_path / "none.csv")
