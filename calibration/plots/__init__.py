@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from calibration.plots.calibration import (
+    coverage_figure,
+    length_figure,
+    overlap_figure,
+    residual_figure,
+    trend_figure,
+    view_figure,
+)
 from calibration.plots.rig import rig_figure
 from calibration.plots.style import (
     GRID,
@@ -26,12 +34,18 @@ __all__ = [
     "View",
     "categorical_colors",
     "choose_view",
+    "coverage_figure",
     "frustum",
     "ground_grid",
+    "length_figure",
     "new_figure",
+    "overlap_figure",
     "plain",
+    "residual_figure",
     "rig_figure",
     "round_step",
     "style_axes",
+    "trend_figure",
     "up_direction",
+    "view_figure",
 ]

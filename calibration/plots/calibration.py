@@ -1,0 +1,200 @@
+"""Figures of a calibration: coverage, residuals, radial trends, overlap, lengths, and views with their corners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from calibration.diagnosis import CameraDiagnosis, Diagnosis
+from calibration.plots.style import GRID, INK, MUTED, PALETTE, SURFACE, new_figure, plain, style_axes
+from calibration.rig_calibration import Calibration
+
+__all__ = ["coverage_figure", "length_figure", "overlap_figure", "residual_figure", "trend_figure", "view_figure"]
+
+Array = NDArray[np.float64]
+
+_COLUMNS = 4
+_HEAT = LinearSegmentedColormap.from_list("coverage", ("#dcebf5", PALETTE[0], "#06304a"))
+# Cells of the residual map along the longer side, and the fewest corners in one whose mean is drawn.
+_CELLS = 14
+_FEWEST = 5
+
+
+def coverage_figure(diagnosis: Diagnosis, sizes: Sequence[tuple[int, int]]) -> Figure:
+    """How many corners were seen in each part of every image; cells without any stay empty.
+
+    Args:
+        diagnosis: of the calibration.
+        sizes: width and height of the images, by camera.
+    """
+    figure, grid = _panels(diagnosis.cameras, height=1.75)
+    most = max(int(camera.coverage.max()) for camera in diagnosis.cameras)
+    for axes, camera, (width, height) in zip(grid, diagnosis.cameras, sizes, strict=True):
+        counts = np.where(camera.coverage > 0, camera.coverage, np.nan)
+        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+        axes.imshow(counts, extent=extent, cmap=_HEAT, vmin=0, vmax=most, aspect="equal", interpolation="nearest")
+        _image_axes(axes, f"{camera.name}: {camera.covered:.0%} covered")
+    return figure
+
+
+def residual_figure(calibration: Calibration) -> Figure:
+    """Mean residual vectors in each part of every image, enlarged as the titles say.
+
+    A pattern (all outward, all to one side) is what the lens model does not describe; arrows without order are noise.
+    """
+    rig = calibration.rig
+    figure, grid = _panels(rig.names, height=1.75)
+    residuals, weights = calibration.adjustment.residuals, calibration.adjustment.weights
+    position = calibration.corners["position"].values
+    for index, (axes, camera) in enumerate(zip(grid, rig, strict=True)):
+        where, mean = _binned(position[index], residuals[index], weights[index], camera.size)
+        axes.set_xlim(-0.5, camera.size[0] - 0.5)
+        axes.set_ylim(camera.size[1] - 0.5, -0.5)
+        axes.set_aspect("equal")
+        length = float(np.nanpercentile(np.hypot(*mean.T), 90)) if len(mean) else 1.0
+        factor = max(camera.size) / _CELLS / max(length, 1e-9)
+        magnified = float(f"{factor:.1g}")
+        axes.quiver(
+            *where.T, *(magnified * mean).T, color=PALETTE[1], angles="xy", scale_units="xy", scale=1, width=0.005
+        )
+        _image_axes(axes, f"{camera.name}: x {magnified:g}")
+    return figure
+
+
+def trend_figure(diagnosis: Diagnosis) -> Figure:
+    """The mean residual along the radius against the distance from the principal point, with two standard errors."""
+    figure, grid = _panels(diagnosis.cameras, height=1.9)
+    largest = max(
+        (
+            float(np.nanmax(np.abs(camera.trend.mean) + 2 * camera.trend.error, initial=0.0))
+            for camera in diagnosis.cameras
+        ),
+        default=0.0,
+    )
+    for axes, camera in zip(grid, diagnosis.cameras, strict=True):
+        trend = camera.trend
+        known = np.isfinite(trend.mean)
+        axes.axhline(0.0, color=MUTED, linewidth=0.8)
+        axes.errorbar(
+            trend.radius[known],
+            trend.mean[known],
+            yerr=2 * trend.error[known],
+            color=PALETTE[1] if trend.advice else PALETTE[0],
+            marker="o",
+            markersize=3,
+            linewidth=1.2,
+            elinewidth=1.0,
+        )
+        limit = 1.15 * largest or 1.0
+        axes.set_ylim(-limit, limit)
+        title = camera.name + (f": {trend.advice}" if trend.advice else "")
+        style_axes(axes, title=title, xlabel="distance from the center (px)", ylabel="outward (px)")
+    return figure
+
+
+def overlap_figure(diagnosis: Diagnosis) -> Figure:
+    """In how many frames two cameras saw the board at once."""
+    names = [camera.name for camera in diagnosis.cameras]
+    side = min(1.6 + 0.42 * len(names), 9.0)
+    figure = new_figure(side + 0.6, side)
+    axes = figure.subplots()
+    counts = diagnosis.overlap.astype(np.float64)
+    axes.imshow(np.where(counts > 0, counts, np.nan), cmap=_HEAT, vmin=0, vmax=max(counts.max(), 1.0))
+    for row, column in np.ndindex(*counts.shape):
+        strong = counts[row, column] > 0.55 * counts.max()
+        axes.text(
+            column,
+            row,
+            f"{counts[row, column]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=SURFACE if strong else INK,
+        )
+    axes.set_xticks(range(len(names)), [plain(name, 24) for name in names], rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), [plain(name, 24) for name in names])
+    style_axes(axes, grid="")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return figure
+
+
+def length_figure(diagnosis: Diagnosis) -> Figure:
+    """Mean error of the board's edges in each region of the volume, with the RMS error as a bar."""
+    regions = sorted(diagnosis.regions, key=lambda region: region.mean)
+    figure = new_figure(9.0, 1.2 + 0.24 * max(len(regions), 1))
+    axes = figure.subplots()
+    rows = np.arange(len(regions))
+    axes.axvline(0.0, color=MUTED, linewidth=0.8)
+    axes.barh(
+        rows,
+        [2 * region.rms for region in regions],
+        left=[region.mean - region.rms for region in regions],
+        color=GRID,
+        height=0.6,
+    )
+    axes.plot([region.mean for region in regions], rows, linestyle="none", marker="o", markersize=5, color=PALETTE[0])
+    axes.set_yticks(rows, [f"{region.region} ({region.count})" for region in regions])
+    style_axes(axes, xlabel=f"measured minus printed length ({diagnosis.unit}); bar: RMS error", grid="x")
+    return figure
+
+
+def view_figure(image: NDArray[np.uint8], position: Array, projected: Array, title: str) -> Figure:
+    """A picture of a camera with corners as seen (circles) and as projected (crosses).
+
+    Args:
+        image: (height, width) or (height, width, 3).
+        position: (corner, 2) px, NaN where not seen.
+        projected: (corner, 2) px.
+        title: above the picture.
+    """
+    height, width = image.shape[:2]
+    figure = new_figure(6.4, 6.4 * height / width + 0.3)
+    axes = figure.subplots()
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, rasterized=True)
+    axes.plot(*position.T, linestyle="none", marker="o", markersize=7, markerfacecolor="none", color=PALETTE[4])
+    axes.plot(*projected.T, linestyle="none", marker="x", markersize=5, color=PALETTE[1])
+    axes.set_xlim(-0.5, width - 0.5)
+    axes.set_ylim(height - 0.5, -0.5)
+    _image_axes(axes, title)
+    return figure
+
+
+def _panels(cameras: Sequence[CameraDiagnosis] | Sequence[str], *, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel for each camera, four in a row."""
+    columns = min(_COLUMNS, len(cameras))
+    rows = -(-len(cameras) // columns)
+    figure = new_figure(2.35 * columns, height * rows + 0.2)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(cameras) :]:
+        axes.set_axis_off()
+    return figure, list(grid[: len(cameras)])
+
+
+def _image_axes(axes: Axes, title: str) -> None:
+    axes.set_title(plain(title, 34), loc="left", fontsize=9, color=INK)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_facecolor("none")
+    for spine in axes.spines.values():
+        spine.set_color(MUTED)
+
+
+def _binned(position: Array, residuals: Array, weights: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+    """Middles (n, 2) and weighted mean residuals (n, 2) of the square cells of an image that hold enough corners."""
+    step = max(size) / _CELLS
+    columns, rows = int(np.ceil(size[0] / step)), int(np.ceil(size[1] / step))
+    known = np.isfinite(residuals).all(axis=-1)
+    x, y = np.floor((position[known] + 0.5) / step).astype(np.intp).T
+    place = np.clip(y, 0, rows - 1) * columns + np.clip(x, 0, columns - 1)
+    weight = np.nan_to_num(weights[known])
+    total = np.bincount(place, weight, minlength=rows * columns)
+    kept = np.flatnonzero(total >= _FEWEST)
+    sums = [np.bincount(place, weight * values, minlength=rows * columns)[kept] for values in residuals[known].T]
+    where = np.stack([kept % columns + 0.5, kept // columns + 0.5], axis=-1) * step
+    return where, np.stack(sums, axis=-1) / total[kept, None]
