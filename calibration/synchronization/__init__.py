@@ -13,6 +13,7 @@ from calibration.synchronization.clocks import Clock, Synchronization, Timing, V
 from calibration.synchronization.files import load_synchronization, save_synchronization
 from calibration.synchronization.flashes import FlashSettings, find_flashes, read_brightness, synchronize_flashes
 from calibration.synchronization.motion import MotionSettings, Track, synchronize_motion, tracks_of_corners
+from calibration.synchronization.recording import Recording, find_videos, synchronize_recording
 from calibration.synchronization.resampling import resample_positions, resample_values
 from calibration.synchronization.timestamps import read_timestamps, synchronize_timestamps
 from calibration.synchronization.timing import timing_of, video_timing
@@ -23,11 +24,13 @@ __all__ = [
     "Clock",
     "FlashSettings",
     "MotionSettings",
+    "Recording",
     "Synchronization",
     "Timing",
     "Track",
     "Verification",
     "find_flashes",
+    "find_videos",
     "load_synchronization",
     "read_brightness",
     "read_sound",
@@ -38,6 +41,7 @@ __all__ = [
     "synchronize_audio",
     "synchronize_flashes",
     "synchronize_motion",
+    "synchronize_recording",
     "synchronize_timestamps",
     "timing_of",
     "tracks_of_corners",

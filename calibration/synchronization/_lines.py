@@ -53,7 +53,7 @@ def fit_line(times: NDArray[np.float64], values: NDArray[np.float64], *, toleran
         spread = max(spread, 1e-7)
         design = np.column_stack([np.ones(int(inliers.sum())), times[inliers]]) / spread
         normal = design.T @ design + np.diag([0.0, _SLOPE_PRIOR**-2])
-        covariance = np.linalg.inv(normal)
+        covariance = np.asarray(np.linalg.inv(normal), dtype=np.float64)
         solution = covariance @ (design.T @ (values[inliers] / spread))
         if np.allclose(solution, (offset, slope), rtol=0, atol=1e-12):
             break

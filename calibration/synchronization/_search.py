@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
 from calibration.synchronization._epipolar import robust_cost, sampson
+from calibration.synchronization._groups import group_medians
 from calibration.synchronization._network import Line, Network
 
 __all__ = ["best_shift", "candidates", "scan"]
@@ -55,12 +56,13 @@ def scan(
     frames: slice | None = None,
     *,
     relearn: bool = False,
+    most: int = _SAMPLES,
 ) -> NDArray[np.float64]:
     """(shift,) median epipolar residuals of the camera to the others at offsets in seconds.
 
     Without a rig and with `relearn`, the geometry is estimated anew at every offset.
     """
-    samples = network.samples(camera, frames, most=_SAMPLES)
+    samples = network.samples(camera, frames, most=most)
     rate = lines[camera].rate if camera in lines else 1.0
     costs = np.full(len(shifts), np.inf)
     known = np.zeros(len(shifts))
@@ -70,12 +72,20 @@ def scan(
             pair, both = (camera, other), (Line(float(shift), rate), lines[other])
             if relearn:
                 network.estimate(pair, samples, both)
-            rests.append(network.residuals(pair, samples, both))
+            rests.append(_centered(network.residuals(pair, samples, both), samples.points))
         together = np.concatenate(rests)
         known[index] = np.isfinite(together).sum()
         costs[index] = robust_cost(together, _FEWEST)
     costs[known < _LEAST_OVERLAP * known.max()] = np.inf
     return costs
+
+
+def _centered(rests: NDArray[np.float64], points: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The residuals minus the median of each point's, which is the detector's and not the clock's."""
+    result = np.full_like(rests, np.nan)
+    known = np.isfinite(rests)
+    result[known] = rests[known] - group_medians(rests[known], points[known])
+    return result
 
 
 def best_shift(shifts: NDArray[np.float64], costs: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -19,6 +19,8 @@ _WINDOWS = 24
 _SHORTEST = 80  # frames of a window
 _REACH = 8.0  # frames around what the window before had
 _STEP = 0.5  # frames
+_PARTNERS = 2
+_SAMPLES = 1000  # of a window
 _LEAST_CONTRAST = 1.3  # how much higher the residuals are off the best offset, where a window says something
 _LEAST_STEP = 0.6  # frames
 
@@ -96,7 +98,7 @@ def _windows(
         last = found[half].offset if half in found else start
         for index in order:
             frames = slice(int(edges[index]), int(edges[index + 1]))
-            costs = scan(network, camera, others, lines, last + grid, frames)
+            costs = scan(network, camera, others[:_PARTNERS], lines, last + grid, frames, most=_SAMPLES)
             offset, _, contrast = best_shift(last + grid, costs)
             inside = abs(offset - last) < (_REACH - 1) * interval
             if contrast > _LEAST_CONTRAST and inside:

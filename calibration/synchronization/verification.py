@@ -28,8 +28,8 @@ def verify(synchronization: Synchronization, tracks: Mapping[str, Track], rig: R
 
     What is left of each offset is estimated from the epipolar residuals of the first and of the second half of the
     recording, each by itself, so that clocks that were found from the same motion do not verify themselves, and drift
-    that was overlooked shows. The larger one counts. It is "verified" where it is within 0.25 frames and two standard
-    deviations, "contradicted" where it is beyond 0.5 frames and four standard deviations, else "not verified".
+    that was overlooked shows. The larger one counts. It is "verified" where it is within 0.25 frames and one standard
+    deviation, "contradicted" where it is beyond 0.5 frames and four standard deviations, else "not verified".
 
     Args:
         synchronization: the clocks.
@@ -110,7 +110,7 @@ def _judge(
     worst = int(np.argmax(np.abs(errors)))
     error, spread = errors[worst], spreads[worst]
     status = "not verified"
-    if spread < _TELLING and abs(error) < _CLOSE + 2 * spread:
+    if spread < _TELLING and abs(error) < _CLOSE + spread:
         status = "verified"
     elif spread < _TELLING and abs(error) > max(_FAR, _CERTAIN * spread):
         status = "contradicted"

@@ -22,6 +22,7 @@ _COMMANDS = {
     "doctor": ("pose3d.cli.doctor", "Report versions, optional parts, and how to get what is missing."),
     "report": ("pose3d.cli.report", "Write the HTML report of a result file."),
     "simulate": ("pose3d.cli.simulate", "Make a rig and moving animals with known truth."),
+    "sync": ("pose3d.cli.sync", "Find offset, drift and dropped frames of the cameras of a session."),
     "triangulate": ("pose3d.cli.triangulate", "Make 3D poses of 2D poses and a calibration, frame by frame."),
     "video": ("pose3d.cli.video", "Draw a result file in 3D, or on a camera's video."),
 }

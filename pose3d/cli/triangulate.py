@@ -39,6 +39,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--keypoints", metavar="NAME", help="Keypoint set of OpenPose files: body_25, body_25b, coco_18 ...")
 @click.option("--unit", metavar="UNIT", help="Length unit of the calibration, where its file does not say it.")
 @click.option("--frame-rate", type=click.FloatRange(0, min_open=True), help="Frames per second of the recording.")
+@click.option("--sync", "sync_path", type=_FILE, help="sync.toml of `pose3d sync`, for cameras not triggered together.")
 @click.option("--method", type=click.Choice(["robust", "linear"]), default="robust", show_default=True)
 @click.option(
     "--threshold", type=click.FloatRange(0, min_open=True), help="Largest error of an inlier, px [4.5 x noise]"
@@ -63,6 +64,7 @@ def triangulate(
     keypoints: str | None,
     unit: str | None,
     frame_rate: float | None,
+    sync_path: Path | None,
     method: str,
     threshold: float | None,
     noise: float | None,
@@ -85,7 +87,7 @@ def triangulate(
     if not paths:
         raise click.UsageError("Say where the 2D poses are: --poses2d PATH...")
     outputs = {"-o": output, "--csv": csv, "--trc": trc, "--deeplabcut": deeplabcut, "--anipose": anipose}
-    check_outputs([rig_path, *_files(paths)], outputs)
+    check_outputs([rig_path, *_files(paths), sync_path], outputs)
     from calibration.formats import load_rig
     from calibration.triangulation import TriangulationSettings, prepare
     from pose3d.formats import load_poses2d
@@ -102,7 +104,10 @@ def triangulate(
     rig = load_rig(rig_path, format=rig_format, unit=unit)
     with console().status("Reading the 2D poses ..."):
         poses2d = load_poses2d(paths, rig=rig, format=format_, frame_rate=frame_rate, keypoints=keypoints)
-        provenance = provenance_of([rig_path, *_files(paths)], settings, seed)
+        if sync_path is not None:
+            poses2d = _synchronized(poses2d, sync_path)
+        read = [rig_path] if sync_path is None else [rig_path, sync_path]
+        provenance = provenance_of([*read, *_files(paths)], settings, seed)
     if trc is not None and "fps" not in poses2d.attrs:
         raise click.UsageError("--trc needs the frame rate, which the 2D poses do not tell: add --frame-rate.")
     with console().status("Loading the geometry kernels (compiled once, about 10 s) ..."):
@@ -123,6 +128,14 @@ def triangulate(
         print_json(_as_json(summary, written))
     else:
         _show(summary, written)
+
+
+def _synchronized(poses2d: xr.Dataset, path: Path) -> xr.Dataset:
+    """The poses at common instants, by the clocks of the file."""
+    from calibration.synchronization import load_synchronization
+    from pose3d.reconstruction import apply_synchronization
+
+    return apply_synchronization(poses2d, load_synchronization(path))
 
 
 def _files(paths: Sequence[str]) -> list[str]:

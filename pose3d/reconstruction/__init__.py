@@ -4,5 +4,14 @@ from __future__ import annotations
 
 from calibration.triangulation import TriangulationSettings
 from pose3d.reconstruction.framewise import PixelNoise, estimate_noise, match_cameras, triangulate
+from pose3d.reconstruction.synchronized import apply_synchronization, tracks_of_poses
 
-__all__ = ["PixelNoise", "TriangulationSettings", "estimate_noise", "match_cameras", "triangulate"]
+__all__ = [
+    "PixelNoise",
+    "TriangulationSettings",
+    "apply_synchronization",
+    "estimate_noise",
+    "match_cameras",
+    "tracks_of_poses",
+    "triangulate",
+]

@@ -306,7 +306,8 @@ def _dataset(
         frame_rate=poses2d.attrs.get("fps"),
         source_file=str(poses2d.attrs.get("source_file", "")),
     )
-    dataset = dataset.assign_coords(camera=list(rig.names))
+    # the time of the poses, which need not be the frame number over the frame rate: frames may have been dropped
+    dataset = dataset.assign_coords(camera=list(rig.names), time=poses2d["time"].variable)
     by_keypoint = POSES3D.variables["status"].dims
     dataset["reprojection_error"] = (by_keypoint, np.swapaxes(outcome.error, 0, 1), {"units": "px"})
     dataset["n_cameras"] = (by_keypoint, np.swapaxes(outcome.n_cameras, 0, 1), {"units": "1"})
