@@ -16,6 +16,8 @@ __all__ = ["PAPER", "Hand", "Sheet", "hand_at", "make_sheet"]
 # Texels along the edge of a square in the finest texture: a square of 80 px in the image with 3 samples per pixel.
 _FINEST = 240
 _LEVELS = 5
+# Samples per pixel along x and y, at least where the texture is as fine; up to twice as many.
+_SAMPLES = 2.5
 # Empty border around the pattern, in squares.
 _BORDER = 0.6
 # Share of the light that comes back from paper, from ink and from the back of the board.
@@ -58,15 +60,19 @@ class Sheet:
         place = self.corner + np.stack([x, y], axis=-1) * self.size
         return np.concatenate([place, self.depth(place[:, :1])], axis=-1)
 
-    def level(self, texels_per_unit: float) -> int:
-        """The texture that is no finer than asked for, as far as there is one."""
-        return int(np.clip(np.searchsorted(-self.scales, -texels_per_unit), 0, len(self.scales) - 1))
-
-    def sample(self, place: NDArray[np.float64], level: int, samples: int) -> NDArray[np.float32]:
+    def sample(self, place: NDArray[np.float64], pixel: float) -> NDArray[np.float32]:
         """(h, w) light that comes back from the pixels whose centers are at places (h, w, 2) of the board.
 
-        The mean of samples x samples places per pixel; beyond the edge of the sheet it goes on as at the edge.
+        The mean of several places per pixel, as far apart as the texels, so that interpolation between these weighs
+        all of them alike; beyond the edge of the sheet it goes on as at the edge.
+
+        Args:
+            place: in the frame of the board.
+            pixel: what a pixel covers of the board, as an edge.
         """
+        density = self.scales * pixel
+        level = int(np.clip((density >= _SAMPLES).sum() - 1, 0, len(density) - 1))
+        samples = int(np.clip(np.rint(density[level]), 2, 2 * _SAMPLES))
         texture, scale = self.textures[level], self.scales[level]
         height, width = place.shape[:2]
         texels = [((place[..., axis] - self.corner[axis]) * scale - 0.5).astype(np.float32) for axis in (0, 1)]

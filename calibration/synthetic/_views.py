@@ -24,10 +24,20 @@ def bent_points(board: Board, bend: float) -> NDArray[np.float64]:
 
 
 def front_seen(
-    world_from_board: RigidTransform, centers: NDArray[np.float64], points: NDArray[np.float64]
+    world_from_board: RigidTransform,
+    centers: NDArray[np.float64],
+    points: NDArray[np.float64],
+    steepest: float = _STEEPEST_VIEW,
 ) -> NDArray[np.bool_]:
-    """(camera, frame) whether the camera sees the front of the board, and not too steeply."""
+    """(camera, frame) whether cameras at `centers` (camera, 3) see the front of the board, and not too steeply.
+
+    Args:
+        world_from_board: (frame,) poses.
+        centers: (camera, 3).
+        points: (frame, corner, 3) the corners in the world.
+        steepest: largest angle between the normal of the board and the way to the camera, in radians.
+    """
     normal = -world_from_board.rotation[..., 2]
     toward = centers[:, None] - points.mean(axis=1)
     toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
-    return np.asarray((normal * toward).sum(axis=-1) > np.cos(_STEEPEST_VIEW))
+    return np.asarray((normal * toward).sum(axis=-1) > np.cos(steepest))

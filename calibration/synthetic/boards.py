@@ -78,9 +78,16 @@ def make_board_scene(
     Raises:
         InvalidValueError: a number is out of range, or a board that is not symmetric is to be turned.
     """
-    for name, rate in (("missing_rate", missing_rate), ("turn_rate", turn_rate)):
-        if not 0 <= rate <= 1:
-            raise InvalidValueError(name, expected="a share from 0 to 1", got=str(rate), remedy="Change the setting.")
+    for name, value, expected, fits in (
+        ("frames", frames, "a whole number from 1", frames == int(frames) and frames >= 1),
+        ("radius", radius, "a length from 0", radius is None or 0 <= radius < np.inf),
+        ("tilt", tilt, "an angle from 0", 0 <= tilt < np.inf),
+        ("bend", bend, "a length", np.isfinite(bend)),
+        ("missing_rate", missing_rate, "a share from 0 to 1", 0 <= missing_rate <= 1),
+        ("turn_rate", turn_rate, "a share from 0 to 1", 0 <= turn_rate <= 1),
+    ):
+        if not fits:
+            raise InvalidValueError(name, expected=expected, got=str(value), remedy="Change the setting.")
     if turn_rate and not len(board.symmetries):
         raise InvalidValueError(
             "turn_rate", expected="0 for a board that can be told", got=str(turn_rate), remedy="Change the setting."

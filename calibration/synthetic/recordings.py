@@ -106,8 +106,8 @@ class BoardRecording:
         world_from_board: (frame,) its poses at the common instants.
         time: (camera, frame) seconds in the middle of each exposure, on one clock; NaN where there is no picture.
         delay: (camera,) seconds by which the pictures of a camera are later than the instant.
-        corners: Corners Dataset of the true pixels at the time of each picture, also of corners under the hand;
-            with `occluded` (camera, frame, corner), true for these.
+        corners: Corners Dataset of the true pixels at the time of each picture, of all corners in it however steeply
+            the front of the board is seen; with `occluded` (camera, frame, corner), true for those under the hand.
     """
 
     settings: RecordingSettings
@@ -237,7 +237,7 @@ def _true_corners(
         seen = camera.project(points)
         with np.errstate(invalid="ignore"):
             inside = ((seen >= -0.5) & (seen < np.array(camera.size) - 0.5)).all(axis=-1)
-        seen[~(inside & front_seen(poses, camera.center[None], points)[0, :, None])] = np.nan
+        seen[~(inside & front_seen(poses, camera.center[None], points, np.pi / 2)[0, :, None])] = np.nan
         pixels[index, frames] = seen
         for frame in frames:
             hand = _hand(sheet, settings, time[index, frame])

@@ -23,8 +23,7 @@ from calibration.transforms import RigidTransform
 
 __all__ = ["BoardRenderer", "RenderSettings"]
 
-# Samples per pixel along x and y. With 3 the corners of noise-free pictures are as good as with 6.
-_SAMPLES = 3
+# Share of the light that comes back from skin, and its color.
 _SKIN = 0.5
 _SKIN_TINT = np.array([1.2, 0.95, 0.8], dtype=np.float32)
 # Where rays are that miss the plane of the sheet, in sizes of the sheet.
@@ -166,8 +165,7 @@ class BoardRenderer:
         if cam_from_board.inverse().translation[2] > 0:
             light *= self.sheet.back
         elif box is not None:
-            level = self.sheet.level(_SAMPLES / _pixel_size(place[box]))
-            light[box] *= self.sheet.sample(place[box], level, _SAMPLES)
+            light[box] *= self.sheet.sample(place[box], _pixel_size(place[box]))
         return np.stack([light, cover], axis=-1)
 
     def _shade(self, cam_from_board: RigidTransform) -> np.float32:
