@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from calibration.boards._refinement import sampled
 from calibration.boards.geometry import Chessboard
 
-__all__ = ["find_fast", "find_thorough", "in_order"]
+__all__ = ["find_fast", "find_larger", "find_thorough", "in_order"]
 
 
 def find_fast(image: NDArray[np.uint8], board: Chessboard) -> NDArray[np.float64] | None:
@@ -23,6 +23,28 @@ def find_thorough(image: NDArray[np.uint8], board: Chessboard) -> NDArray[np.flo
     """As `find_fast`, by the sector-based finder: it stands blur, noise and glare, and takes 20 times as long."""
     found, corners = cv2.findChessboardCornersSB(image, _size(board), flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
     return corners.reshape(-1, 2).astype(np.float64) if found else None
+
+
+def find_larger(image: NDArray[np.uint8]) -> tuple[int, int] | None:
+    """Columns and rows of squares of the chessboard in an image, whatever its size; None where there is none."""
+    flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_LARGER
+    found, corners, _ = cv2.findChessboardCornersSBWithMeta(image, (3, 3), flags)
+    if not found:
+        return None
+    # the finder gives the rows one after the other, and does not say how long they are: the longest stretch is that
+    # from the end of one row to the beginning of the next
+    grid = np.asarray(corners, dtype=np.float64).reshape(-1, 2)
+    for columns in range(3, len(grid) // 3 + 1):
+        if len(grid) % columns == 0 and _is_grid(grid.reshape(-1, columns, 2)):
+            return columns + 1, len(grid) // columns + 1
+    return None
+
+
+def _is_grid(grid: NDArray[np.float64]) -> bool:
+    """Whether every corner is about where its neighbors in the row and the column say."""
+    step = np.linalg.norm(np.diff(grid, axis=1), axis=-1).min()
+    bend = max(float(np.linalg.norm(np.diff(grid, 2, axis=axis), axis=-1).max()) for axis in (0, 1))
+    return bend < 0.5 * step
 
 
 def in_order(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from calibration.boards._pattern import black_rectangles
+from calibration.boards.detection import Detection, as_gray
 from calibration.boards.geometry import Board
 from calibration.errors import InvalidValueError
 
-__all__ = ["cover", "draw_board"]
+__all__ = ["cover", "draw_board", "draw_detection"]
 
 
 def draw_board(board: Board, pixels_per_unit: float, border: float = 0.0) -> NDArray[np.uint8]:
@@ -62,6 +64,47 @@ def cover(rectangles: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np
         columns, share_x = _covered(x0, x1, shape[1])
         covered[rows, columns] += share_y[:, None] * share_x
     return np.minimum(covered, 1)
+
+
+def draw_detection(image: ArrayLike, detection: Detection) -> NDArray[np.uint8]:
+    """A copy of an image with the corners that were found, joined in their order, from blue to red.
+
+    A ring marks the first corner of those that are seen. Where the board was not found, the reason stands in the
+    picture.
+
+    Args:
+        image: (height, width) gray or (height, width, 3), uint8.
+        detection: what was found in it.
+
+    Returns:
+        (height, width, 3) RGB.
+
+    Raises:
+        InvalidValueError: the image is no uint8 picture.
+    """
+    pixels = np.asarray(image)
+    gray = as_gray(pixels)
+    color = pixels.copy() if pixels.ndim == 3 and pixels.shape[2] == 3 else np.repeat(gray[..., None], 3, axis=2)
+    thickness = max(1, round(min(gray.shape) / 500))
+    radius = 3 * thickness
+    shades = cv2.applyColorMap(np.linspace(30, 225, len(detection.position)).astype(np.uint8), cv2.COLORMAP_TURBO)
+    numbers = np.flatnonzero(detection.seen)
+    # OpenCV draws at sixteenths of a pixel
+    places = [(round(16 * x), round(16 * y)) for x, y in detection.position[numbers].tolist()]
+    fine = {"lineType": cv2.LINE_AA, "shift": 4}
+    for index, (number, place) in enumerate(zip(numbers, places, strict=True)):
+        shade = [int(value) for value in shades[number, 0, ::-1]]
+        if index:
+            cv2.line(color, places[index - 1], place, shade, thickness, **fine)
+        cv2.circle(color, place, 16 * radius, shade, thickness, **fine)
+        if not index:
+            cv2.circle(color, place, 32 * radius, shade, 2 * thickness, **fine)
+    text = str(detection) if detection.found else detection.status.meaning
+    height = 0.55 * max(1.0, min(gray.shape) / 600)
+    at = (5 * thickness, int(30 * height))
+    for shade, width in (([0, 0, 0], 4 * thickness), ([255, 255, 255], thickness)):
+        cv2.putText(color, text, at, cv2.FONT_HERSHEY_SIMPLEX, height, shade, width, cv2.LINE_AA)
+    return np.asarray(color, dtype=np.uint8)
 
 
 def _covered(begin: float, end: float, count: int) -> tuple[slice, NDArray[np.float32]]:

@@ -107,8 +107,10 @@ def _misfit(board: AprilGrid, place: NDArray[np.intp], corners: NDArray[np.float
         return 0.0
     points = board.points[place.ravel(), :2]
     position = corners.reshape(-1, 2)
-    homography = cv2.findHomography(points, position, cv2.LMEDS)[0]
-    mapped = np.column_stack([points, np.ones(len(points))]) @ np.reshape(homography, (3, 3)).T
+    homography = np.asarray(cv2.findHomography(points, position, cv2.LMEDS)[0], dtype=np.float64)
+    if homography.shape != (3, 3):  # none was found
+        return float("inf")
+    mapped = np.column_stack([points, np.ones(len(points))]) @ homography.T
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.linalg.norm(mapped[:, :2] / mapped[:, 2:] - position, axis=-1)
     return float(np.median(np.nan_to_num(distance, nan=np.inf)))
