@@ -25,9 +25,9 @@ def _jit_and_keep(function):
     return compiled
 
 
-# A view in which half of the corners were wrong would need this many subsets of four for an even chance of 0.99 that
-# one of them is right; with 5 % of wrong corners two or three are enough, and the search stops there.
-SUBSETS = 60
+# Where 45 % of the corners are wrong, all of so many subsets of four have a wrong one with a probability of 1e-4; where
+# 5 % are, six are enough, and the search stops there.
+SUBSETS = 100
 SURE = 1e-4
 GAUSS_NEWTON_STEPS = 8
 MEAN_STEPS = 10
@@ -205,9 +205,10 @@ def select_corners(board, image, scale, fewest, floor, seed, inlier):
                 # homography through four noisy corners is off by itself. (Rousseeuw and Leroy 1987)
                 sigma2 = best / 1.386 * (1.0 + 5.0 / max(count - 4, 1)) ** 2
                 best_limit = max(16.0 * sigma2, floor * floor)
+                # A bad homography has a wide limit, so the search stops by a limit of its own.
                 good = 0
                 for index in range(count):
-                    good += squares[index] <= best_limit
+                    good += squares[index] <= 9.0 * floor * floor
                 share = (good / count) ** 4
                 needed = SUBSETS
                 if share > 0.99:

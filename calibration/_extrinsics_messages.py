@@ -74,7 +74,9 @@ def _nearest(names: Sequence[str], views: Views, votes: Votes, parts: list[NDArr
     if pair is not None:
         a, b = votes.cameras[pair]
         agree, common = votes.support[pair, 0], votes.common[pair]
-        saw = f"{names[a]} and {names[b]} saw the board together in {_counted(common, 'frame')}"
+        together = np.flatnonzero((views.row[[a, b]] >= 0).all(axis=0))
+        which = f" ({', '.join(map(str, together))})" if common <= _NAMED_FRAMES else ""
+        saw = f"{names[a]} and {names[b]} saw the board together in {_counted(common, 'frame')}{which}"
         return f"{saw}, of which {agree} {'agrees' if agree == 1 else 'agree'} on their pose"
     gaps = _gaps(views, own, others)
     if not gaps:

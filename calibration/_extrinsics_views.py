@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 # Corners nearer than this to their homography are never left out: detectors are wrong by some tenths of a pixel, and
 # a lens that is not refined yet by about one.
 _FLOOR = 1.0
+# Corners that are off by so many times the noise are called wrong: of a million right ones, four are.
+_SIGMAS = 5.0
 # A pixel noise below this is not believed, so that perfect corners (simulations) leave the votes some tolerance.
 _LEAST_NOISE = 0.1
 # Lens and board are not known exactly: no pose is better than 0.2 degrees and 0.2 % of its distance.
@@ -81,43 +83,32 @@ def find_views(lenses: Sequence[Lens], position: Array, board: Board, *, fewest:
     middle = board.points.mean(axis=0)
     points = np.ascontiguousarray(board.points - middle)
     camera, frame = np.nonzero(np.isfinite(position).all(axis=-1).sum(axis=-1) >= fewest)
-    pixels = position[camera, frame]
-    image, scale = np.full(pixels.shape, np.nan), np.ones(pixels.shape[:-1])
-    for index, lens in enumerate(lenses):
-        own = camera == index
-        image[own] = lens.undistort(pixels[own])
-        with np.errstate(all="ignore"):
-            scale[own] = np.sqrt(np.abs(np.linalg.det(lens.jacobian(image[own]))))
-    scale[~np.isfinite(scale)] = 1.0
+    image, scale = _undistorted(lenses, camera, position[camera, frame])
     use = np.zeros(scale.shape, dtype=np.bool_)
     select_corners(np.ascontiguousarray(points[:, :2]), image, scale, fewest, _FLOOR, seed, use)
     enough = np.flatnonzero(use.sum(axis=-1) >= fewest)
-    camera, frame, image, scale, use = (array[enough] for array in (camera, frame, image, scale, use))
+    image, scale, use = image[enough], scale[enough], use[enough]
     rotation, translation, cost, covariance = _both_poses(points, image, scale, use)
-    order = np.argsort(cost, axis=1, kind="stable")
-    rotation, translation, covariance, cost = (
-        np.take_along_axis(array, order.reshape(*order.shape, *(1,) * (array.ndim - 2)), axis=1)
-        for array in (rotation, translation, covariance, cost)
-    )
     known = np.isfinite(cost[:, 0]) & np.isfinite(covariance[:, 0]).all(axis=(1, 2))
-    camera, frame, use = camera[known], frame[known], use[known]
-    rotation, translation, covariance, cost = (array[known] for array in (rotation, translation, covariance, cost))
-    degrees = 2 * use.sum(axis=-1) - 6
-    noise = _noise(len(lenses), camera, cost[:, 0] / np.maximum(degrees, 1))
+    camera, frame = camera[enough][known], frame[enough][known]
+    rotation, translation, cost, covariance = (each[known] for each in (rotation, translation, cost, covariance))
+    mean_square = cost[:, 0] / np.maximum(2 * use[known].sum(axis=-1) - 6, 1)
+    noise = _noise(len(lenses), camera, mean_square)
+    # a view that is blurred or bent is worse than its camera
+    own_variance = np.maximum(noise[camera] ** 2, mean_square)
+    covariance = covariance * own_variance[:, None, None, None]
+    turn, shift = _variances(covariance, np.linalg.norm(translation, axis=-1))
     row = np.full(position.shape[:2], -1, dtype=np.intp)
     row[camera, frame] = np.arange(len(camera))
     inlier = np.zeros(position.shape[:3], dtype=np.bool_)
-    inlier[camera, frame] = use
-    # a view that is blurred or bent is worse than its camera
-    own_variance = np.maximum(noise[camera] ** 2, cost[:, 0] / np.maximum(degrees, 1))
-    covariance *= own_variance[:, None, None, None]
-    turn, shift = _variances(covariance, np.linalg.norm(translation, axis=-1))
+    distance = _distances(points, image[known], scale[known], rotation[:, 0], translation[:, 0])
+    inlier[camera, frame] = distance < np.maximum(_FLOOR, _SIGMAS * np.sqrt(own_variance))[:, None]
     return Views(
         camera=camera,
         frame=frame,
         row=row,
-        rotation=np.ascontiguousarray(rotation),
-        translation=np.ascontiguousarray(translation),
+        rotation=rotation,
+        translation=translation,
         covariance=covariance,
         turn_variance=turn,
         shift_variance=shift,
@@ -128,8 +119,23 @@ def find_views(lenses: Sequence[Lens], position: Array, board: Board, *, fewest:
     )
 
 
+def _undistorted(lenses: Sequence[Lens], camera: NDArray[np.intp], pixels: Array) -> tuple[Array, Array]:
+    """(view, corner, 2) normalized coordinates, and (view, corner) how many pixels one unit of them is there."""
+    image, scale = np.full(pixels.shape, np.nan), np.ones(pixels.shape[:-1])
+    for index, lens in enumerate(lenses):
+        own = camera == index
+        image[own] = lens.undistort(pixels[own])
+        with np.errstate(all="ignore"):
+            scale[own] = np.sqrt(np.abs(np.linalg.det(lens.jacobian(image[own]))))
+    scale[~np.isfinite(scale)] = 1.0
+    return image, scale
+
+
 def _both_poses(points: Array, image: Array, scale: Array, use: NDArray[np.bool_]) -> tuple[Array, Array, Array, Array]:
-    """(view, 2, ...) rotations, translations, squared errors and covariance for a noise of one pixel, of both poses."""
+    """(view, 2, ...) rotations, translations, squared errors and covariance for a noise of one pixel, of both poses.
+
+    The pose with the smaller error is the first one.
+    """
     count = len(image)
     cost, covariance = np.full((count, 2), np.inf), np.full((count, 2, 6, 6), np.nan)
     if not count:
@@ -139,7 +145,16 @@ def _both_poses(points: Array, image: Array, scale: Array, use: NDArray[np.bool_
     translation = np.stack([poses.best.translation, poses.other.translation], axis=1)
     polish_poses(points, image, scale, use, rotation, translation, cost, covariance)
     cost[~np.isfinite(poses.error)] = np.inf
-    return rotation, translation, cost, covariance
+    order = np.argsort(cost, axis=1, kind="stable")
+    views = np.arange(count)[:, None]
+    return rotation[views, order], translation[views, order], cost[views, order], covariance[views, order]
+
+
+def _distances(points: Array, image: Array, scale: Array, rotation: Array, translation: Array) -> Array:
+    """(view, corner) px from where a pose puts the corners; NaN where they are not seen."""
+    moved = points @ rotation.swapaxes(1, 2) + translation[:, None]
+    with np.errstate(all="ignore"):
+        return np.asarray(np.linalg.norm(moved[..., :2] / moved[..., 2:] - image, axis=-1) * scale)
 
 
 def board_turns(board: Board) -> Array:
