@@ -79,7 +79,7 @@ def make_board_scene(
         InvalidValueError: a number is out of range, or a board that is not symmetric is to be turned.
     """
     for name, value, expected, fits in (
-        ("frames", frames, "a whole number from 1", frames == int(frames) and frames >= 1),
+        ("frames", frames, "a whole number from 1", isinstance(frames, int | np.integer) and frames >= 1),
         ("radius", radius, "a length from 0", radius is None or 0 <= radius < np.inf),
         ("tilt", tilt, "an angle from 0", 0 <= tilt < np.inf),
         ("bend", bend, "a length", np.isfinite(bend)),

@@ -78,20 +78,24 @@ class RecordingSettings:
 
     def __post_init__(self) -> None:
         for name, fits, expected in (
-            ("frames", self.frames == int(self.frames) and self.frames >= 1, "a whole number from 1"),
+            ("frames", _whole(self.frames) and self.frames >= 1, "a whole number from 1"),
             ("frame_rate", 0 < self.frame_rate < np.inf, "a positive number"),
-            ("exposure", 0 <= self.exposure < 1 / self.frame_rate, "less than the time between two pictures"),
-            ("late", self.late == int(self.late) and 0 <= self.late < self.frames, "a whole number below frames"),
+            ("exposure", 0 <= self.exposure * self.frame_rate < 1, "less than the time between two pictures"),
+            ("late", _whole(self.late) and 0 <= self.late < self.frames, "a whole number below frames"),
             ("drop_rate", 0 <= self.drop_rate < 1, "a share from 0, below 1"),
             ("delay", 0 <= self.delay < np.inf, "seconds from 0"),
             ("hand", 0 <= self.hand <= 1, "a share from 0 to 1"),
             ("bend", np.isfinite(self.bend), "a length"),
-            ("seed", self.seed == int(self.seed) and self.seed >= 0, "a whole number from 0"),
+            ("seed", _whole(self.seed) and self.seed >= 0, "a whole number from 0"),
         ):
             if not fits:
                 raise InvalidValueError(
                     name, expected=expected, got=str(getattr(self, name)), remedy="Change the setting."
                 )
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, eq=False)

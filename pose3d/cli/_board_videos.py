@@ -63,6 +63,8 @@ _OPTIONS = (
         "--lost-frames", default=0.02, type=_SHARE, help="Share that a camera drops from --videos.", show_default=True
     ),
 )
+# Settings whose option has another name.
+_OPTION_OF = {"frame_rate": "board-rate", "drop_rate": "lost-frames", "noise": "image-noise"}
 _NAMES = (
     "videos",
     "board",
@@ -156,7 +158,8 @@ def plan_videos(options: Mapping[str, Any], *, seed: int) -> VideoPlan | None:
         )
         rendering = RenderSettings(defocus=options["defocus"], noise=options["image_noise"])
     except InvalidValueError as error:
-        raise click.UsageError(str(error)) from error
+        option = _OPTION_OF.get(error.subject, error.subject)
+        raise click.UsageError(f"--{option}: expected {error.expected}. {error.remedy}") from error
     return VideoPlan(None if options["board"] is None else load_board(options["board"]), settings, rendering)
 
 
