@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._extrinsics_kernels import choose_in_frames
+from calibration._extrinsics_kernels import choose_in_frames, reduced_system, solve_positive
 from calibration._extrinsics_pairs import LIMIT
 from calibration._extrinsics_views import Views
 from calibration.transforms import matrix_from_rotation_vector
@@ -180,23 +180,22 @@ def _solve(
     boards, gradient = np.zeros((frames, 6, 6)), np.zeros((frames, 6))
     np.add.at(boards, frame, weight)
     np.add.at(gradient, frame, np.einsum("vij,vj->vi", weight, error))
-    mixed = np.zeros((frames, cameras, 6, 6))
-    mixed[frame, camera] = weighted
-    mixed = mixed.transpose(0, 2, 1, 3).reshape(frames, 6, cameras * 6)
+    eliminated = np.linalg.solve(boards[frame], np.concatenate([weighted, gradient[frame, :, None]], axis=-1))
     own, own_gradient = np.zeros((cameras, 6, 6)), np.zeros((cameras, 6))
     np.add.at(own, camera, jacobian.swapaxes(1, 2) @ weighted)
     np.add.at(own_gradient, camera, np.einsum("vij,vi->vj", weighted, error))
-    eliminated = np.linalg.solve(boards, np.concatenate([mixed, gradient[..., None]], axis=-1))
-    reduced = -np.tensordot(mixed, eliminated, axes=((0, 1), (0, 1)))
-    normal, right = reduced[:, :-1], -own_gradient.ravel() - reduced[:, -1]
+    normal, right = np.zeros((6 * cameras, 6 * cameras)), -own_gradient.ravel()
     for index in range(cameras):
-        normal[6 * index : 6 * index + 6, 6 * index : 6 * index + 6] += own[index]
-    step = np.zeros(cameras * 6)
+        normal[6 * index : 6 * index + 6, 6 * index : 6 * index + 6] = own[index]
+    order = np.argsort(frame, kind="stable")
+    reduced_system(camera[order], frame[order], weighted[order], eliminated[order], normal, right)
     # A camera without a view that agrees has zeros here; a tiny ridge keeps it where it is.
-    ridge = 1e-12 * np.trace(normal) / max(len(normal), 1) * np.eye(len(normal) - 6)
-    if cameras > 1:
-        step[6:] = np.linalg.solve(normal[6:, 6:] + ridge, right[6:])
-    by_board = -eliminated[..., -1] - eliminated[..., :-1] @ step
+    free, step = normal[6:, 6:] + 1e-12 * np.trace(normal) * np.eye(6 * cameras - 6), right
+    step[:6] = 0.0
+    if not solve_positive(free, step[6:]):
+        step[:] = 0.0
+    by_board = -np.linalg.solve(boards, gradient[..., None])[..., 0]
+    np.add.at(by_board, frame, -np.einsum("vij,vj->vi", eliminated[..., :6], step.reshape(cameras, 6)[camera]))
     return step.reshape(cameras, 6), by_board
 
 

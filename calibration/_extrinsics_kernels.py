@@ -12,7 +12,7 @@ from contextlib import suppress
 import numpy as np
 from numba import njit
 
-__all__ = ["choose_in_frames", "polish_poses", "select_corners", "vote_pairs"]
+__all__ = ["choose_in_frames", "polish_poses", "reduced_system", "select_corners", "solve_positive", "vote_pairs"]
 
 _jit = njit(nogil=True, error_model="numpy")
 
@@ -624,3 +624,42 @@ def choose_in_frames(
                         if other >= 0:
                             cost[other] = trial_cost[camera]
                             chosen[other, 0], chosen[other, 1] = trial[camera, 0], trial[camera, 1]
+
+
+@_jit_and_keep
+def reduced_system(camera, frame, weighted, eliminated, normal, right):
+    """Take the boards out of the normal equations of the cameras, in place.
+
+    Matrix products of BLAS would do, but their last bits depend on the number of threads.
+
+    Args:
+        camera, frame: (view,), the views of a frame side by side.
+        weighted: (view, 6, 6) derivative of the gradient of the board by the camera.
+        eliminated: (view, 6, 7) inverse normal matrix of the board times that, and times its gradient.
+        normal, right: (6 camera, 6 camera), (6 camera).
+    """
+    first = 0
+    while first < len(camera):
+        last = first
+        while last < len(camera) and frame[last] == frame[first]:
+            last += 1
+        for a in range(first, last):
+            row = 6 * camera[a]
+            for i in range(6):
+                for k in range(6):
+                    right[row + i] += weighted[a, k, i] * eliminated[a, k, 6]
+            for b in range(first, last):
+                column = 6 * camera[b]
+                for i in range(6):
+                    for j in range(6):
+                        value = 0.0
+                        for k in range(6):
+                            value += weighted[a, k, i] * eliminated[b, k, j]
+                        normal[row + i, column + j] -= value
+        first = last
+
+
+@_jit_and_keep
+def solve_positive(matrix, vector):
+    """Solve matrix x = vector in place, for a positive definite matrix; False where it is not."""
+    return _solve(matrix, vector, len(vector))
