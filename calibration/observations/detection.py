@@ -160,8 +160,8 @@ def _to_corners(
         statistics[name] = found.to_json()
         if found.unreadable:
             warnings.warn(
-                f"camera '{name}': {found.unreadable} pictures of {found.looked_at} could not be decoded; they are left "
-                "out",
+                f"camera '{name}': {found.unreadable} pictures of {found.looked_at} could not be decoded; these "
+                "are left out",
                 SuiteWarning,
                 stacklevel=3,
             )
