@@ -1,9 +1,13 @@
 """The first rig is right on known truth, whatever is wrong with some views, and where it cannot be, that is said."""
 
+import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,6 +22,8 @@ from calibration.rig import Rig
 from calibration.synthetic import make_rig
 from calibration.synthetic.boards import BoardScene, make_board_scene
 from calibration.transforms import RigidTransform, rotation_vector_from_matrix
+
+ROOT = Path(__file__).parents[2]
 
 Array = NDArray[np.float64]
 
@@ -486,3 +492,30 @@ def test_a_camera_knows_its_name_and_size() -> None:
         assert isinstance(camera, Camera)
         assert (camera.name, camera.size, camera.lens) == (wanted.name, wanted.size, wanted.lens)
     assert found.rig.unit == BOARD.unit
+
+
+_DIGEST = """
+import hashlib
+from calibration.boards.geometry import Chessboard
+from calibration.extrinsics import estimate_extrinsics
+from calibration.synthetic import make_rig
+from calibration.synthetic.boards import make_board_scene
+
+scene = make_board_scene(make_rig(24), Chessboard(10, 7, 25.0), frames=60, outlier_rate=0.05)
+cameras = list(scene.rig)
+sizes, lenses = [camera.size for camera in cameras], [camera.lens for camera in cameras]
+found = estimate_extrinsics(scene.rig.names, sizes, lenses, scene.corners["position"].values, scene.board)
+poses = [camera.cam_from_world.matrix.tobytes() for camera in found.rig]
+print(hashlib.sha256(b"".join([*poses, found.world_from_board.matrix.tobytes()])).hexdigest())
+"""
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    digests = set()
+    for threads in ("1", "2"):
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+        run = subprocess.run(
+            [sys.executable, "-c", _DIGEST], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        digests.add(run.stdout)
+    assert len(digests) == 1
