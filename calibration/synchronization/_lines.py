@@ -32,7 +32,7 @@ def fit_line(times: NDArray[np.float64], values: NDArray[np.float64], *, toleran
     Args:
         times, values: (point,) in seconds.
         tolerance: smallest deviation in seconds that is not an outlier, and of which half is taken for the spread of a
-            point where the points are too few to tell it.
+            point where the points are too few to tell it, and a twentieth is the least spread that is believed.
     """
     some = np.unique(np.linspace(0, len(times) - 1, min(_MOST, len(times))).round().astype(np.intp))
     rows, columns = np.triu_indices(len(some), 1)
@@ -50,7 +50,7 @@ def fit_line(times: NDArray[np.float64], values: NDArray[np.float64], *, toleran
         inliers = np.abs(rest) <= limit
         freedom = int(inliers.sum()) - 2
         spread = float(np.sqrt(np.sum(rest[inliers] ** 2) / freedom)) if freedom >= 3 else tolerance / 2
-        spread = max(spread, 1e-7)
+        spread = max(spread, tolerance / 20)
         design = np.column_stack([np.ones(int(inliers.sum())), times[inliers]]) / spread
         normal = design.T @ design + np.diag([0.0, _SLOPE_PRIOR**-2])
         covariance = np.asarray(np.linalg.inv(normal), dtype=np.float64)

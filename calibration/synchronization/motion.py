@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,9 @@ _FINEST = np.arange(-0.6, 0.61, 0.1)
 # The median residual of the second-best offset over that of the best. In simulated walks with 1 px of noise the true
 # offset stands out by a factor of 3 and more; a strictly repeated motion comes to 1.0.
 _LEAST_LEAD = 1.1
+_CLEAR_LEAD = 1.3
 _LARGEST_STD = 0.5  # frames; what is less certain than that is not found
+_NOTABLE_QUALITY = 0.7
 _PARTNERS = 3  # cameras a new one is compared with
 
 
@@ -118,6 +121,7 @@ def synchronize_motion(
         lines[name] = _join(network, name, list(lines)[:_PARTNERS], lines, settings)
     outcome = _adjust(network, lines, first)
     _check_certainty(network, outcome)
+    _warn_of_disagreement(outcome)
     clocks = [
         Clock(
             name,
@@ -187,7 +191,8 @@ def _join(network: Network, name: str, others: Sequence[str], lines: dict[str, L
             remedy="Check that these are of one recording, and enlarge the largest offset if they start far apart.",
         )
     cost, start, _ = tried[0]
-    rivals = [one for one in tried[1:] if abs(one[1] - start) > 2 * interval and one[0] < _LEAST_LEAD * cost]
+    near = [one for one in tried[1:] if abs(one[1] - start) > 2 * interval and one[0] < _LEAST_LEAD * cost]
+    rivals = [one for one in near if not _differ(network, name, others, lines, (start, one[1]))]
     if rivals:
         raise CalibrationError(
             f"synchronization of camera '{name}' by motion",
@@ -199,6 +204,23 @@ def _join(network: Network, name: str, others: Sequence[str], lines: dict[str, L
     finest, _, _ = best_shift(grid, scan(network, name, others, lines, grid, relearn=True))
     _learn(network, name, others, {**lines, name: Line(finest)})
     return follow(network, name, others, lines, finest) if settings.drift else Line(finest)
+
+
+def _differ(
+    network: Network, name: str, others: Sequence[str], lines: dict[str, Line], offsets: tuple[float, float]
+) -> bool:
+    """Whether one of two offsets is better in some third of the recording.
+
+    Two offsets that fit equally well everywhere are a motion that repeats itself; where frames were dropped, one fits
+    before and the other behind.
+    """
+    count = len(network.tracks[name].times)
+    edges = np.linspace(0, count, 4).astype(int)
+    for first, last in pairwise(edges):
+        costs = scan(network, name, others, lines, np.array(offsets), slice(int(first), int(last)), relearn=True)
+        if np.isfinite(costs).all() and max(costs) > _CLEAR_LEAD * min(costs):
+            return True
+    return False
 
 
 def _learn(network: Network, name: str, others: Sequence[str], lines: dict[str, Line]) -> None:
@@ -236,6 +258,17 @@ def _check_certainty(network: Network, outcome: Adjusted) -> None:
                 expected=f"an offset that is certain to {_LARGEST_STD} frames",
                 got=f"a standard deviation of {frames:.2f} frames",
                 remedy="The motion is too small, or along the epipolar lines: use more of the recording.",
+            )
+
+
+def _warn_of_disagreement(outcome: Adjusted) -> None:
+    for name, quality in outcome.quality.items():
+        if quality < _NOTABLE_QUALITY:
+            warnings.warn(
+                f"synchronization of camera '{name}' by motion: only {quality:.0%} of the positions agree with it; "
+                "many frames may be missing at once, or the individuals of the cameras are not the same",
+                SuiteWarning,
+                stacklevel=3,
             )
 
 

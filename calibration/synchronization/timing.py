@@ -48,7 +48,7 @@ def timing_of(times: ArrayLike, *, subject: object = "time stamps", frame_rate: 
         )
     bad = np.flatnonzero(~np.isfinite(stamps[1:]) | ~(np.diff(stamps) > 0))
     if len(bad) or not np.isfinite(stamps[0]):
-        frame = int(bad[0]) + 1 if len(bad) else 0
+        frame = 0 if not np.isfinite(stamps[0]) else int(bad[0]) + 1
         raise InvalidValueError(
             f"{subject}, frame {frame}",
             expected="a time later than that of the frame before",
@@ -66,7 +66,7 @@ def timing_of(times: ArrayLike, *, subject: object = "time stamps", frame_rate: 
     slope, start = np.polyfit(numbers, stamps, 1) if len(stamps) > 2 else (interval, 0.0)
     deviation = stamps - (start + slope * numbers)
     if _is_regular(deviation, interval):
-        return Timing(1 / slope, len(stamps), drops)
+        return Timing(float(1 / slope), len(stamps), drops)
     return Timing(1 / interval, len(stamps), drops, stamps)
 
 
@@ -88,8 +88,15 @@ def video_timing(path: str | os.PathLike[str]) -> Timing:
 def _drops(stamps: NDArray[np.float64], interval: float) -> tuple[tuple[int, int], ...]:
     drops = []
     steps = np.diff(stamps)
-    late = steps - interval
-    for frame in (np.flatnonzero(late > _LEAST_GAP * interval) + 1).tolist():
+    late = steps / interval - 1
+    # A camera that catches up spreads the gap over two steps.
+    pair = np.concatenate([late[:-1] + late[1:], [0.0]])
+    both = np.minimum(late, np.concatenate([late[1:], [0.0]])) > _LEAST_GAP / 3
+    spread = (pair > _LEAST_GAP) & both
+    second = np.concatenate([[False], spread[:-1] & (late[1:] >= late[:-1])])
+    single = (late > _LEAST_GAP) & ~spread & ~np.concatenate([[False], spread[:-1]])
+    first = spread & ~np.concatenate([second[1:], [False]])
+    for frame in (np.flatnonzero(single | first | second) + 1).tolist():
         low, high = max(0, frame - _NEIGHBORS), min(len(stamps), frame + _NEIGHBORS)
         before = np.median(stamps[low:frame] - interval * np.arange(low - frame, 0))
         after = np.median(stamps[frame:high] - interval * np.arange(high - frame))

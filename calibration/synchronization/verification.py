@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +11,13 @@ from calibration.errors import SuiteError
 from calibration.rig import Rig
 from calibration.synchronization._adjustment import Adjusted, adjust
 from calibration.synchronization._network import Line, Network
-from calibration.synchronization.clocks import Synchronization, Timing, Verification
+from calibration.synchronization.clocks import Clock, Synchronization, Timing, Verification
 from calibration.synchronization.motion import Track, network_of
 
 __all__ = ["verify"]
 
+# Frames of a half: in 50 frames of human_4cam what a detector does wrong changes less than it moves.
+_SHORTEST = 120
 _SAMPLES = 5000
 _TELLING = 0.25  # frames of standard deviation, above which the residuals tell nothing
 _CLOSE = 0.25  # frames
@@ -28,8 +30,9 @@ def verify(synchronization: Synchronization, tracks: Mapping[str, Track], rig: R
 
     What is left of each offset is estimated from the epipolar residuals of the first and of the second half of the
     recording, each by itself, so that clocks that were found from the same motion do not verify themselves, and drift
-    that was overlooked shows. The larger one counts. It is "verified" where it is within 0.25 frames and one standard
-    deviation, "contradicted" where it is beyond 0.5 frames and four standard deviations, else "not verified".
+    that was overlooked shows. The larger one counts. A recording of fewer than 240 frames is taken as a whole, and does
+    not verify clocks that were found from motion. A clock is "verified" where what is left is within 0.25 frames and
+    one standard deviation, "contradicted" beyond 0.5 frames and four standard deviations, else "not verified".
 
     Args:
         synchronization: the clocks.
@@ -44,7 +47,8 @@ def verify(synchronization: Synchronization, tracks: Mapping[str, Track], rig: R
     by_number = network_of({name: _by_number(track) for name, track in timed.items()}, rig)
     lines = {name: Line(synchronization[name].offset, synchronization[name].rate) for name in names}
     base = synchronization.reference if synchronization.reference in names else names[0]
-    halves = [_left(network, half, lines, base) for half in (0, 1)]
+    long = min(clock.timing.count for clock in synchronization if clock.camera in names) >= 2 * _SHORTEST
+    halves = [_left(network, half, lines, base) for half in ((0, 1) if long else (None,))]
     clocks = []
     for clock in synchronization:
         if clock.camera not in names:
@@ -53,7 +57,7 @@ def verify(synchronization: Synchronization, tracks: Mapping[str, Track], rig: R
         before = _residual(by_number, clock.camera, dict.fromkeys(names, Line()))
         after = _residual(network, clock.camera, lines)
         check = (
-            _judge(clock.camera, halves, lines, clock.timing.interval, before, after)
+            _judge(clock, halves if long or clock.method != "motion" else [], lines, before, after)
             if clock.camera != base
             else Verification("not verified", before=before, after=after)
         )
@@ -70,8 +74,8 @@ def _by_number(track: Track) -> Track:
     return Track(Timing(track.timing.frame_rate, track.timing.count), track.position)
 
 
-def _left(network: Network, half: int, lines: dict[str, Line], base: str) -> Adjusted | None:
-    """The adjusted lines of half of the recording; None where it does not determine them."""
+def _left(network: Network, half: int | None, lines: dict[str, Line], base: str) -> Adjusted | None:
+    """The adjusted lines of half of the recording, or of all; None where it does not determine them."""
     cut = {}
     for name in network.raw:
         instants = lines[name].offset + lines[name].rate * network.tracks[name].times
@@ -79,7 +83,7 @@ def _left(network: Network, half: int, lines: dict[str, Line], base: str) -> Adj
     middle = float(np.median(np.concatenate(list(cut.values()))))
     part = Network(network.rig, dict(network.timing), {}, {}, network.fundamentals)
     for name, raw in network.raw.items():
-        keep = (cut[name] < middle) if half == 0 else (cut[name] >= middle)
+        keep = np.ones(len(raw), dtype=bool) if half is None else (cut[name] >= middle) == bool(half)
         part.raw[name] = np.where(keep[:, None, None], raw, np.nan)
         if not np.isfinite(part.raw[name]).any():
             return None
@@ -93,14 +97,14 @@ def _left(network: Network, half: int, lines: dict[str, Line], base: str) -> Adj
 
 
 def _judge(
-    name: str,
-    halves: list[Adjusted | None],
+    clock: Clock,
+    halves: Sequence[Adjusted | None],
     lines: dict[str, Line],
-    interval: float,
     before: float,
     after: float,
 ) -> Verification:
     errors, spreads = [], []
+    name, interval = clock.camera, clock.timing.interval
     for half in halves:
         if half is not None:
             errors.append((half.lines[name].offset - lines[name].offset) / interval)
