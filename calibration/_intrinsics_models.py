@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from calibration._bundle_boards import BoardTerm, Scale
 from calibration._bundle_problem import State, camera_table, make_layout, pack_views, rows_of
 from calibration._bundle_workers import Workers
+from calibration._planar_pose import planar_poses
 from calibration.bundle import LOSS, BundleSettings, BundleStatus, adjust_boards
 from calibration.camera import Camera
 from calibration.errors import InvalidValueError, SuiteWarning
 from calibration.lens import Fisheye, Lens
-from calibration.lens_models import LensModel, lens_vector, parameter_names
+from calibration.lens_models import LensModel, lens_from_vector, lens_vector, parameter_names
 from calibration.rig import Rig
 from calibration.transforms import RigidTransform
 
@@ -38,6 +39,7 @@ __all__ = [
     "hopeful_models",
     "reaches_everywhere",
     "residuals_of",
+    "rise_elsewhere",
     "robust_noise",
     "uncertain_parameters",
 ]
@@ -278,6 +280,32 @@ def uncertain_parameters(fit: ModelFit, size: tuple[int, int], reach: float) -> 
     if fit.lost or (effects and not max(effects) <= _LARGEST_EFFECT):
         found.append("the distortion")
     return tuple(found)
+
+
+def rise_elsewhere(views: Views, fit: ModelFit, factor: float) -> float:
+    """By how much the squared error, in units of the noise, rises with another focal length and all else fitted again.
+
+    Standard deviations are those of a linear model; of boards parallel to the image, whose tilt is noise, they are
+    far too small. This looks `factor` away, with the poses begun anew.
+    """
+    vector = lens_vector(fit.lens)
+    vector[:2] *= factor
+    # the distortion stays what it is in pixels
+    powers = (2, 4, 6, 8) if fit.model.fisheye else (2, 4, 1, 1, 6)
+    vector[4 : 4 + len(powers)] *= float(factor) ** np.array(powers)
+    try:
+        lens = lens_from_vector(vector, fisheye=fit.model.fisheye, count=len(fit.lens.coefficients))
+    except InvalidValueError:  # coefficients beyond all bounds: nothing holds them
+        return 0.0
+    normalized = lens.undistort(views.position)
+    poses = planar_poses(views.points, normalized, steps=4)
+    if not np.isfinite(poses.error[:, 0]).all():
+        return float("inf")
+    free = tuple(name for name in fit.model.free if name not in ("f", "fx", "fy"))
+    other = fit_model(views, LensModel("held", free, fisheye=fit.model.fisheye), lens, poses.best)
+    if other.lost:
+        return float("inf")
+    return float((np.nansum(other.residuals**2) - np.nansum(fit.residuals**2)) / max(fit.noise, _SMALLEST_NOISE) ** 2)
 
 
 def reaches_everywhere(fit: ModelFit, size: tuple[int, int]) -> bool:

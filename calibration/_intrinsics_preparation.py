@@ -96,9 +96,7 @@ def prepare(views: Views, lens: Lens | None, models: tuple[LensModel, ...], sett
     kept = replace(views, position=np.where(fitting[..., None], raw, np.nan))
     poses, first = _first_poses(kept, start, lens)
     fit = _first_fit(kept, poses, first, models)
-    ambiguous = poses.error[:, 1] < _AMBIGUOUS * poses.error[:, 0]
-    if ambiguous.any():
-        fit, ambiguous = _settle_ambiguous(kept, fit, ambiguous)
+    fit, ambiguous = _settle_poses(kept, fit, poses.error[:, 1] < _AMBIGUOUS * poses.error[:, 0], settings)
     return _without_outliers(Prepared(frames, raw, kept, fit, ambiguous, mirrored, rejected), settings)
 
 
@@ -247,9 +245,14 @@ def _first_fit(views: Views, poses: PlanarPoses, start: Lens | Start, models: tu
     return fit_model(views, model, lens, poses.best, loss="cauchy")
 
 
-def _settle_ambiguous(views: Views, fit: ModelFit, ambiguous: Mask) -> tuple[ModelFit, Mask]:
-    """The better of both poses by the fitted lens; which views are ambiguous still."""
-    chosen = np.flatnonzero(ambiguous)
+def _settle_poses(views: Views, fit: ModelFit, ambiguous: Mask, settings: IntrinsicsSettings) -> tuple[ModelFit, Mask]:
+    """The better of both poses by the fitted lens, where there was doubt; which views are ambiguous still."""
+    error = np.hypot(fit.residuals[..., 0], fit.residuals[..., 1])
+    middle = np.array([np.median(one[np.isfinite(one)]) if np.isfinite(one).any() else np.inf for one in error])
+    # a view that fits badly may have begun at the wrong one
+    chosen = np.flatnonzero(ambiguous | (middle > settings.view_threshold * np.median(middle)))
+    if not len(chosen):
+        return fit, ambiguous
     poses = planar_poses(views.points, fit.lens.undistort(views.position[chosen]), steps=_POLISH)
     rotation, translation = fit.cam_from_board.rotation.copy(), fit.cam_from_board.translation.copy()
     ambiguous = np.zeros(len(ambiguous), dtype=np.bool_)

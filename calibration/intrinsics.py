@@ -25,6 +25,7 @@ from calibration._intrinsics_models import (
     hopeful_models,
     reaches_everywhere,
     residuals_of,
+    rise_elsewhere,
     robust_noise,
     uncertain_parameters,
 )
@@ -41,9 +42,13 @@ from calibration.transforms import RigidTransform
 __all__ = ["Coverage", "IntrinsicsSettings", "LensCalibration", "calibrate_lens"]
 
 
-# With a focal length this uncertain, a calibration says next to nothing about the depth of anything. Of boards parallel
-# to the image not even the uncertainty is right (a focal length four times too long came with 7 %).
-_VAGUEST, _LEAST_TILT, _MOST_AMBIGUOUS = 0.1, float(np.deg2rad(6.0)), 0.5
+# With a focal length this uncertain, a calibration says next to nothing about the depth of anything.
+_VAGUEST = 0.1
+# Of boards parallel to the image not even the uncertainty is right (a focal length four times too long came with 2 %).
+# Where most are tilted less than this (radians) others are tried: these multiples of it. They must be five standard
+# deviations away.
+_DOUBTFUL_TILT, _CLEAR_RISE = float(np.deg2rad(15.0)), 25.0
+_ELSEWHERE = (0.25, 0.5, 2.0, 4.0)
 # So much larger may the squared held-out error of a model be that, unlike the chosen one, holds in the whole image.
 _TOLERATED = 1.1
 
@@ -139,9 +144,10 @@ def calibrate_lens(
         if (words := uncertain_parameters(fit, views.size, image_reach(views.size, prepared.views.position)))
     }
     determined = tuple(model for model in fits if model not in undetermined)
-    if not determined and _are_tilted(prepared):  # a vague focal length is told, a meaningless one is refused
+    if not determined:  # a vague focal length is told, a meaningless one is refused
         determined = tuple(model for model, fit in fits.items() if focal_deviation(fit) <= _VAGUEST)[:1]
-    if not determined:
+    best = choose_model(errors, tuple(fits))
+    if not determined or not _is_determined(prepared, fits[best]):
         raise _not_determined(prepared, fits)
     chosen = choose_model(errors, determined)
     if not reaches_everywhere(fits[chosen], views.size):
@@ -149,7 +155,6 @@ def calibrate_lens(
         limit = _TOLERATED * float(errors[chosen].sum())
         whole = [one for one in determined if errors[one].sum() < limit and reaches_everywhere(fits[one], views.size)]
         chosen = choose_model(errors, tuple(whole)) if whole else chosen
-    best = choose_model(errors, tuple(fits))
     better = {model: words for model, words in undetermined.items() if model == best}
     prepared, fit = _once_more(prepared, fits[chosen], settings)
     return _result(
@@ -221,19 +226,28 @@ def _helps(errors: Mapping[str, NDArray[np.float64]], larger: str, smaller: str)
     return choose_model(errors, (smaller, larger)) == larger
 
 
-def _are_tilted(prepared: Prepared) -> bool:
+def _is_determined(prepared: Prepared, fit: ModelFit) -> bool:
+    """Whether the views tell the focal length from very different ones, by the model that predicts best.
+
+    A simpler one may seem to determine it where it has to make up for the distortion that the model lacks.
+    """
     tilt, _ = view_tilts(prepared.fit.cam_from_board)
-    return bool(np.quantile(tilt, 0.9) > _LEAST_TILT and prepared.ambiguous.mean() < _MOST_AMBIGUOUS)
+    if np.quantile(tilt, 0.9) > _DOUBTFUL_TILT:
+        return True
+    return focal_deviation(fit) <= _VAGUEST and all(
+        rise_elsewhere(prepared.views, fit, factor) > _CLEAR_RISE for factor in _ELSEWHERE
+    )
 
 
 def _not_determined(prepared: Prepared, fits: Mapping[str, ModelFit]) -> CalibrationError:
     tilt = np.rad2deg(view_tilts(prepared.fit.cam_from_board)[0])
     known = min(focal_deviation(fit) for fit in fits.values())
-    open_by = f"open by {known:.0%}" if known < 1 else "open"
+    vague = _VAGUEST < known < 1
+    what = f"leave it open by {known:.0%}" if vague else "very different focal lengths fit equally well"
     return CalibrationError(
         f"camera '{prepared.views.name}', lens",
         expected="views of the board that determine at least the focal length",
-        got=f"{len(tilt)} views tilted by {tilt.min():.0f} to {tilt.max():.0f} degrees, which leave it {open_by}",
+        got=f"{len(tilt)} views tilted by {tilt.min():.0f} to {tilt.max():.0f} degrees, which {what}",
         remedy="Film the board tilted by 20 to 45 degrees, in different directions, close to the camera.",
     )
 
