@@ -87,7 +87,8 @@ def draw_detection(image: ArrayLike, detection: Detection) -> NDArray[np.uint8]:
     color = pixels.copy() if pixels.ndim == 3 and pixels.shape[2] == 3 else np.repeat(gray[..., None], 3, axis=2)
     thickness = max(1, round(min(gray.shape) / 500))
     radius = 3 * thickness
-    shades = cv2.applyColorMap(np.linspace(30, 225, len(detection.position)).astype(np.uint8), cv2.COLORMAP_TURBO)
+    levels = np.linspace(30, 225, len(detection.position)).astype(np.uint8)
+    shades = cv2.applyColorMap(levels[:, None], cv2.COLORMAP_TURBO)
     numbers = np.flatnonzero(detection.seen)
     # OpenCV draws at sixteenths of a pixel
     places = [(round(16 * x), round(16 * y)) for x, y in detection.position[numbers].tolist()]

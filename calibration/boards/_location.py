@@ -114,6 +114,9 @@ def locate(
         position, rejected = np.where(np.isnan(located), position, located), 0
     if len(seen) < least:
         return _failed(DetectionStatus.TOO_FEW_CORNERS, rejected)
+    shape = local_shape(board, seen, position)  # of what is left
+    if shape is None:
+        return _failed(DetectionStatus.ON_A_LINE, rejected)
     return Location(DetectionStatus.OK, seen, position, float(np.median(shape.height)), rejected)
 
 
