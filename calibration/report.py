@@ -180,14 +180,14 @@ def _images(calibration: Calibration, diagnosis: Diagnosis) -> str:
             _figure(
                 residual_figure(calibration),
                 "Residuals",
-                "Mean residual vectors, enlarged by the factor in the title. A pattern is what the lens model leaves over; "
-                "arrows without order are noise.",
+                "Mean residual vectors, enlarged by the factor in the title. A pattern is what the lens model leaves "
+                "over; arrows without order are noise.",
             ),
             _figure(
                 trend_figure(diagnosis),
                 "Radial trend",
-                "Mean residual along the radius with two standard errors. A curve that leaves zero asks for another lens "
-                "model, named in the title.",
+                "Mean residual along the radius with two standard errors. A curve that leaves zero asks for another "
+                "lens model, named in the title.",
             ),
         )
     )
@@ -283,7 +283,8 @@ def _made(calibration: Calibration, provenance: Mapping[str, object]) -> str:
     adjustment = calibration.adjustment
     rows: dict[str, object] = {
         "board": str(calibration.board),
-        "frames": f"{calibration.corners.sizes['frame']} used, {int((~calibration.shared).sum())} of videos of one camera",
+        "frames": f"{calibration.corners.sizes['frame']} used",
+        "frames of videos of one camera": str(int((~calibration.shared).sum())),
         "noise of a corner": {
             name: f"{sigma:.3f} px" for name, sigma in zip(calibration.rig.names, adjustment.noise, strict=True)
         },

@@ -8,18 +8,20 @@ what it shows is compared with the rig of the others.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from calibration._board_clocks import BoardClocks, resample_corners
+from calibration._joint_fit import JointFit, adjust_rig, find_clocks
+from calibration._rig_start import Start, board_views, choose_start, whole_enough
 from calibration.boards.geometry import Board
-from calibration.bundle import BundleAdjustment, BundleSettings, adjust_boards, fit_board_poses
-from calibration.camera import Camera
+from calibration.bundle import BundleAdjustment, BundleSettings, fit_board_poses
 from calibration.corners import CORNERS, board_of, join_corners
 from calibration.errors import InvalidValueError
-from calibration.extrinsics import Extrinsics, ExtrinsicsSettings, estimate_extrinsics
+from calibration.extrinsics import Extrinsics, ExtrinsicsSettings
 from calibration.intrinsics import IntrinsicsSettings, LensCalibration, calibrate_lens
 from calibration.lens import Lens
 from calibration.lens_models import LensModel
@@ -35,8 +37,8 @@ Array = NDArray[np.float64]
 # Corners that the robust loss gives less weight than this, in left-out frames, are outliers: of two cameras nobody else
 # could tell.
 _BELIEVED = 0.2
-# A board of which fewer corners are seen says little of its pose, and a wrong one of them spoils it.
-_FEWEST_CORNERS = 6
+# Noise of all cameras together over that within single views, from which on their pictures are taken to be apart.
+_APART = 1.5
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class HeldOut:
 
     Attributes:
         residuals: (camera, frame, corner, 2) px, observed minus projected; only the pose of the board was fitted.
-        points: (frame, corner, 3) corners triangulated by that rig, without outliers; the triangulation knows nothing of
-            the board. NaN where fewer than two cameras see them.
+        points: (frame, corner, 3) corners triangulated by that rig, without outliers; the triangulation knows nothing
+            of the board. NaN where fewer than two cameras see them.
     """
 
     residuals: Array
@@ -94,6 +96,9 @@ class Calibration:
         extrinsics: how the cameras were joined; None for a single camera.
         adjustment: the last step: residuals, weights, status, cost, noise, covariance.
         held_out: what left-out frames show; None where there are too few frames to leave any out.
+        clocks: how late each camera was, where pictures were not taken at the same instants and the motion of the board
+            told so; the corners are then those at the instants of the first camera's clock.
+        excess: noise of all cameras together over that within single views; 1 where all fits.
         warnings: what was assumed or looks wrong, for people.
     """
 
@@ -107,18 +112,9 @@ class Calibration:
     extrinsics: Extrinsics | None
     adjustment: BundleAdjustment
     held_out: HeldOut | None
+    clocks: BoardClocks | None
+    excess: float
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Start:
-    """Where the last step begins: a rig, and the frames it uses with the poses of their boards."""
-
-    rig: Rig
-    frames: NDArray[np.intp]
-    position: Array
-    world_from_board: RigidTransform
-    extrinsics: Extrinsics | None
 
 
 def calibrate(
@@ -151,7 +147,7 @@ def calibrate(
     _check_names(names, {"lenses": known, "fixed_lenses": fixed_lenses, "models": models})
     _check_names(list(known), {"fixed_lenses": fixed_lenses})
     board, together = board_of(corners), corners if own_corners is None else join_corners(corners, own_corners)
-    position = _whole_enough(together["position"].values)
+    position = whole_enough(together["position"].values)
     found = {}
     for name, width_height, views in zip(names, together["image_size"].values, position, strict=True):
         found[name] = calibrate_lens(
@@ -164,15 +160,20 @@ def calibrate(
             fixed=name in fixed_lenses,
             settings=settings.intrinsics,
         )
-    start = _start(found, position, board, settings)
     free = {name: found[name].model for name in names if name not in fixed_lenses}
-    adjustment = adjust_boards(
-        start.rig, board.points, start.world_from_board, start.position, models=free, settings=settings.bundle
-    )
-    held_out = _hold_out(adjustment, start.position, free, settings)
+    joint = JointFit(board.points, free, settings.bundle)
+    start = _choose(found, position, board, settings)
+    joint, adjustment, excess = adjust_rig(start, joint, found)
+    clocks = None
+    if excess > _APART and len(names) > 1:
+        noise, times = float(np.median(adjustment.noise)), together["time"].values
+        clocks = find_clocks(start, JointFit(board.points, free, settings.bundle), position, times, noise)
+        if clocks is not None:
+            position = whole_enough(resample_corners(position, times, clocks.offsets))
+            start = _choose(found, position, board, settings)
+            joint, adjustment, excess = adjust_rig(start, JointFit(board.points, free, settings.bundle), found)
     used = together.isel(frame=start.frames).copy()
     used["position"] = used["position"].copy(data=start.position)
-    noted = [] if start.extrinsics is None else start.extrinsics.warnings
     return Calibration(
         rig=adjustment.rig,
         board=board,
@@ -183,9 +184,38 @@ def calibrate(
         lenses=found,
         extrinsics=start.extrinsics,
         adjustment=adjustment,
-        held_out=held_out,
-        warnings=(*(f"{name}: {text}" for name, lens in found.items() for text in lens.warnings), *noted),
+        held_out=_hold_out(start, joint, adjustment, settings.folds),
+        clocks=clocks,
+        excess=excess,
+        warnings=_warnings(found, start, clocks, excess),
     )
+
+
+def _choose(
+    found: Mapping[str, LensCalibration], position: Array, board: Board, settings: CalibrationSettings
+) -> Start:
+    return choose_start(found, position, board, maximum_frames=settings.maximum_frames, settings=settings.extrinsics)
+
+
+def _warnings(
+    found: Mapping[str, LensCalibration], start: Start, clocks: BoardClocks | None, excess: float
+) -> tuple[str, ...]:
+    texts = [f"{name}: {text}" for name, lens in found.items() for text in lens.warnings]
+    texts += [] if start.extrinsics is None else start.extrinsics.warnings
+    if clocks is not None:
+        late = ", ".join(
+            f"{name} {1000 * offset:+.0f} ms" for name, offset in zip(start.rig.names, clocks.offsets, strict=True)
+        )
+        texts.append(
+            f"the pictures of the cameras were not taken at the same instants ({late}, found from the motion of the "
+            "board and corrected here): synchronize the recordings before 3D positions are made of them"
+        )
+    elif excess > _APART:
+        texts.append(
+            f"cameras together miss the board by {excess:.1f} times what each does alone: pictures were not taken at "
+            "the same instants, or the board bends; film the board still, or synchronize the cameras"
+        )
+    return tuple(texts)
 
 
 def _check_names(names: list[str], given: Mapping[str, Collection[str]]) -> None:
@@ -200,75 +230,22 @@ def _check_names(names: list[str], given: Mapping[str, Collection[str]]) -> None
             )
 
 
-def _whole_enough(position: Array) -> Array:
-    """The positions without boards of which too little is seen."""
-    few = np.isfinite(position[..., 0]).sum(axis=-1) < _FEWEST_CORNERS
-    return np.where(few[..., None, None], np.nan, position.astype(np.float64))
-
-
-def _views(position: Array) -> NDArray[np.bool_]:
-    """(camera, frame) True where a camera sees the board."""
-    return np.asarray(np.isfinite(position[..., 0]).any(axis=-1))
-
-
-def _start(
-    found: Mapping[str, LensCalibration], position: Array, board: Board, settings: CalibrationSettings
-) -> _Start:
-    """Cameras and boards in one world, from what single views and pairs of cameras say."""
-    lenses = list(found.values())
-    if len(lenses) == 1:
-        (lens,) = lenses
-        rig = Rig((Camera(lens.name, lens.size, lens.lens, RigidTransform.identity()),), unit=board.unit)
-        return _Start(rig, lens.views, position[:, lens.views], lens.cam_from_board, None)
-    joined = estimate_extrinsics(
-        [lens.name for lens in lenses],
-        [lens.size for lens in lenses],
-        [lens.lens for lens in lenses],
-        position,
-        board,
-        settings=settings.extrinsics,
-    )
-    several = np.flatnonzero(_views(joined.position)[:, joined.frames].sum(axis=0) > 1)
-    several = several[np.unique(np.linspace(0, len(several) - 1, settings.maximum_frames).astype(np.intp))]
-    frames = [joined.frames[several]]
-    poses = [joined.world_from_board.matrix[several]]
-    seen = _views(position).sum(axis=0)
-    for camera, lens in zip(joined.rig, lenses, strict=True):
-        alone = np.flatnonzero(seen[lens.views] == 1)
-        frames.append(lens.views[alone])
-        poses.append(camera.cam_from_world.inverse().matrix @ lens.cam_from_board.matrix[alone])
-    order = np.argsort(np.concatenate(frames), kind="stable")
-    chosen, matrices = np.concatenate(frames)[order], np.concatenate(poses)[order]
-    world_from_board = RigidTransform(matrices[:, :3, :3], matrices[:, :3, 3])
-    return _Start(joined.rig, chosen, joined.position[:, chosen], world_from_board, joined)
-
-
-def _hold_out(
-    adjustment: BundleAdjustment, position: Array, models: Mapping[str, LensModel], settings: CalibrationSettings
-) -> HeldOut | None:
+def _hold_out(start: Start, joint: JointFit, adjustment: BundleAdjustment, folds: int) -> HeldOut | None:
     """Leave out each block of frames once; the fit of the others starts at that of all."""
-    several = np.flatnonzero(_views(position).sum(axis=0) > (len(position) > 1))
-    if len(several) < 2 * settings.folds:
+    several = np.flatnonzero(board_views(start.position).sum(axis=0) > (len(start.rig) > 1))
+    if len(several) < 2 * folds:
         return None
-    residuals = np.full(position.shape, np.nan)
-    points = np.full((*position.shape[1:3], 3), np.nan)
-    poses = adjustment.world_from_board
-    for left_out in np.array_split(several, settings.folds):
-        kept = np.setdiff1d(np.arange(position.shape[1]), left_out)
-        fitted = adjust_boards(
-            adjustment.rig,
-            adjustment.board_points,
-            RigidTransform(poses.rotation[kept], poses.translation[kept]),
-            position[:, kept],
-            models=models,
-            settings=settings.bundle,
-        )
-        shown = position[:, left_out]
-        start = RigidTransform(poses.rotation[left_out], poses.translation[left_out])
-        shown_again = fit_board_poses(fitted.rig, fitted.board_points, shown, start=start)
-        residuals[:, left_out] = shown_again.residuals
-        if len(position) > 1:
-            believed = np.where(shown_again.weights[..., None] > _BELIEVED, shown, np.nan)
+    residuals = np.full(start.position.shape, np.nan)
+    points = np.full((*start.position.shape[1:3], 3), np.nan)
+    begin = replace(start, rig=adjustment.rig, world_from_board=adjustment.world_from_board)
+    joint = replace(joint, settings=replace(joint.settings, covariance=False))
+    for left_out in np.array_split(several, folds):
+        fitted = joint.run(begin, np.setdiff1d(np.arange(len(start.frames)), left_out))
+        poses, shown = begin.at(left_out)
+        seen_again = fit_board_poses(fitted.rig, fitted.board_points, shown, start=poses)
+        residuals[:, left_out] = seen_again.residuals
+        if len(start.rig) > 1:
+            believed = np.where(seen_again.weights[..., None] > _BELIEVED, shown, np.nan)
             found = triangulate(fitted.rig, np.moveaxis(believed, 0, 2), method="linear", noise=1.0, covariance=False)
             points[left_out] = found.points
     return HeldOut(residuals, points)
