@@ -24,8 +24,8 @@ class ExtrinsicsSettings:
         weak_votes: a camera that hangs on fewer agreeing frames than this is warned about.
         ambiguity: a pair whose second, clearly different pose gets this share of the votes of the best one (weighted
             by how well they agree) is called ambiguous. Measured on 360 narrow rigs (2 to 4 cameras 8 to 25 degrees
-            apart, boards tilted by 1 to 30 degrees and as small as 90 px, lenses off by 1 %): all that were wrong by
-            more than 2 degrees lie above it, those of boards tilted by 30 degrees and larger than 150 px below.
+            apart, boards tilted by 1 to 30 degrees and as small as 90 px, lenses off by 1 %): all 19 that were wrong
+            by more than 2 degrees lie above it, and of the right ones those of boards of 90 px and some of 225 px.
         contradiction: a pair whose pose is off from what all others say by more than this angle, in radians (and by
             more than four times its uncertainty), is rejected.
         seed: of the subsets of corners that are tried.
