@@ -17,8 +17,8 @@ class ExtrinsicsSettings:
 
     Attributes:
         fewest_corners: of a view that takes part.
-        fewest_votes: frames that must agree on the relative pose of two cameras before it is believed. Two poses of a
-            board agree by chance once in thousands of frames.
+        fewest_votes: frames that must agree on the relative pose of two cameras before it is believed. Chance does
+            not do it: of 3,300 pairs of frames whose cameras were ten frames apart, none agreed.
         smallest_share: of the frames that two cameras have in common, this share must agree: less is no agreement but
             chance, or two clocks.
         weak_votes: a camera that hangs on fewer agreeing frames than this is warned about.
