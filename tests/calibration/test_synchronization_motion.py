@@ -64,7 +64,7 @@ def rig():
     return make_rig(3, seed=3)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_offsets_are_found_to_a_small_part_of_a_frame(rig, seed):
     offsets = [0.0, *np.random.default_rng(seed).uniform(-2, 2, 2)]
     tracks = record(rig, offsets, seed=seed)
@@ -81,14 +81,14 @@ def test_offsets_are_found_to_a_small_part_of_a_frame(rig, seed):
 def test_habits_of_a_detector_are_no_offset(rig):
     # 5 px of error that differ from camera to camera but stay: without the fixed effect up to 0.3 frames
     offsets = [0.0, 0.5, -0.25]
-    sync = synchronize_motion(record(rig, offsets, bias=5.0, seed=4), rig)
+    sync = synchronize_motion(record(rig, offsets, bias=5.0, seed=4), rig, settings=MotionSettings(maximum_offset=2))
     assert np.abs(errors(sync, offsets)).max() < 0.1
 
 
 def test_drift_and_dropped_frames_are_found(rig):
-    drops = {1: ((700, 2), (1500, 1)), 2: ((1000, 2),)}
+    drops = {1: ((700, 2), (1400, 1)), 2: ((1000, 2),)}
     offsets = [0.0, 0.4, -0.2]
-    tracks = record(rig, offsets, count=2400, drifts={1: 100e-6}, drops=drops, seed=5)
+    tracks = record(rig, offsets, count=1800, drifts={1: 100e-6}, drops=drops, seed=5)
     sync = synchronize_motion(tracks, rig, settings=MotionSettings(maximum_offset=2))
     assert np.abs(errors(sync, offsets)).max() < 0.05
     for clock, drift, truth in zip(sync, (0, 100e-6, 0), ((), *drops.values()), strict=True):
