@@ -135,3 +135,19 @@ def test_a_lone_camera_is_told(session, tmp_path, capsys):
     write_video(tmp_path / "top.mp4", 3)
     assert run("sync", tmp_path) == 1
     assert "at least two cameras" in capsys.readouterr().err
+
+
+def test_a_light_is_found_or_named(tmp_path, capsys):
+    events = np.cumsum(np.random.default_rng(2).uniform(0.15, 0.6, 40))
+    for name, offset, column in (("left", 0.0, 8), ("right", 0.35, 32)):
+        with VideoWriter(tmp_path / f"{name}.mp4", RATE) as video:
+            for index in range(COUNT):
+                image = np.full((48, 64), 50, np.uint8)
+                edges = offset + (index + np.linspace(-0.4, 0.4, 21)) / RATE
+                image[16:32, column : column + 16] = 40 + 160 * (np.searchsorted(events, edges) % 2).mean()
+                video.write(image)
+    for words in ([], ["--led", "left=8,16,16,16", "--led", "RIGHT=32,16,16,16"]):
+        assert run("sync", tmp_path, "--method", "led", "--json", *words) == 0
+        right = json.loads(capsys.readouterr().out)["cameras"]["right"]
+        assert abs(right["offset_s"] - 0.35) * RATE < 0.1
+        assert right["method"] == "led"
