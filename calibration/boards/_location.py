@@ -93,9 +93,9 @@ def locate(
     shape = local_shape(board, seen, position)
     if shape is None:
         return _failed(DetectionStatus.ON_A_LINE)
-    good = agrees(board, seen, shape)
-    if not good.all() and good.sum() >= 4:
-        seen, position = seen[good], position[good]
+    good = agrees(board, seen, position)
+    seen, position = seen[good], position[good]
+    if not good.all() and len(seen) >= 4:
         shape = local_shape(board, seen, position)
     if shape is None or len(seen) < (1 - _CONTRADICTIONS) * count or (not board.partial and len(seen) < count):
         return _failed(DetectionStatus.CONTRADICTORY, count - len(seen))
@@ -149,9 +149,8 @@ def _completed(
         seen, position = np.append(seen, wanted[plain]), np.concatenate([position, found[plain]])
     order = np.argsort(seen, kind="stable")
     seen, position = seen[order], position[order]
-    shape = local_shape(board, seen, position)
-    good = np.ones(len(seen), dtype=np.bool_) if shape is None else agrees(board, seen, shape)
-    return seen[good], position[good]
+    good = agrees(board, seen, position)
+    return (seen[good], position[good]) if good.any() else (seen, position)
 
 
 def _beside(board: Board, seen: NDArray[np.intp]) -> NDArray[np.intp]:
