@@ -12,9 +12,8 @@ from calibration._bundle_kernels import (
     back_substitute,
     evaluate_views,
     reduce_frames,
-    update_poses,
 )
-from calibration._bundle_problem import Layout, State, Views
+from calibration._bundle_problem import Layout, State, Views, move_poses
 from calibration._bundle_workers import Workers
 
 __all__ = ["BoardPart", "BoardTerm", "Scale"]
@@ -50,6 +49,8 @@ class BoardPart:
     matrix: Floats
     vector: Floats
     by_shape: Floats
+    view_cost: Floats = field(default_factory=lambda: np.empty(0))
+    view_unseen: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     factor: Floats = field(default_factory=lambda: np.empty(0))
     gradient: Floats = field(default_factory=lambda: np.empty(0))
     diagonal: Floats = field(default_factory=lambda: np.empty(0))
@@ -82,7 +83,7 @@ class BoardTerm:
         """(observation,) camera of each."""
         return self.views.observation_camera()
 
-    def spent(self) -> Floats:
+    def spent(self, part: BoardPart) -> Floats:  # noqa: ARG002 - the protocol of all terms
         """(camera,) parameters of the boards, each shared among the cameras by how many corners they see."""
         return np.zeros(self.views.n_cameras) if self.fixed else self.views.board_parameters()
 
@@ -99,7 +100,7 @@ class BoardTerm:
             residual=np.empty((n, 2)),
             matrix=np.empty((n_views, width, width)),
             vector=np.empty((n_views, width)),
-            by_shape=np.empty((n, width + 2) if bend else (0, 0)),
+            by_shape=np.empty((n, 1, width + 2) if bend else (0, 0, 1)),
         )
 
         def work(begin: int, end: int) -> None:
@@ -120,7 +121,6 @@ class BoardTerm:
                 scale.sigma,
                 scale.loss,
                 scale.tuning,
-                bend,
                 part.matrix,
                 part.vector,
                 cost,
@@ -132,10 +132,16 @@ class BoardTerm:
 
         self.workers.split(work, n_views)
         part.cost, part.unseen = float(cost.sum()), int(unseen.sum())
+        part.view_cost, part.view_unseen = cost, unseen
         return part
 
-    def reduce(self, part: BoardPart, state: State, damping: float, size: int) -> tuple[Floats, Floats, Floats]:
-        """Schur complement (size, size), its right side (size,) and the raw gradient and diagonal (2, size)."""
+    def reduce(
+        self, part: BoardPart, state: State, damping: float | Floats, size: int
+    ) -> tuple[Floats, Floats, Floats]:
+        """Schur complement (size, size), its right side (size,) and the raw gradient and diagonal (2, size).
+
+        The damping is one number, or one per frame.
+        """
         views, layout = self.views, self.layout
         n_frames, n_views = views.n_frames, len(views.camera)
         part.factor, part.gradient = np.empty((n_frames, 6, 6)), np.empty((n_frames, 6))
@@ -143,6 +149,7 @@ class BoardTerm:
         part.coupling = np.empty((n_views, 6, layout.width))
         bend = self.shape_first >= 0
         part.shape_coupling = np.empty((n_frames if bend else 0, 6, views.n_corners if bend else 0))
+        dampings = np.broadcast_to(np.asarray(damping, dtype=np.float64), n_frames).copy()
         bounds = np.linspace(0, n_frames, min(_CHUNKS, n_frames) + 1).astype(np.int64)
         chunks = len(bounds) - 1
         system, right, raw = np.zeros((chunks, size, size)), np.zeros((chunks, size)), np.zeros((chunks, 2, size))
@@ -151,7 +158,7 @@ class BoardTerm:
             reduce_frames(
                 int(bounds[chunk]),
                 int(bounds[chunk + 1]),
-                damping,
+                dampings,
                 self.fixed,
                 state.table,
                 state.poses,
@@ -207,6 +214,4 @@ class BoardTerm:
     @staticmethod
     def move(state: State, step: Floats) -> State:
         """The state after steps (frame, 6) of the poses."""
-        poses = np.empty_like(state.poses)
-        update_poses(state.poses, step, poses)
-        return replace(state, poses=poses)
+        return replace(state, poses=move_poses(state.poses, step))

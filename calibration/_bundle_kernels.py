@@ -27,20 +27,20 @@ __all__ = [
     "FISHEYE",
     "LENS",
     "MODEL",
-    "NONE",
     "POSE",
     "SKEW",
+    "TILT",
     "TILTED",
+    "TILT_X",
+    "TILT_Y",
+    "add_cameras",
     "back_substitute",
+    "back_substitute_points",
     "evaluate_views",
-    "fill_tilt",
-    "fit_frames",
     "invert_spd",
     "reduce_frames",
-    "robust_terms",
+    "reduce_points",
     "solve_spd",
-    "update_cameras",
-    "update_poses",
 ]
 
 _jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
@@ -68,11 +68,14 @@ LARGEST_RADIUS2 = 11.43 * 11.43
 SMALLEST_DEPTH = 1e-6
 # Share of the curvature along the residual that is kept where the loss bends down. With 0 the matrix could become
 # singular; larger values slow the convergence where there are outliers.
-SMALLEST_CURVATURE = 0.05
+SMALLEST_CURVATURE = 0.5
 
 # rows of the scratch block of a view
-X, Y, Z, NX, NY, P00, P01, P10, P11, A, B, D, E, R2, INV, RADIAL, GOOD, EU, EV, TX, TY, Q = range(22)
-SCRATCH_ROWS = 22
+X, Y, Z, NX, NY, P00, P01, P10, P11, A, B, D, E, R2, RADIAL, GOOD, EU, EV, TX, TY, Q = range(21)
+# four powers of the radius, as radial coefficients multiply them; derivatives (u, v) of the pixel by the scale of the
+# bent point, for coefficients in the numerator and in the denominator
+POWERS, ABOVE, BELOW = 21, 25, 27
+SCRATCH_ROWS = 29
 
 
 @_jit
@@ -85,101 +88,14 @@ def _rotate_on(rotation, point):
 
 
 @_jit
-def _exponential(wx, wy, wz, out):
-    """Rotation matrix (9,) of a rotation vector, by Rodrigues' formula."""
-    angle2 = wx * wx + wy * wy + wz * wz
-    angle = np.sqrt(angle2)
-    if angle < 1e-6:  # the next terms are below rounding
-        sine, cosine = 1.0 - angle2 / 6.0, 0.5 - angle2 / 24.0
-    else:
-        half = np.sin(0.5 * angle) / angle
-        sine, cosine = np.sin(angle) / angle, 2.0 * half * half
-    out[0] = 1.0 - cosine * (wy * wy + wz * wz)
-    out[1] = cosine * wx * wy - sine * wz
-    out[2] = cosine * wx * wz + sine * wy
-    out[3] = cosine * wx * wy + sine * wz
-    out[4] = 1.0 - cosine * (wx * wx + wz * wz)
-    out[5] = cosine * wy * wz - sine * wx
-    out[6] = cosine * wx * wz - sine * wy
-    out[7] = cosine * wy * wz + sine * wx
-    out[8] = 1.0 - cosine * (wx * wx + wy * wy)
-
-
-@_jit
 def _multiply(a, b, out):
     for i in range(3):
         for j in range(3):
             out[3 * i + j] = a[3 * i] * b[j] + a[3 * i + 1] * b[3 + j] + a[3 * i + 2] * b[6 + j]
 
 
-@_jit_and_keep
-def fill_tilt(row):
-    """Fill the homography of the tilted sensor, and its derivatives, into a row of the camera table."""
-    tau_x, tau_y = row[LENS + 16], row[LENS + 17]
-    cx, sx, cy, sy = np.cos(tau_x), np.sin(tau_x), np.cos(tau_y), np.sin(tau_y)
-    # rotation about y after that about x, and its derivatives by both angles
-    r = np.array([cy, sx * sy, -sy * cx, 0.0, cx, sx, sy, -cy * sx, cy * cx])
-    dx = np.array([0.0, cx * sy, sy * sx, 0.0, -sx, cx, 0.0, -cy * cx, -cy * sx])
-    dy = np.array([-sy, sx * cy, -cy * cx, 0.0, 0.0, 0.0, cy, sy * sx, -sy * cx])
-    for j in range(3):
-        row[TILT + j] = r[8] * r[j] - r[2] * r[6 + j]
-        row[TILT + 3 + j] = r[8] * r[3 + j] - r[5] * r[6 + j]
-        row[TILT + 6 + j] = r[6 + j]
-        row[TILT_X + j] = dx[8] * r[j] + r[8] * dx[j] - dx[2] * r[6 + j] - r[2] * dx[6 + j]
-        row[TILT_X + 3 + j] = dx[8] * r[3 + j] + r[8] * dx[3 + j] - dx[5] * r[6 + j] - r[5] * dx[6 + j]
-        row[TILT_X + 6 + j] = dx[6 + j]
-        row[TILT_Y + j] = dy[8] * r[j] + r[8] * dy[j] - dy[2] * r[6 + j] - r[2] * dy[6 + j]
-        row[TILT_Y + 3 + j] = dy[8] * r[3 + j] + r[8] * dy[3 + j] - dy[5] * r[6 + j] - r[5] * dy[6 + j]
-        row[TILT_Y + 6 + j] = dy[6 + j]
-
-
-@_jit_and_keep
-def update_cameras(table, columns, first, step, out):
-    """Camera table after a step.
-
-    Args:
-        table: (camera, CAMERA_COLUMNS).
-        columns: (camera, 24) place of each parameter (6 of the pose, 18 of the lens) among those of its camera; -1
-            where it is fixed.
-        first: (camera,) place of the first parameter of the camera in the step.
-        step: (parameter,).
-        out: (camera, CAMERA_COLUMNS).
-    """
-    turn = np.empty(9)
-    d = np.empty(6)
-    for c in range(table.shape[0]):
-        out[c] = table[c]
-        moves = False
-        for i in range(6):
-            place = columns[c, i]
-            d[i] = step[first[c] + place] if place >= 0 else 0.0
-            moves = moves or place >= 0
-        if moves:
-            _exponential(d[0], d[1], d[2], turn)
-            _multiply(turn, table[c, POSE : POSE + 9], out[c, POSE : POSE + 9])
-            x, y, z = _rotate_on(turn, table[c, POSE + 9 : POSE + 12])
-            out[c, POSE + 9], out[c, POSE + 10], out[c, POSE + 11] = x + d[3], y + d[4], z + d[5]
-        for i in range(18):
-            place = columns[c, 6 + i]
-            if place >= 0:
-                out[c, LENS + i] = table[c, LENS + i] + step[first[c] + place]
-        if out[c, MODEL] == TILTED:
-            fill_tilt(out[c])
-
-
-@_jit_and_keep
-def update_poses(poses, step, out):
-    """World_from_board (frame, 12) after a step (frame, 6) on the right."""
-    turn = np.empty(9)
-    for f in range(poses.shape[0]):
-        _exponential(step[f, 0], step[f, 1], step[f, 2], turn)
-        _multiply(poses[f, :9], turn, out[f, :9])
-        x, y, z = _rotate_on(poses[f, :9], step[f, 3:])
-        out[f, 9], out[f, 10], out[f, 11] = poses[f, 9] + x, poses[f, 10] + y, poses[f, 11] + z
-
-
-@_jit_and_keep
-def robust_terms(loss, tuning, s):
+@_jit
+def _robust_terms(loss, tuning, s):
     """Loss rho, its derivative and 2 s rho'' / rho' at the squared residual s in units of the noise."""
     if loss == CAUCHY:
         c2 = tuning * tuning
@@ -204,7 +120,8 @@ def _brown(row, n, w):
     k1, k2, p1, p2, k3 = row[LENS + 4], row[LENS + 5], row[LENS + 6], row[LENS + 7], row[LENS + 8]
     k4, k5, k6 = row[LENS + 9], row[LENS + 10], row[LENS + 11]
     s1, s2, s3, s4 = row[LENS + 12], row[LENS + 13], row[LENS + 14], row[LENS + 15]
-    nx, ny, wr2, winv, wradial, good = w[NX], w[NY], w[R2], w[INV], w[RADIAL], w[GOOD]
+    nx, ny, wr2, wradial, good = w[NX], w[NY], w[R2], w[RADIAL], w[GOOD]
+    first, second, third = w[POWERS], w[POWERS + 1], w[POWERS + 2]
     tx, ty, wa, wb, wd, we = w[TX], w[TY], w[A], w[B], w[D], w[E]
     for i in range(n):
         x, y = nx[i], ny[i]
@@ -217,7 +134,8 @@ def _brown(row, n, w):
         slope = (k1 + r2 * (2.0 * k2 + 3.0 * r2 * k3) - radial * (k4 + r2 * (2.0 * k5 + 3.0 * r2 * k6))) * inverse
         fine = denominator > 1e-6 and radial > 0.0 and radial + 2.0 * r2 * slope > 0.0
         good[i] = good[i] if fine else 0.0
-        wr2[i], winv[i], wradial[i] = r2, inverse, radial
+        wr2[i], wradial[i] = r2, radial
+        first[i], second[i], third[i] = r2 * inverse, r2 * r2 * inverse, r2 * r2 * r2 * inverse
         qx, qy = s1 + 2.0 * r2 * s2, s3 + 2.0 * r2 * s4
         tx[i] = x * radial + 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x) + r2 * (s1 + r2 * s2)
         ty[i] = y * radial + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * x * y + r2 * (s3 + r2 * s4)
@@ -230,7 +148,7 @@ def _brown(row, n, w):
 
 @_jit
 def _fisheye(row, n, w):
-    """As `_brown`; R2 becomes theta^2, INV theta / r."""
+    """As `_brown`."""
     k1, k2, k3, k4 = row[LENS + 4], row[LENS + 5], row[LENS + 6], row[LENS + 7]
     for i in range(n):
         x, y = w[NX, i], w[NY, i]
@@ -245,7 +163,11 @@ def _fisheye(row, n, w):
         q = (grows / (1.0 + r2) - scale) / r2 if r > 1e-8 else 0.0
         if grows <= 0.0:
             w[GOOD, i] = 0.0
-        w[R2, i], w[INV, i], w[RADIAL, i] = t2, share, scale
+        power = share
+        for k in range(4):
+            power *= t2
+            w[POWERS + k, i] = power
+        w[RADIAL, i] = scale
         w[TX, i], w[TY, i] = x * scale, y * scale
         w[A, i], w[B, i], w[D, i], w[E, i] = scale + q * x * x, q * x * y, q * x * y, scale + q * y * y
 
@@ -279,21 +201,13 @@ def _tilt(row, n, w, j, place_x, place_y):
 
 
 @_jit
-def _by_radial(w, j, n, out, power, negative):
-    """Derivative by a coefficient whose term is the normalized point times an even power of the radius."""
+def _by_radial(w, j, n, out, share, along):
+    """Derivative by a radial coefficient: a power of the radius (row `share`) times a direction (two rows)."""
     row_u, row_v = j[out, :n], j[out, n : 2 * n]
-    r2, inverse, radial, along_u, along_v, share = w[R2], w[INV], w[RADIAL], w[X], w[Y], w[Q]
+    power, along_u, along_v = w[share], w[along], w[along + 1]
     for i in range(n):
-        share[i] = r2[i] * inverse[i]
-    for _ in range(power - 1):
-        for i in range(n):
-            share[i] *= r2[i]
-    if negative:
-        for i in range(n):
-            share[i] *= -radial[i]
-    for i in range(n):
-        row_u[i] = share[i] * along_u[i]
-        row_v[i] = share[i] * along_v[i]
+        row_u[i] = power[i] * along_u[i]
+        row_v[i] = power[i] * along_v[i]
 
 
 @_jit
@@ -319,10 +233,7 @@ def _by_linear(w, j, n, out, term):
 
 @_jit
 def _by_lens(row, places, n, w, j):
-    """Derivatives by the free lens parameters; `places` (18,) are rows of `j`, negative where fixed.
-
-    X and Y become the derivative by the scale of the bent point; what they held is not needed any more.
-    """
+    """Derivatives by the free lens parameters; `places` (18,) are rows of `j`, negative where fixed."""
     tx, ty = w[TX], w[TY]
     for k in range(4):
         if places[k] >= 0:
@@ -339,30 +250,28 @@ def _by_lens(row, places, n, w, j):
         j[places[2], :n] = 1.0
     if places[3] >= 0:
         j[places[3], n : 2 * n] = 1.0
-    nx, ny, along_u, along_v = w[NX], w[NY], w[X], w[Y]
+    nx, ny, radial = w[NX], w[NY], w[RADIAL]
+    above_u, above_v, below_u, below_v = w[ABOVE], w[ABOVE + 1], w[BELOW], w[BELOW + 1]
     p00, p01, p10, p11 = w[P00], w[P01], w[P10], w[P11]
     for i in range(n):
-        along_u[i] = p00[i] * nx[i] + p01[i] * ny[i]
-        along_v[i] = p10[i] * nx[i] + p11[i] * ny[i]
-    if row[MODEL] == FISHEYE:
-        for k in range(4):
-            if places[4 + k] >= 0:
-                _by_radial(w, j, n, places[4 + k], k + 1, False)
-        return
-    for k in range(12):
+        u, v = p00[i] * nx[i] + p01[i] * ny[i], p10[i] * nx[i] + p11[i] * ny[i]
+        above_u[i], above_v[i] = u, v
+        below_u[i], below_v[i] = -radial[i] * u, -radial[i] * v
+    fisheye = row[MODEL] == FISHEYE
+    for k in range(4 if fisheye else 12):
         out = places[4 + k]
         if out < 0:
             continue
-        if k < 2:
-            _by_radial(w, j, n, out, k + 1, False)
+        if fisheye or k < 2:
+            share, along = POWERS + k, ABOVE
         elif k == 4:
-            _by_radial(w, j, n, out, 3, False)
+            share, along = POWERS + 2, ABOVE
         elif 5 <= k <= 7:
-            _by_radial(w, j, n, out, k - 4, True)
-        elif k < 4:
-            _by_linear(w, j, n, out, k - 2)
+            share, along = POWERS + k - 5, BELOW
         else:
-            _by_linear(w, j, n, out, k - 6)
+            _by_linear(w, j, n, out, k - 2 if k < 4 else k - 6)
+            continue
+        _by_radial(w, j, n, out, share, along)
 
 
 @_jit
@@ -456,7 +365,7 @@ def _weigh(loss, tuning, sigma, n, w, j, size, use, r2):
     along_u, along_v = w[TX], w[TY]
     for i in range(n):
         square = q[i]
-        _, weight, bend = robust_terms(loss, tuning, square * inverse2)
+        _, weight, bend = _robust_terms(loss, tuning, square * inverse2)
         along = 1.0 / np.sqrt(square) if square > 0.0 else 0.0
         keep = np.sqrt(max(1.0 + bend, SMALLEST_CURVATURE))
         root = np.sqrt(weight) * good[i]
@@ -489,7 +398,7 @@ def _sum_of_losses(loss, tuning, inverse2, n, squares):
                 product = 1.0
         return 0.5 * c2 * (total + np.log(product))
     for i in range(n):
-        rho, _, _ = robust_terms(loss, tuning, squares[i] * inverse2)
+        rho, _, _ = _robust_terms(loss, tuning, squares[i] * inverse2)
         total += rho
     return 0.5 * total
 
@@ -537,74 +446,64 @@ def _normal(n, w, j, size, inverse2, matrix, vector):
 @_jit_and_keep
 def evaluate_views(
     begin, end, table, poses, shape, places, sizes, view_camera, view_frame, view_start, corner, pixels, use,
-    sigma, loss, tuning, bend, matrix, vector, cost, unseen, r2, residual, by_shape,
+    sigma, loss, tuning, matrix, vector, cost, unseen, r2, residual, by_shape,
 ):  # fmt: skip
     """Linearize views begin to end.
 
     Args:
-        table: (camera, CAMERA_COLUMNS); poses: (frame, 12) world_from_board; shape: (corner, 3) the board.
+        table: (camera, CAMERA_COLUMNS); poses: (frame, 12) world_from_board; shape: (corner, 3) the board. Free points
+            are the corners of one board at the origin of the world.
         places: (camera, 18) row of each lens parameter in the derivatives, from 6 on; -1 where fixed.
         sizes: (camera,) 6 and the number of free lens parameters.
         view_camera, view_frame: (view,); view_start: (view + 1,) its part of the observations.
         corner: (observation,); pixels: (observation, 2); use: (observation,) whether it counts.
-        sigma: (camera,) px; loss, tuning: see `robust_terms`.
-        bend: whether the height of each corner of the board is free.
+        sigma: (camera,) px; loss, tuning: see `_robust_terms`.
         matrix (view, size, size), vector (view, size), cost (view,), unseen (view,): the normal equations.
         residual (observation, 2): projected minus observed, px; r2 (observation,): squared. NaN where not seen.
-        by_shape (observation, size + 2) or (0, 0): products of the derivative by the height of the corner with the
-            other derivatives, with itself and with the residual.
+        by_shape (observation, extra, size + extra + 1): products of the derivatives by coordinates of the corner in the
+            frame of the board with the other derivatives, with themselves and with the residual. Extra is 0, 1 (its
+            height) or 3.
     """
-    most = _longest(begin, end, view_start)
-    w, j = np.empty((SCRATCH_ROWS, most)), np.empty((matrix.shape[1] + 1, 2 * most))
+    most, extra = 1, by_shape.shape[1]
+    for v in range(begin, end):
+        most = max(most, view_start[v + 1] - view_start[v])
+    w, j, r = np.empty((SCRATCH_ROWS, most)), np.empty((matrix.shape[1] + extra, 2 * most)), np.empty(9)
     for v in range(begin, end):
         c, start = view_camera[v], view_start[v]
+        row, pose, observed = table[c], poses[view_frame[v]], slice(start, view_start[v + 1])
         n, size = view_start[v + 1] - start, sizes[c]
-        observed = slice(start, start + n)
-        third = _linearize_view(
-            table[c], poses[view_frame[v]], shape, corner[observed], pixels[observed], places[c], w, j
-        )
+        tx, ty, tz = _compose(row, pose, r)
+        for i in range(n):
+            k = corner[start + i]
+            x, y, z = shape[k, 0], shape[k, 1], shape[k, 2]
+            w[X, i] = r[0] * x + r[1] * y + r[2] * z + tx
+            w[Y, i] = r[3] * x + r[4] * y + r[5] * z + ty
+            w[Z, i] = r[6] * x + r[7] * y + r[8] * z + tz
+        _linearize(row, places[c], n, w, j, pixels[observed])
         for i in range(n):
             residual[start + i, 0] = w[EU, i] if w[GOOD, i] > 0.0 else np.nan
             residual[start + i, 1] = w[EV, i] if w[GOOD, i] > 0.0 else np.nan
-        if bend:
+        for q in range(extra):
+            axis = 3 - extra + q
             for i in range(2 * n):
-                j[size, i] = third[0] * j[3, i] + third[1] * j[4, i] + third[2] * j[5, i]
-        total = size + 1 if bend else size
-        cost[v], unseen[v] = _weigh(loss, tuning, sigma[c], n, w, j, total, use[observed], r2[observed])
+                j[size + q, i] = r[axis] * j[3, i] + r[3 + axis] * j[4, i] + r[6 + axis] * j[5, i]
+        cost[v], unseen[v] = _weigh(loss, tuning, sigma[c], n, w, j, size + extra, use[observed], r2[observed])
         inverse2 = 1.0 / (sigma[c] * sigma[c])
         _normal(n, w, j, size, inverse2, matrix[v], vector[v])
-        if bend:
+        for q in range(extra):
             for i in range(n):
-                for k in range(size + 1):
-                    by_shape[start + i, k] = inverse2 * (j[size, i] * j[k, i] + j[size, n + i] * j[k, n + i])
-                by_shape[start + i, size + 1] = inverse2 * (j[size, i] * w[EU, i] + j[size, n + i] * w[EV, i])
+                first, second, out = inverse2 * j[size + q, i], inverse2 * j[size + q, n + i], by_shape[start + i, q]
+                for k in range(size + extra):
+                    out[k] = first * j[k, i] + second * j[k, n + i]
+                out[size + extra] = first * w[EU, i] + second * w[EV, i]
 
 
 @_jit
-def _longest(begin, end, view_start):
-    most = 1
-    for v in range(begin, end):
-        most = max(most, view_start[v + 1] - view_start[v])
-    return most
-
-
-@_jit
-def _linearize_view(row, pose, shape, corner, pixels, places, w, j):
-    """`_linearize` a board; returns the z axis of the board in the camera."""
-    r = np.empty(9)
+def _compose(row, pose, r):
+    """Translation of cam_from_board; fills its rotation (9,)."""
     _multiply(row[POSE : POSE + 9], pose[:9], r)
-    tx, ty, tz = _rotate_on(row[POSE : POSE + 9], pose[9:12])
-    tx += row[POSE + 9]
-    ty += row[POSE + 10]
-    tz += row[POSE + 11]
-    for i in range(len(corner)):
-        k = corner[i]
-        x, y, z = shape[k, 0], shape[k, 1], shape[k, 2]
-        w[X, i] = r[0] * x + r[1] * y + r[2] * z + tx
-        w[Y, i] = r[3] * x + r[4] * y + r[5] * z + ty
-        w[Z, i] = r[6] * x + r[7] * y + r[8] * z + tz
-    _linearize(row, places, len(corner), w, j, pixels)
-    return r[2], r[5], r[8]
+    x, y, z = _rotate_on(row[POSE : POSE + 9], pose[9:12])
+    return x + row[POSE + 9], y + row[POSE + 10], z + row[POSE + 11]
 
 
 @_jit
@@ -629,11 +528,7 @@ def _cholesky(a, n):
 def _adjoint(row, pose, out):
     """Derivative (6, 6) of the pose of the board in the camera by that of the board."""
     r = np.empty(9)
-    _multiply(row[POSE : POSE + 9], pose[:9], r)
-    x, y, z = _rotate_on(row[POSE : POSE + 9], pose[9:12])
-    x += row[POSE + 9]
-    y += row[POSE + 10]
-    z += row[POSE + 11]
+    x, y, z = _compose(row, pose, r)
     for i in range(3):
         for k in range(3):
             out[i, k] = out[i + 3, k + 3] = r[3 * i + k]
@@ -673,6 +568,18 @@ def _frame_blocks(frame, row, pose, offset, size, matrix, vector, adjoint, mixed
             coupling[m, k - offset] = mixed[m, k]
 
 
+@_jit
+def _add_camera(matrix, vector, skip, size, first, system, right, raw):
+    """Add the normal equations of a view to those of its camera."""
+    o = first - skip
+    for a in range(skip, size):
+        right[o + a] += vector[a]
+        raw[0, o + a] += vector[a]
+        raw[1, o + a] += matrix[a, a]
+        for b in range(a, size):
+            system[o + a, o + b] += matrix[a, b]
+
+
 @_jit_and_keep
 def reduce_frames(
     begin, end, damping, fixed, table, poses, offset, sizes, first, frame_start, view_camera, view_start, corner,
@@ -682,7 +589,7 @@ def reduce_frames(
     """Eliminate the poses of frames begin to end: add their Schur complement to `system` (upper triangle) and `right`.
 
     Args:
-        damping: share of the diagonal that is added to the block of every frame.
+        damping: (frame,) share of the diagonal that is added to the block of each frame.
         fixed: whether the poses stay as they are, so that nothing is eliminated.
         offset: (camera,) 0, or 6 where the pose of the camera is fixed; sizes: (camera,) as for `evaluate_views`.
         first: (camera,) place of the first parameter of the camera in `system`; -1 where it has none.
@@ -710,26 +617,21 @@ def reduce_frames(
                 f, table[c], poses[f], skip, size, matrix[v], vector[v], adjoint, mixed, hessian, gradient, coupling[v]
             )
             if first[c] >= 0:
-                o = first[c] - skip
-                for a in range(skip, size):
-                    right[o + a] += vector[v, a]
-                    raw[0, o + a] += vector[v, a]
-                    raw[1, o + a] += matrix[v, a, a]
-                    for b in range(a, size):
-                        system[o + a, o + b] += matrix[v, a, b]
+                _add_camera(matrix[v], vector[v], skip, size, first[c], system, right, raw)
             if shape_first >= 0:
                 for i in range(view_start[v], view_start[v + 1]):
                     k = corner[i]
-                    system[shape_first + k, shape_first + k] += by_shape[i, size]
-                    right[shape_first + k] += by_shape[i, size + 1]
-                    raw[0, shape_first + k] += by_shape[i, size + 1]
-                    raw[1, shape_first + k] += by_shape[i, size]
+                    product = by_shape[i, 0]
+                    system[shape_first + k, shape_first + k] += product[size]
+                    right[shape_first + k] += product[size + 1]
+                    raw[0, shape_first + k] += product[size + 1]
+                    raw[1, shape_first + k] += product[size]
                     for a in range(skip, size):
-                        system[first[c] - skip + a, shape_first + k] += by_shape[i, a]
+                        system[first[c] - skip + a, shape_first + k] += product[a]
                     for m in range(6):
                         total = 0.0
                         for e in range(6):
-                            total += by_shape[i, e] * adjoint[e, m]
+                            total += product[e] * adjoint[e, m]
                         shape_coupling[f, m, k] += total
         if fixed:
             gradient[f], diagonal[f], half[f] = 0.0, 0.0, 0.0
@@ -742,7 +644,7 @@ def reduce_frames(
             continue
         for a in range(6):
             diagonal[f, a] = hessian[a, a]
-            hessian[a, a] *= 1.0 + damping
+            hessian[a, a] *= 1.0 + damping[f]
             for b in range(a + 1):
                 factor[f, a, b] = hessian[a, b]
         if _cholesky(factor[f], 6) < 6:
@@ -769,13 +671,13 @@ def _forward(lower, block, n):
 
 
 @_jit
-def _subtract_product(left, m, right, n, out, row, column, upper):
-    """Subtract left^T right, (6, m) and (6, n), from a block of `out`; only its upper triangle where `upper`."""
+def _subtract_product(left, m, right, n, out, row, column):
+    """Subtract left^T right, (6, m) and (6, n), from a block of `out`; of one on its diagonal the upper triangle."""
     r0, r1, r2, r3, r4, r5 = right[0], right[1], right[2], right[3], right[4], right[5]
     for a in range(m):
         l0, l1, l2, l3, l4, l5 = left[0, a], left[1, a], left[2, a], left[3, a], left[4, a], left[5, a]
         line = out[row + a, column : column + n]
-        for b in range(a if upper else 0, n):
+        for b in range(a if row == column else 0, n):
             line[b] -= l0 * r0[b] + l1 * r1[b] + l2 * r2[b] + l3 * r3[b] + l4 * r4[b] + l5 * r5[b]
 
 
@@ -792,7 +694,7 @@ def _eliminate(
         half[a] = total / lower[a, a]
     if shape_first >= 0:
         _forward(lower, shape_coupling, n_corners)
-        _subtract_product(shape_coupling, n_corners, shape_coupling, n_corners, system, shape_first, shape_first, True)
+        _subtract_product(shape_coupling, n_corners, shape_coupling, n_corners, system, shape_first, shape_first)
         for k in range(n_corners):
             for a in range(6):
                 right[shape_first + k] -= shape_coupling[a, k] * half[a]
@@ -809,9 +711,9 @@ def _eliminate(
             o = view_camera[u]
             if first[o] >= 0:
                 m = sizes[o] - offset[o]
-                _subtract_product(coupling[u], m, coupling[v], n, system, first[o], first[c], u == v)
+                _subtract_product(coupling[u], m, coupling[v], n, system, first[o], first[c])
         if shape_first >= 0:
-            _subtract_product(coupling[v], n, shape_coupling, n_corners, system, first[c], shape_first, False)
+            _subtract_product(coupling[v], n, shape_coupling, n_corners, system, first[c], shape_first)
 
 
 @_jit_and_keep
@@ -843,120 +745,239 @@ def back_substitute(
 
 
 @_jit
-def _solve_damped(hessian, gradient, damping, step):
-    """Step (6,) of a damped block; whether it could be solved."""
-    lower = np.empty((6, 6))
-    for a in range(6):
-        for b in range(a + 1):
-            lower[a, b] = hessian[a, b]
-        lower[a, a] *= 1.0 + damping
-    if _cholesky(lower, 6) < 6:
-        return False
-    for a in range(6):
-        total = -gradient[a]
-        for b in range(a):
-            total -= lower[a, b] * step[b]
-        step[a] = total / lower[a, a]
-    for i in range(6):
-        a = 5 - i
-        total = step[a]
-        for b in range(a + 1, 6):
-            total -= lower[b, a] * step[b]
-        step[a] = total / lower[a, a]
-    return True
+def _block_normal(
+    begin, end, damping, sizes, point_start, order, camera, by_point, points, pairs, parts, values, precision,
+    lower, gradient, diagonal,
+):  # fmt: skip
+    """Damped normal matrix (lower triangle) and gradient of the points begin to end, lengths between them included."""
+    n = 3 * (end - begin)
+    for a in range(n):
+        for b in range(n):
+            lower[a, b] = 0.0
+    for p in range(begin, end):
+        o = 3 * (p - begin)
+        for q in range(3):
+            gradient[p, q] = 0.0
+        for i in range(point_start[p], point_start[p + 1]):
+            k = order[i]
+            size = sizes[camera[k]]
+            for a in range(3):
+                gradient[p, a] += by_point[k, a, size + 3]
+                for b in range(a + 1):
+                    lower[o + a, o + b] += by_point[k, a, size + b]
+    for m in range(len(pairs)):
+        p, q, weight = pairs[m, 0], pairs[m, 1], precision[parts[m]]
+        length, dx, dy, dz = _direction(points[p], points[q])
+        excess = weight * (length - values[parts[m]])
+        unit = (dx, dy, dz)
+        for a in range(3):
+            gradient[p, a] += excess * unit[a]
+            gradient[q, a] -= excess * unit[a]
+            for b in range(3):
+                product = weight * unit[a] * unit[b]
+                if b <= a:
+                    lower[3 * (p - begin) + a, 3 * (p - begin) + b] += product
+                    lower[3 * (q - begin) + a, 3 * (q - begin) + b] += product
+                # pairs are in ascending order
+                lower[3 * (q - begin) + a, 3 * (p - begin) + b] -= product
+    for p in range(begin, end):
+        for a in range(3):
+            o = 3 * (p - begin) + a
+            diagonal[p, a] = lower[o, o]
+            lower[o, o] *= 1.0 + damping
 
 
 @_jit
-def _frame_normal(
-    f, table, pose, shape, frame_start, view_camera, view_start, corner, pixels, use, sigma, loss, tuning, w, j, matrix,
-    vector, r2, hessian, gradient,
-):  # fmt: skip
-    """Cost of a board at a pose, how many corners in use are not seen, its normal matrix and gradient."""
-    adjoint, mixed, none = np.empty((6, 6)), np.empty((6, 6)), np.empty((6, 0))
-    places = np.full(18, -1)
-    hessian[:] = 0.0
-    gradient[:] = 0.0
-    cost, unseen = 0.0, 0
-    for v in range(frame_start[f], frame_start[f + 1]):
-        c, observed = view_camera[v], slice(view_start[v], view_start[v + 1])
-        _linearize_view(table[c], pose, shape, corner[observed], pixels[observed], places, w, j)
-        n = view_start[v + 1] - view_start[v]
-        one, lost = _weigh(loss, tuning, sigma[c], n, w, j, 6, use[observed], r2[observed])
-        _normal(n, w, j, 6, 1.0 / (sigma[c] * sigma[c]), matrix, vector)
-        _frame_blocks(0, table[c], pose, 6, 6, matrix, vector, adjoint, mixed, hessian, gradient.reshape(1, 6), none)
-        cost += one
-        unseen += lost
-    return cost, unseen
+def _direction(first, second):
+    """Distance of two points and the unit vector from the second to the first; 0 where they are the same."""
+    dx, dy, dz = first[0] - second[0], first[1] - second[1], first[2] - second[2]
+    length = np.sqrt(dx * dx + dy * dy + dz * dz)
+    inverse = 1.0 / length if length > 0.0 else 0.0
+    return length, dx * inverse, dy * inverse, dz * inverse
 
 
 @_jit_and_keep
-def fit_frames(
-    begin, end, table, poses, shape, frame_start, view_camera, view_start, corner, pixels, use, sigma, loss, tuning,
-    iterations, r2, cost, status,
+def add_cameras(offset, sizes, first, view_camera, matrix, vector, system, right, raw):
+    """Sum the normal equations of all views of free points."""
+    for v in range(len(view_camera)):
+        c = view_camera[v]
+        if first[c] >= 0:
+            _add_camera(matrix[v], vector[v], offset[c], sizes[c], first[c], system, right, raw)
+
+
+@_jit_and_keep
+def reduce_points(
+    begin, end, damping, offset, sizes, first, block_start, pair_start, point_start, order, camera, by_point, points,
+    pairs, parts, values, precision, length_place, gradient, diagonal, system, right, raw,
 ):  # fmt: skip
-    """Fit the poses (frame, 12) of boards begin to end one by one, cameras and lenses held (Levenberg-Marquardt).
+    """Eliminate the points of blocks begin to end; as `reduce_frames`.
 
     Args:
-        table to tuning: as for `evaluate_views`; corners that are not seen from the starting pose leave `use`.
-        iterations: at most so many steps are tried per frame.
-        r2 (observation,), cost (frame,): at the end.
-        status (frame,): 0 converged, 1 not, 2 not determined.
+        block_start: (block + 1,) the points of each; pair_start: (block + 1,) the pairs of each.
+        point_start: (point + 1,) where in `order` the observations of each point are; camera: (observation,).
+        by_point: from `evaluate_views`.
+        pairs: (pair, 2) points at a fixed distance, the first before the second; parts: (pair,) whose distance.
+        values, precision: (part,) length and its inverse variance.
+        length_place: (part,) place of the length in `system`, -1 where it is known.
+        gradient, diagonal: (point, 3).
+        system, right, raw: sums of this chunk.
+
+    A gradient that is NaN marks a block whose points are not determined.
     """
-    most = _longest(frame_start[begin], frame_start[end], view_start)
-    w, j = np.empty((SCRATCH_ROWS, most)), np.empty((6, 2 * most))
-    matrix, vector, step, trial = np.empty((6, 6)), np.empty(6), np.empty((1, 6)), np.empty((1, 12))
-    hessian, gradient = np.empty((6, 6)), np.empty(6)
-    next_hessian, next_gradient = np.empty((6, 6)), np.empty(6)
-    for f in range(begin, end):
-        first, last = view_start[frame_start[f]], view_start[frame_start[f + 1]]
-        status[f], damping, refused = 1, 1e-4, 0
-        now, lost = _frame_normal(
-            f, table, poses[f], shape, frame_start, view_camera, view_start, corner, pixels, use, sigma, loss, tuning,
-            w, j, matrix, vector, r2, hessian, gradient,
+    most = 1
+    for b in range(begin, end):
+        most = max(most, block_start[b + 1] - block_start[b])
+    width, n_cameras = system.shape[0], len(sizes)
+    lower, coupling, half = np.empty((3 * most, 3 * most)), np.empty((3 * most, width)), np.empty(3 * most)
+    place, columns = np.empty(n_cameras, dtype=np.int64), np.empty(width, dtype=np.int64)
+    for block in range(begin, end):
+        p0, p1 = block_start[block], block_start[block + 1]
+        own = slice(pair_start[block], pair_start[block + 1])
+        n = 3 * (p1 - p0)
+        _block_normal(
+            p0, p1, damping, sizes, point_start, order, camera, by_point, points, pairs[own], parts[own], values,
+            precision, lower, gradient, diagonal,
         )  # fmt: skip
-        for i in range(first, last):
-            use[i] = use[i] and r2[i] == r2[i]
-        for _ in range(iterations):
-            if not _solve_damped(hessian, gradient, damping, step[0]):
-                if damping > 1e6:
-                    status[f] = 2
-                    break
-                damping = max(10.0 * damping, 1e-8)
-                continue
-            slope = 0.0
-            for a in range(6):
-                slope -= gradient[a] * step[0, a]
-            # a millionth of a standard deviation, or rounding
-            if damping < 1.0 and slope <= 1e-14 * max(now, last - first) + 1e-20:
-                status[f] = 0
-                break
-            update_poses(poses[f : f + 1], step, trial)
-            following, lost = _frame_normal(
-                f, table, trial[0], shape, frame_start, view_camera, view_start, corner, pixels, use, sigma, loss,
-                tuning, w, j, matrix, vector, r2, next_hessian, next_gradient,
-            )  # fmt: skip
-            if lost == 0 and following < now:
-                poses[f] = trial[0]
-                hessian[:], gradient[:] = next_hessian, next_gradient
-                damping = max(0.1 * damping, 1e-10)
-                now, refused = following, 0
-                continue
-            damping *= 10.0
-            refused += 1
-            if lost > 0 and refused > 4:
-                for i in range(first, last):
-                    use[i] = use[i] and r2[i] == r2[i]
-                refused = 0
-                now, lost = _frame_normal(
-                    f, table, poses[f], shape, frame_start, view_camera, view_start, corner, pixels, use, sigma, loss,
-                    tuning, w, j, matrix, vector, r2, hessian, gradient,
-                )  # fmt: skip
-            if damping > 1e12:
-                break
-        cost[f], lost = _frame_normal(
-            f, table, poses[f], shape, frame_start, view_camera, view_start, corner, pixels, use, sigma, loss, tuning,
-            w, j, matrix, vector, r2, hessian, gradient,
+        if _cholesky(lower, n) < n:
+            gradient[p0, 0] = np.nan
+            continue
+        # the columns that this block touches, camera by camera in their order, then lengths
+        for c in range(n_cameras):
+            place[c] = -1
+        for p in range(p0, p1):
+            for i in range(point_start[p], point_start[p + 1]):
+                place[camera[order[i]]] = 0
+        count = 0
+        for c in range(n_cameras):
+            if place[c] == 0 and first[c] >= 0:
+                place[c] = count
+                for k in range(sizes[c] - offset[c]):
+                    columns[count] = first[c] + k
+                    count += 1
+        for m in range(pair_start[block], pair_start[block + 1]):
+            at = length_place[parts[m]]  # ascending within a block
+            if at >= 0 and (count == 0 or columns[count - 1] != at):
+                columns[count] = at
+                count += 1
+        for a in range(n):
+            for k in range(count):
+                coupling[a, k] = 0.0
+        for p in range(p0, p1):
+            for i in range(point_start[p], point_start[p + 1]):
+                o = order[i]
+                c = camera[o]
+                if first[c] >= 0:
+                    for a in range(3):
+                        for k in range(sizes[c] - offset[c]):
+                            coupling[3 * (p - p0) + a, place[c] + k] += by_point[o, a, offset[c] + k]
+        for m in range(pair_start[block], pair_start[block + 1]):
+            at = length_place[parts[m]]
+            if at >= 0:
+                weight = precision[parts[m]]
+                p, q = pairs[m, 0], pairs[m, 1]
+                length, dx, dy, dz = _direction(points[p], points[q])
+                excess = weight * (length - values[parts[m]])
+                raw[0, at] -= excess
+                raw[1, at] += weight
+                right[at] -= excess
+                system[at, at] += weight
+                k = 0
+                while columns[k] != at:
+                    k += 1
+                unit = (dx, dy, dz)
+                for a in range(3):
+                    coupling[3 * (p - p0) + a, k] -= weight * unit[a]
+                    coupling[3 * (q - p0) + a, k] += weight * unit[a]
+        for a in range(n):
+            line, value = coupling[a], gradient[p0 + a // 3, a % 3]
+            for b in range(a):
+                factor, other = lower[a, b], coupling[b]
+                value -= factor * half[b]
+                for k in range(count):
+                    line[k] -= factor * other[k]
+            inverse = 1.0 / lower[a, a]
+            half[a] = value * inverse
+            for k in range(count):
+                line[k] *= inverse
+        _subtract_gram(coupling, n, count, columns, half, system, right)
+
+
+@_jit
+def _subtract_gram(coupling, n, count, columns, half, system, right):
+    """Subtract coupling^T coupling and coupling^T half, whose columns stand at `columns`, three rows at a time."""
+    for a in range(0, n, 3):
+        r0, r1, r2 = coupling[a, :count], coupling[a + 1, :count], coupling[a + 2, :count]
+        for i in range(count):
+            x0, x1, x2 = r0[i], r1[i], r2[i]
+            right[columns[i]] -= x0 * half[a] + x1 * half[a + 1] + x2 * half[a + 2]
+            line = system[columns[i]]
+            k = i
+            while k < count:
+                # a run of neighboring columns
+                last = k + 1
+                while last < count and columns[last] == columns[last - 1] + 1:
+                    last += 1
+                shift = columns[k] - k
+                part = line[k + shift : last + shift]
+                c0, c1, c2 = r0[k:last], r1[k:last], r2[k:last]
+                for m in range(last - k):
+                    part[m] -= x0 * c0[m] + x1 * c1[m] + x2 * c2[m]
+                k = last
+
+
+@_jit_and_keep
+def back_substitute_points(
+    begin, end, damping, step, offset, sizes, first, block_start, pair_start, point_start, order, camera, by_point,
+    points, pairs, parts, values, precision, length_place, gradient, diagonal, out,
+):  # fmt: skip
+    """Steps (point, 3) of the points of blocks begin to end from the step of all other parameters."""
+    most = 1
+    for b in range(begin, end):
+        most = max(most, block_start[b + 1] - block_start[b])
+    lower = np.empty((3 * most, 3 * most))
+    for block in range(begin, end):
+        p0, p1 = block_start[block], block_start[block + 1]
+        own = slice(pair_start[block], pair_start[block + 1])
+        n = 3 * (p1 - p0)
+        _block_normal(
+            p0, p1, damping, sizes, point_start, order, camera, by_point, points, pairs[own], parts[own], values,
+            precision, lower, gradient, diagonal,
         )  # fmt: skip
+        if _cholesky(lower, n) < n:
+            out[p0:p1] = np.nan
+            continue
+        for p in range(p0, p1):
+            for a in range(3):
+                out[p, a] = -gradient[p, a]
+            for i in range(point_start[p], point_start[p + 1]):
+                o = order[i]
+                c = camera[o]
+                if first[c] >= 0:
+                    for a in range(3):
+                        for k in range(sizes[c] - offset[c]):
+                            out[p, a] -= by_point[o, a, offset[c] + k] * step[first[c] + k]
+        for m in range(pair_start[block], pair_start[block + 1]):
+            at = length_place[parts[m]]
+            if at >= 0:
+                p, q = pairs[m, 0], pairs[m, 1]
+                _, dx, dy, dz = _direction(points[p], points[q])
+                unit = (dx, dy, dz)
+                for a in range(3):
+                    pull = precision[parts[m]] * unit[a] * step[at]
+                    out[p, a] += pull
+                    out[q, a] -= pull
+        flat = out[p0:p1].reshape(n)
+        for a in range(n):
+            total = flat[a]
+            for b in range(a):
+                total -= lower[a, b] * flat[b]
+            flat[a] = total / lower[a, a]
+        for i in range(n):
+            a = n - 1 - i
+            total = flat[a]
+            for b in range(a + 1, n):
+                total -= lower[b, a] * flat[b]
+            flat[a] = total / lower[a, a]
 
 
 @_jit_and_keep

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._bundle_kernels import CAMERA_COLUMNS, FISHEYE, LENS, MODEL, POSE, SKEW, TILTED, fill_tilt
+from calibration._bundle_kernels import (
+    CAMERA_COLUMNS,
+    FISHEYE,
+    LENS,
+    MODEL,
+    POSE,
+    SKEW,
+    TILT,
+    TILT_X,
+    TILT_Y,
+    TILTED,
+)
 from calibration.camera import Camera
 from calibration.errors import InvalidValueError, MismatchError
 from calibration.lens import BrownConrady, Fisheye, Lens
 from calibration.lens_models import LensModel, lens_from_vector, lens_vector
 from calibration.rig import Rig
-from calibration.transforms import RigidTransform
+from calibration.transforms import RigidTransform, matrix_from_rotation_vector
 
-if TYPE_CHECKING:
-    from calibration.lens_models import LensModel
-
-__all__ = ["POSE_NAMES", "Layout", "State", "Views", "camera_table", "make_layout", "pack_views", "rig_of", "rows_of"]
+__all__ = [
+    "POSE_NAMES",
+    "Layout",
+    "State",
+    "Views",
+    "camera_table",
+    "make_layout",
+    "move_cameras",
+    "move_poses",
+    "pack_views",
+    "rig_of",
+    "rows_of",
+]
 
 POSE_NAMES = ("rx", "ry", "rz", "tx", "ty", "tz")
 
@@ -183,8 +202,60 @@ def camera_table(rig: Rig, layout: Layout) -> Floats:
             row[MODEL] = FISHEYE
         elif vector[16:].any() or (columns[22:] >= 0).any():
             row[MODEL] = TILTED
-            fill_tilt(row)
+            _fill_tilt(row)
     return table
+
+
+def move_cameras(table: Floats, layout: Layout, step: Floats) -> Floats:
+    """Camera table after a step (parameter,) of all free parameters."""
+    padded = np.append(step, 0.0)
+    place = np.where(layout.columns >= 0, layout.first[:, None] + layout.columns, len(step))
+    change = padded[place]
+    moved = table.copy()
+    turn = matrix_from_rotation_vector(change[:, :3])
+    pose = table[:, POSE : POSE + 12]
+    free = layout.columns[:, 0] >= 0
+    rotation = np.einsum("cij,cjk->cik", turn, pose[:, :9].reshape(-1, 3, 3)).reshape(-1, 9)
+    translation = np.einsum("cij,cj->ci", turn, pose[:, 9:]) + change[:, 3:6]
+    moved[free, POSE : POSE + 12] = np.concatenate([rotation, translation], axis=1)[free]
+    moved[:, LENS : LENS + 18] += change[:, 6:]
+    for index in np.flatnonzero(moved[:, MODEL] == TILTED):
+        _fill_tilt(moved[index])
+    return moved
+
+
+def move_poses(poses: Floats, step: Floats) -> Floats:
+    """World_from_board (frame, 12) after a step (frame, 6) on the right."""
+    if not len(poses):
+        return poses
+    rotation = poses[:, :9].reshape(-1, 3, 3)
+    turned = np.einsum("fij,fjk->fik", rotation, matrix_from_rotation_vector(step[:, :3]))
+    shifted = poses[:, 9:] + np.einsum("fij,fj->fi", rotation, step[:, 3:])
+    return np.concatenate([turned.reshape(-1, 9), shifted], axis=1)
+
+
+def _fill_tilt(row: Floats) -> None:
+    """Fill the homography of the tilted sensor, and its derivatives, into a row of the camera table.
+
+    See `BrownConrady.tilt`.
+    """
+    (sx, sy), (cx, cy) = np.sin(row[LENS + 16 : LENS + 18]), np.cos(row[LENS + 16 : LENS + 18])
+    about_x = np.array([[1.0, 0.0, 0.0], [0.0, cx, sx], [0.0, -sx, cx]])
+    about_y = np.array([[cy, 0.0, -sy], [0.0, 1.0, 0.0], [sy, 0.0, cy]])
+    by_x = np.array([[0.0, 0.0, 0.0], [0.0, -sx, cx], [0.0, -cx, -sx]])
+    by_y = np.array([[-sy, 0.0, -cy], [0.0, 0.0, 0.0], [cy, 0.0, -sy]])
+    r, dx, dy = about_y @ about_x, about_y @ by_x, by_y @ about_x
+    for place, first, second in ((TILT, r, r), (TILT_X, r, dx), (TILT_Y, r, dy)):
+        # (r22 I - r_:2 e_z^T) R, and its derivative by the product rule
+        result = _to_sensor(first) @ second
+        if second is not first:
+            result += _to_sensor(second, last=0.0) @ first
+        row[place : place + 9] = result.ravel()
+
+
+def _to_sensor(rotation: Floats, last: float = 1.0) -> Floats:
+    depth = rotation[2, 2]
+    return np.array([[depth, 0.0, -rotation[0, 2]], [0.0, depth, -rotation[1, 2]], [0.0, 0.0, last]])
 
 
 def rig_of(rig: Rig, table: Floats, layout: Layout, models: Mapping[str, LensModel] | None) -> Rig:

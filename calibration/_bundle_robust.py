@@ -30,6 +30,8 @@ _CUT2 = 9.0
 _FEW = 50
 # Below it a residual is rounding.
 _SMALLEST_NOISE = 1e-6
+# Of the noise of a camera to that of the others: where points are free, few views do not tell more.
+_LARGEST_RATIO = 10.0
 _MEDIAN_OF_SQUARE = 2.0 * np.log(2.0)
 
 
@@ -110,7 +112,7 @@ def measure(problem: Problem, outcome: Outcome, n_cameras: int, *, plain: bool =
     were fitted to them; plain: of all residuals.
     """
     squares, cameras = problem.squares(outcome.parts)
-    return _measured(squares, cameras, problem.freedom(n_cameras), plain=plain)
+    return _measured(squares, cameras, problem.freedom(outcome.parts, n_cameras), plain=plain)
 
 
 def noise_of_views(views: Views, squares: Floats, n_cameras: int, *, plain: bool) -> Floats:
@@ -130,7 +132,8 @@ def _measured(squares: Floats, cameras: Integers, freedom: Floats, *, plain: boo
         own = total / np.maximum(2 * count * freedom, 1.0)
         return np.sqrt(np.maximum(np.where(count >= _FEW, own, pooled), _SMALLEST_NOISE**2))
     sigma = _by_camera(squares, cameras, n_cameras, cut=True) / np.sqrt(freedom)
-    return np.maximum(sigma, _SMALLEST_NOISE)
+    typical = float(np.median(sigma))
+    return np.maximum(np.clip(sigma, typical / _LARGEST_RATIO, typical * _LARGEST_RATIO), _SMALLEST_NOISE)
 
 
 def _by_camera(squares: Floats, cameras: Integers, n_cameras: int, *, cut: bool) -> Floats:
@@ -190,7 +193,7 @@ def effective_noise(problem: Problem, result: Fit, n_cameras: int) -> Floats:
     power = np.bincount(cameras, weights=0.5 * s * weight**2, minlength=n_cameras) / count
     bend = np.bincount(cameras, weights=0.5 * (slope + weight), minlength=n_cameras) / count
     few = np.bincount(cameras, minlength=n_cameras) < _FEW
-    own = np.sqrt(power / problem.freedom(n_cameras)) / np.maximum(bend, 1e-3)
+    own = np.sqrt(power / problem.freedom(result.outcome.parts, n_cameras)) / np.maximum(bend, 1e-3)
     pooled = float(np.sqrt(power.mean())) / max(float(bend.mean()), 1e-3)
     return np.asarray(result.scale.sigma * np.where(few, pooled, own))
 

@@ -10,11 +10,14 @@ import numpy as np
 
 from calibration.errors import InvalidValueError
 
-__all__ = ["LOSS", "BundleSettings", "BundleStatus"]
+__all__ = ["LOSS", "OBSERVATIONS_PER_WORKER", "BundleSettings", "BundleStatus", "require"]
 
 # name: number in the kernels, and where the loss bends, in units of the noise. The residual of a point is that of both
 # its coordinates together. At these values the losses give away 5 % of the precision of pure Gaussian noise.
 LOSS: dict[str, tuple[int, float]] = {"none": (0, 1.0), "cauchy": (1, 3.0), "huber": (2, 1.7), "tukey": (3, 5.5)}
+
+# Threads cost more than they gain below this many observations each.
+OBSERVATIONS_PER_WORKER = 5000
 
 
 class BundleStatus(IntEnum):
@@ -50,6 +53,7 @@ class BundleSettings:
         gradient_tolerance: the adjustment has converged where `BundleAdjustment.gradient_norm` is below it.
         bend: whether the height of every corner over the plane of the board is estimated.
         covariance: whether that of the cameras is computed.
+        local_covariance: whether that of every board or point is computed too.
         workers: threads; as many as processors by default. The result does not depend on it.
     """
 
@@ -59,6 +63,7 @@ class BundleSettings:
     gradient_tolerance: float = 1e-6
     bend: bool = False
     covariance: bool = True
+    local_covariance: bool = False
     workers: int | None = None
 
     def __post_init__(self) -> None:

@@ -6,17 +6,18 @@ observation in use leaves what its camera can see. So the cost never rises, from
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._bundle_boards import BoardPart, BoardTerm, Scale
-from calibration._bundle_kernels import solve_spd, update_cameras
-from calibration._bundle_problem import Layout, State
+from calibration._bundle_boards import Scale
+from calibration._bundle_kernels import POSE, solve_spd
+from calibration._bundle_problem import Layout, State, move_cameras
 from calibration._bundle_settings import BundleStatus
 
-__all__ = ["Outcome", "Problem", "Step", "minimize"]
+__all__ = ["Outcome", "Part", "Problem", "Step", "Term", "minimize"]
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +56,52 @@ class Step:
     fine: bool
 
 
+class Part(Protocol):
+    """Normal equations of a term at a state.
+
+    Attributes:
+        cost: of all its observations.
+        unseen: how many observations in use cannot be seen.
+        r2: (observation,) squared residuals, px^2.
+        gradient, diagonal: of the unknowns of its own, and of their normal matrix; filled by `Term.reduce`.
+    """
+
+    cost: float
+    unseen: int
+    r2: Floats
+    gradient: Floats
+    diagonal: Floats
+
+
+class Term(Protocol):
+    """A kind of observations, with unknowns of its own that it eliminates.
+
+    Attributes:
+        use: (observation,) whether it counts.
+    """
+
+    use: NDArray[np.bool_]
+
+    @property
+    def observation_camera(self) -> NDArray[np.int64]:
+        """(observation,) camera of each."""
+
+    def spent(self, part: Any) -> Floats:
+        """(camera,) how many of its unknowns the coordinates of each camera pay for."""
+
+    def linearize(self, state: State, scale: Scale) -> Part:
+        """Normal equations at a state."""
+
+    def reduce(self, part: Any, state: State, damping: float, size: int) -> tuple[Floats, Floats, Floats]:
+        """Schur complement (size, size), its right side (size,) and the raw gradient and diagonal (2, size)."""
+
+    def back_substitute(self, part: Any, step: Floats) -> Floats:
+        """Steps of its own unknowns."""
+
+    def move(self, state: State, step: Floats) -> State:
+        """The state after those."""
+
+
 @dataclass(eq=False)
 class Problem:
     """All that is adjusted at once.
@@ -62,23 +109,32 @@ class Problem:
     Attributes:
         layout: the free camera parameters.
         terms: the kinds of observations.
-        size: number of free parameters that are not eliminated.
+        size: number of free parameters that are not eliminated: of the cameras, then heights, then lengths.
         shape: place of the first height of the board; -1 where it is rigid.
         basis: (corner, free) of the heights; keeps them apart from the pose of the board.
+        lengths: (part,) place of each length, -1 where it is known.
+        origin: the camera from whose center the scale is free, -1 where the scale is determined.
     """
 
     layout: Layout
-    terms: tuple[BoardTerm, ...]
+    terms: tuple[Term, ...]
     size: int
-    shape: int
-    basis: Floats
+    shape: int = -1
+    basis: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    lengths: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    origin: int = -1
+
+    @property
+    def end(self) -> int:
+        """Place after the last height."""
+        return self.shape + len(self.basis)
 
     @property
     def count(self) -> int:
         """Coordinates in use."""
         return 2 * sum(int(term.use.sum()) for term in self.terms)
 
-    def squares(self, parts: tuple[BoardPart, ...]) -> tuple[Floats, NDArray[np.int64]]:
+    def squares(self, parts: tuple[Part, ...]) -> tuple[Floats, NDArray[np.int64]]:
         """Squared residuals (observation,) in use, px^2, and their cameras."""
         squares, cameras = [], []
         for term, part in zip(self.terms, parts, strict=True):
@@ -87,20 +143,20 @@ class Problem:
             cameras.append(term.observation_camera[use])
         return np.concatenate(squares), np.concatenate(cameras)
 
-    def freedom(self, n_cameras: int) -> Floats:
+    def freedom(self, parts: tuple[Part, ...], n_cameras: int) -> Floats:
         """(camera,) share of its coordinates that is left when the parameters are fitted."""
         seen, spent = np.zeros(n_cameras), np.zeros(n_cameras)
-        for term in self.terms:
+        for term, part in zip(self.terms, parts, strict=True):
             seen += 2.0 * np.bincount(term.observation_camera[term.use], minlength=n_cameras)
-            spent += term.spent()
+            spent += term.spent(part)
         spent += np.where(self.layout.first >= 0, self.layout.sizes - self.layout.offset, 0)
         return np.maximum(1.0 - spent / np.maximum(seen, 1.0), 0.05)
 
-    def linearize(self, state: State, scale: Scale) -> tuple[BoardPart, ...]:
+    def linearize(self, state: State, scale: Scale) -> tuple[Part, ...]:
         """Normal equations of every term."""
         return tuple(term.linearize(state, scale) for term in self.terms)
 
-    def reduce(self, parts: tuple[BoardPart, ...], state: State, damping: float) -> tuple[Floats, Floats, Floats]:
+    def reduce(self, parts: tuple[Part, ...], state: State, damping: float) -> tuple[Floats, Floats, Floats]:
         """Damped Schur complement, its right side, and the raw gradient and diagonal, of all parameters."""
         system, right, raw = np.zeros((self.size, self.size)), np.zeros(self.size), np.zeros((2, self.size))
         for term, part in zip(self.terms, parts, strict=True):
@@ -109,9 +165,29 @@ class Problem:
             right += one[1]
             raw += one[2]
         system.ravel()[:: self.size + 1] += damping * raw[1]
+        if self.origin >= 0:
+            # The scale is a direction in which nothing changes. Adding its square keeps every step at a right angle to
+            # it, and changes nothing else.
+            across, _ = self.scale_direction(state)
+            system += (raw[1].sum() / self.size) * np.outer(across, across)
         return system, right, raw
 
-    def step(self, parts: tuple[BoardPart, ...], state: State, damping: float, spread: float) -> Step:
+    def scale_direction(self, state: State) -> tuple[Floats, Floats]:
+        """Unit vector of the translations of the cameras when all grows, and the full direction with its length 1."""
+        full = np.zeros(self.size)
+        rotation, translation = state.table[:, POSE : POSE + 9].reshape(-1, 3, 3), state.table[:, POSE + 9 : POSE + 12]
+        center = -rotation[self.origin].T @ translation[self.origin]
+        moves = self.layout.columns[:, 3] >= 0
+        growth = translation + (rotation * center).sum(axis=2)
+        for camera in np.flatnonzero(moves):
+            first = self.layout.first[camera] + 3
+            full[first : first + 3] = growth[camera]
+        across = full / np.sqrt((full * full).sum())
+        free = self.lengths >= 0
+        full[self.lengths[free]] = state.lengths[free]
+        return across, full
+
+    def step(self, parts: tuple[Part, ...], state: State, damping: float, spread: float) -> Step:
         """The damped Gauss-Newton step."""
         system, right, raw = self.reduce(parts, state, damping)
         gradient = self.expand(self.compress(raw[0]))
@@ -137,13 +213,16 @@ class Problem:
 
     def move(self, state: State, step: Step) -> State:
         """The state after a step."""
-        table = np.empty_like(state.table)
-        update_cameras(state.table, self.layout.columns, self.layout.first, step.cameras, table)
-        state = replace(state, table=table)
+        state = replace(state, table=move_cameras(state.table, self.layout, step.cameras[: len(self.layout.labels)]))
         if self.shape >= 0:
             shape = state.shape.copy()
             shape[:, 2] += step.cameras[self.shape : self.shape + len(shape)]
             state = replace(state, shape=shape)
+        free = self.lengths >= 0
+        if free.any():
+            lengths = state.lengths.copy()
+            lengths[free] += step.cameras[self.lengths[free]]
+            state = replace(state, lengths=lengths)
         for term, own in zip(self.terms, step.local, strict=True):
             state = term.move(state, own)
         return state
@@ -152,14 +231,16 @@ class Problem:
         """Of all parameters to the independent ones."""
         if self.shape < 0:
             return vector
-        heights = (self.basis * vector[self.shape :, None]).sum(axis=0)
-        return np.concatenate([vector[: self.shape], heights])
+        heights = (self.basis * vector[self.shape : self.end, None]).sum(axis=0)
+        return np.concatenate([vector[: self.shape], heights, vector[self.end :]])
 
     def expand(self, vector: Floats) -> Floats:
         """Of the independent parameters to all."""
         if self.shape < 0:
             return vector
-        return np.concatenate([vector[: self.shape], (self.basis * vector[self.shape :]).sum(axis=1)])
+        last = self.shape + self.basis.shape[1]
+        heights = (self.basis * vector[self.shape : last]).sum(axis=1)
+        return np.concatenate([vector[: self.shape], heights, vector[last:]])
 
     def compress_matrix(self, matrix: Floats) -> Floats:
         """The same of a symmetric matrix, given and returned by its upper triangle."""
@@ -167,10 +248,10 @@ class Problem:
             return matrix
         full = np.triu(matrix) + np.triu(matrix, 1).T
         # einsum, not BLAS, whose sums depend on the number of threads
-        half = np.concatenate(
-            [full[:, : self.shape], np.einsum("ij,jk->ik", full[:, self.shape :], self.basis)], axis=1
-        )
-        return np.concatenate([half[: self.shape], np.einsum("ji,jk->ik", self.basis, half[self.shape :])])
+        heights = np.einsum("ij,jk->ik", full[:, self.shape : self.end], self.basis)
+        half = np.concatenate([full[:, : self.shape], heights, full[:, self.end :]], axis=1)
+        heights = np.einsum("ji,jk->ik", self.basis, half[self.shape : self.end])
+        return np.concatenate([half[: self.shape], heights, half[self.end :]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +259,7 @@ class Outcome:
     """Where the minimization ended."""
 
     state: State
-    parts: tuple[BoardPart, ...]
+    parts: tuple[Part, ...]
     cost: float
     iterations: int
     gradient_norm: float
@@ -252,11 +333,11 @@ def _next_damping(damping: float, ratio: float) -> float:
     return damping * 4.0 if ratio < 0.25 else damping
 
 
-def _cost(parts: tuple[BoardPart, ...]) -> float:
+def _cost(parts: tuple[Part, ...]) -> float:
     return sum(part.cost for part in parts)
 
 
-def _drop(problem: Problem, parts: tuple[BoardPart, ...]) -> bool:
+def _drop(problem: Problem, parts: tuple[Part, ...]) -> bool:
     """Take what the cameras cannot see out of use; whether there was any."""
     lost = False
     for term, part in zip(problem.terms, parts, strict=True):

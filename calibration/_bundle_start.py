@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._bundle_kernels import evaluate_views, fit_frames
-from calibration._bundle_problem import Views, rows_of
+from calibration._bundle_boards import BoardPart, BoardTerm, Scale
+from calibration._bundle_problem import Layout, State, Views, move_poses, rows_of
+from calibration._bundle_settings import BundleStatus
 from calibration._bundle_workers import Workers
 from calibration._planar_pose import planar_poses
 from calibration.rig import Rig
 from calibration.transforms import RigidTransform
 
-__all__ = ["fit_poses", "residuals_of", "starting_poses"]
+__all__ = ["PosesFit", "fit_poses", "starting_poses"]
 
 Floats = NDArray[np.float64]
 
 _ITERATIONS = 100
+_LARGEST_DAMPING = 1e12
+# A block that is still not positive definite with so much on its diagonal never will be.
+_HOPELESS = 1e6
+# Steps that are refused because corners leave the image of the lens, before those corners are left out instead.
+_PATIENCE = 4
 
 
 def starting_poses(rig: Rig, shape: Floats, position: Floats) -> tuple[Floats, ...]:
@@ -47,69 +55,75 @@ def starting_poses(rig: Rig, shape: Floats, position: Floats) -> tuple[Floats, .
     return tuple(rows_of(RigidTransform(one, two)) for one, two in zip(rotations, translations, strict=True))
 
 
+@dataclass(frozen=True, eq=False)
+class PosesFit:
+    """Boards fitted one by one.
+
+    Attributes:
+        poses: (frame, 12) world_from_board.
+        cost: (frame,).
+        status: (frame,) values of `BundleStatus`.
+        part: normal equations at the end.
+        use: (observation,) whether it counted.
+    """
+
+    poses: Floats
+    cost: Floats
+    status: NDArray[np.int64]
+    part: BoardPart
+    use: NDArray[np.bool_]
+
+
 def fit_poses(
-    table: Floats, shape: Floats, views: Views, start: Floats, sigma: Floats, loss: int, tuning: float, workers: Workers
-) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
-    """Poses (frame, 12), squared residuals (observation,) px^2, costs (frame,) and status (frame,) from one start."""
-    poses = start.copy()
-    use = np.ones(len(views.corner), dtype=np.bool_)
-    r2, cost, status = np.empty(len(use)), np.empty(len(poses)), np.empty(len(poses), dtype=np.int64)
-
-    def work(begin: int, end: int) -> None:
-        fit_frames(
-            begin,
-            end,
-            table,
-            poses,
-            shape,
-            views.frame_start,
-            views.camera,
-            views.start,
-            views.corner,
-            views.pixels,
-            use,
-            sigma,
-            loss,
-            tuning,
-            _ITERATIONS,
-            r2,
-            cost,
-            status,
-        )
-
-    workers.split(work, len(poses))
-    return poses, r2, cost, status
-
-
-def residuals_of(table: Floats, shape: Floats, views: Views, poses: Floats) -> Floats:
-    """(observation, 2) projected minus observed, px; NaN where the camera cannot see the corner."""
-    n_cameras, n_views, n = len(table), len(views.camera), len(views.corner)
-    places, sizes = np.full((n_cameras, 18), -1), np.full(n_cameras, 6)
-    residual = np.empty((n, 2))
-    evaluate_views(
-        0,
-        n_views,
-        table,
-        poses,
-        shape,
-        places,
-        sizes,
-        views.camera,
-        views.frame,
-        views.start,
-        views.corner,
-        views.pixels,
-        np.ones(n, dtype=np.bool_),
-        np.ones(n_cameras),
-        0,
-        1.0,
-        False,
-        np.empty((n_views, 6, 6)),
-        np.empty((n_views, 6)),
-        np.empty(n_views),
-        np.empty(n_views, dtype=np.int64),
-        np.empty(n),
-        residual,
-        np.empty((0, 0)),
+    table: Floats, layout: Layout, shape: Floats, views: Views, start: Floats, scale: Scale, workers: Workers
+) -> PosesFit:
+    """Levenberg-Marquardt for every frame by itself, all frames at once."""
+    term = BoardTerm(views, layout, workers, -1, np.ones(len(views.corner), dtype=np.bool_))
+    state = State(table, start, shape, np.empty((0, 3)), np.empty(0))
+    part = term.linearize(state, scale)
+    if part.unseen:
+        term.use &= np.isfinite(part.r2)
+        part = term.linearize(state, scale)
+    observed = np.repeat(views.frame, np.diff(views.start))
+    count = np.bincount(observed, minlength=views.n_frames)
+    damping, refused = np.full(len(start), 1e-4), np.zeros(len(start), dtype=np.int64)
+    cost, done, lost_pose = (
+        _of_frames(views, part.view_cost),
+        np.zeros(len(start), np.bool_),
+        np.zeros(len(start), bool),
     )
-    return residual
+    for _ in range(_ITERATIONS):
+        term.reduce(part, state, damping, 0)
+        step = term.back_substitute(part, np.empty(0))
+        fine = np.isfinite(step).all(axis=1)
+        lost_pose = ~fine & (damping > _HOPELESS)
+        slope = -(part.gradient * step).sum(axis=1)
+        # a millionth of a standard deviation, or rounding
+        done = fine & (damping < 1.0) & (slope <= 1e-14 * np.maximum(cost, count) + 1e-20)
+        active = ~done & ~lost_pose & (damping < _LARGEST_DAMPING)
+        if not active.any():
+            break
+        moved = replace(state, poses=move_poses(state.poses, np.where((active & fine)[:, None], step, 0.0)))
+        following = term.linearize(moved, scale)
+        unseen = _of_frames(views, following.view_unseen)
+        after = _of_frames(views, following.view_cost)
+        taken = active & fine & (unseen == 0) & (after < cost)
+        refused = np.where(taken | (unseen == 0), 0, refused + active)
+        damping = np.where(taken, np.maximum(0.1 * damping, 1e-10), np.where(active, 10.0 * damping, damping))
+        stuck = refused > _PATIENCE  # what they do not see does not belong to the board
+        if stuck.any():
+            term.use &= np.isfinite(following.r2) | ~stuck[observed]
+            refused[stuck] = 0
+        state = replace(state, poses=np.where(taken[:, None], moved.poses, state.poses))
+        # Frames that have not moved are linearized again too: their numbers are the same.
+        part = following if taken.all() else term.linearize(state, scale)
+        cost = _of_frames(views, part.view_cost)
+    status = np.where(
+        done, BundleStatus.CONVERGED, np.where(lost_pose, BundleStatus.SINGULAR, BundleStatus.NOT_CONVERGED)
+    )
+    return PosesFit(state.poses, cost, status.astype(np.int64), part, term.use)
+
+
+def _of_frames(views: Views, values: Floats | NDArray[np.int64]) -> Floats:
+    """(frame,) sums of values (view,)."""
+    return np.asarray(np.bincount(views.frame, weights=values, minlength=views.n_frames))
