@@ -18,13 +18,14 @@ import numpy as np
 from calibration.errors import FileFormatError, InvalidValueError, MismatchError, SuiteWarning
 from calibration.formats._hints import hint
 from calibration.formats._registry import describe, known_formats
+from calibration.formats.corners_file import load_corners, save_corners
 from calibration.formats.rig_format import UNKNOWN_UNIT, RigFormat
 from calibration.rig import Rig
 
 if TYPE_CHECKING:
     FORMATS: Mapping[str, RigFormat]
 
-__all__ = ["FORMATS", "RigFormat", "detect_format", "load_rig", "save_rig"]
+__all__ = ["FORMATS", "RigFormat", "detect_format", "load_corners", "load_rig", "save_corners", "save_rig"]
 
 _DEFAULT_UNIT = "mm"
 _UNITS = ("um", "µm", "mm", "cm", "dm", "m", "km", "in", "inch", "ft")

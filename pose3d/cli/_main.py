@@ -18,6 +18,7 @@ __all__ = ["main"]
 # name: (module, one line of help). The help stands here so that `pose3d --help` imports none of them.
 _COMMANDS = {
     "board": ("pose3d.cli.board", "Make a calibration board to print, and say how to film it."),
+    "calibrate": ("pose3d.cli.calibrate", "Calibrate cameras from pictures of a board, and say how good it is."),
     "convert": ("pose3d.cli.convert", "Convert a calibration, or take one or the poses out of a result."),
     "demo": ("pose3d.cli.demo", "Run the main job on an embedded sample and compare with its truth."),
     "doctor": ("pose3d.cli.doctor", "Report versions, optional parts, and how to get what is missing."),

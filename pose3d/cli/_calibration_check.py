@@ -1,0 +1,141 @@
+"""`pose3d calibrate --check`: has a camera moved since the calibration?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from calibration.errors import MismatchError
+from pose3d.cli._calibration_inputs import Inputs
+from pose3d.cli._console import console, print_json, progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from calibration.drift import Drift
+    from calibration.rig import Rig
+
+__all__ = ["check_rig"]
+
+
+def check_rig(inputs: Inputs, *, as_json: bool) -> None:
+    """Compare a calibration with later pictures of a board, or with 2D poses."""
+    from calibration.drift import check_drift
+    from calibration.formats import load_rig
+
+    assert inputs.rig_path is not None  # usage was checked
+    rig = load_rig(inputs.rig_path)
+    pixels, rig = _from_board(inputs, rig) if _is_board(inputs) else _from_poses(inputs, rig)
+    with console().status("Comparing the cameras ..."):
+        drift = check_drift(rig, pixels)
+    written = _write_page(inputs, drift) if inputs.output is not None else None
+    if as_json:
+        print_json(_as_json(drift) | {"unit": rig.unit, "written": [] if written is None else [str(written)]})
+        return
+    from pose3d.cli._calibration_tables import show_drift
+
+    show_drift(drift, rig.unit)
+    if written is not None:
+        console(result=True).print(f"wrote [bold]{written}[/]")
+
+
+def _is_board(inputs: Inputs) -> bool:
+    """Pictures need the board; poses say by themselves what they are."""
+    from calibration.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+    if inputs.board_path is not None:
+        return True
+    paths = [Path(text.split("=", 1)[-1]) for text in inputs.check_paths]
+    pictures = {suffix.lower() for suffix in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)}
+    inside = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
+    if inside and all(file.suffix.lower() in pictures for file in inside if file.is_file()):
+        raise click.UsageError("--check with pictures needs the board that they show: --board board.toml")
+    return False
+
+
+def _from_board(inputs: Inputs, rig: Rig) -> tuple[NDArray[np.float64], Rig]:
+    from calibration.boards.files import load_board
+    from calibration.observations import detect_corners, find_sources
+
+    assert inputs.board_path is not None  # that is how it is known to be a board
+    sources = find_sources(list(inputs.check_paths))
+    known = {name: source for name, source in sources.items() if name in rig.names}
+    if len(known) < 2:
+        raise MismatchError(
+            "--check",
+            expected=f"pictures of two or more of the cameras {', '.join(rig.names)}",
+            got=", ".join(sources),
+            remedy="Name the cameras as the calibration does: --check CAMERA=PATH.",
+        )
+    table = Path(inputs.check_paths[0]) / "timestamps.csv"
+    times = inputs.timestamps or (table if table.is_file() else None)
+    with progress("Looking for the board", 1, "pictures") as bar:
+        corners = detect_corners(
+            known,
+            load_board(inputs.board_path),
+            timestamps=times,
+            progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
+            workers=inputs.workers,
+            cache=False if inputs.no_cache else None,
+        )
+    names = [str(name) for name in corners["camera"].values]
+    return corners["position"].transpose("frame", "corner", "camera", "space").values, rig.select(names)
+
+
+def _from_poses(inputs: Inputs, rig: Rig) -> tuple[NDArray[np.float64], Rig]:
+    import numpy as np
+
+    from pose3d.formats import load_poses2d
+    from pose3d.reconstruction import match_cameras
+
+    poses2d = load_poses2d(list(inputs.check_paths), rig=rig, keypoints=inputs.keypoints, frame_rate=inputs.frame_rate)
+    poses2d, rig = match_cameras(poses2d, rig)
+    ordered = poses2d.transpose("time", "individual", "keypoint", "camera", "space", ...)
+    confident = ordered["confidence"].values >= max(inputs.min_confidence, 1e-12)
+    pixels = np.where(confident[..., None], ordered["position"].values.astype(np.float64), np.nan)
+    return pixels.reshape(len(pixels), -1, len(rig), 2), rig
+
+
+def _write_page(inputs: Inputs, drift: Drift) -> Path:
+    from calibration.files import atomic_path
+    from calibration.plots import drift_figure
+
+    assert inputs.output is not None  # the caller looked
+    target = inputs.output / "check.png"
+    with atomic_path(target) as partial:
+        drift_figure(drift).savefig(partial, format="png", dpi=130)
+    return target
+
+
+def _as_json(drift: Drift) -> dict[str, object]:
+    return {
+        "moved": list(drift.moved),
+        "noise_px": drift.noise,
+        "cameras": {
+            camera.name: {
+                "moved": camera.moved,
+                "certain": camera.certain,
+                "residual_px": _number(camera.before),
+                "residual_with_new_pose_px": _number(camera.after),
+                "image_shift_px": _number(camera.shift),
+                "turned_degrees": _number(57.29577951308232 * camera.rotation[0]),
+                "turned_degrees_std": _number(57.29577951308232 * camera.rotation[1]),
+                "moved_distance": _number(camera.distance[0]),
+                "moved_distance_std": _number(camera.distance[1]),
+                "since_row": camera.start,
+            }
+            for camera in drift.cameras
+        },
+        "residual_over_time_px": {
+            camera.name: [_number(value) for value in drift.residual[:, index]]
+            for index, camera in enumerate(drift.cameras)
+        },
+        "windows_start_at_row": drift.rows[:-1].tolist(),
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if value == value else None

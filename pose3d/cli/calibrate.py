@@ -1,0 +1,215 @@
+"""`pose3d calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from calibration.errors import OutputError
+from pose3d.cli._console import console, print_json, progress
+from pose3d.cli._paths import check_outputs
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from calibration.boards import Board
+    from calibration.lens import Lens
+    from calibration.lens_models import LensModel
+    from calibration.observations import Source
+    from pose3d.cli._calibration_inputs import Inputs
+
+__all__ = ["calibrate"]
+
+_FILE = click.Path(path_type=Path)
+# Names in calibration.lens_models.LENS_MODELS (a test compares them); they stand here so that --help loads nothing.
+_MODELS = ("f", "f+k1", "pinhole", "radial1", "radial2", "brown4", "brown5", "brown8", "fisheye")
+
+
+@click.command(
+    epilog="Example: pose3d calibrate calibration/ --board board.toml -o calibration\n\n"
+    "Has a camera moved since?  pose3d calibrate --rig calibration/rig.toml --check later/ --board board.toml"
+)
+@click.argument("sources", nargs=-1, metavar="[CAMERA=PATH... | FOLDER]")
+@click.option("--board", "board_path", type=_FILE, help="The board: TOML as `pose3d board` writes it.")
+@click.option("-o", "--output", type=_FILE, help="Folder for rig.toml, corners.nc and report.html.")
+@click.option("--corners", "corners_path", type=_FILE, help="corners.nc of an earlier run, instead of pictures.")
+@click.option("--timestamps", type=_FILE, help="CSV of frame times  [a timestamps.csv beside the videos]")
+@click.option("--sync", "sync_path", type=_FILE, help="Clocks of the cameras, as `pose3d sync` writes them.")
+@click.option("--lens-only", "own", multiple=True, metavar="CAMERA=PATH", help="Pictures that serve one lens only.")
+@click.option("--lenses", "lenses_path", type=_FILE, help="Calibration with known lenses, to start from.")
+@click.option("--fix-lenses", is_flag=True, help="Keep the lenses of --lenses (or of --rig) as they are.")
+@click.option(
+    "--lens-model", "models", multiple=True, metavar="[CAMERA=]MODEL", help=f"One of {', '.join(_MODELS)}  [chosen]"
+)
+@click.option("--bend", is_flag=True, help="Estimate how far the board is from flat.")
+@click.option("--max-frames", default=400, type=click.IntRange(3), help="Frames used.", show_default=True)
+@click.option("--rig", "rig_path", type=_FILE, help="A calibration to align, refine or check, instead of making one.")
+@click.option("--align", metavar="HOW", help="World: board=FRAME, points=A,B,C, ground=..., gravity=... (see the docs)")
+@click.option("--align-with", multiple=True, metavar="PATH...", help="Poses with the points that --align names.")
+@click.option("--refine-with", multiple=True, metavar="PATH...", help="2D poses that refine the cameras.")
+@click.option("--length", "lengths", multiple=True, metavar="A-B[=LENGTH]", help="Rigid distance of two keypoints.")
+@click.option("--check", "check_paths", multiple=True, metavar="PATH...", help="Pictures or poses: has a camera moved?")
+@click.option("--keypoints", metavar="NAME", help="Keypoint set of OpenPose files: body_25, body_25b, coco_18 ...")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Of 2D poses.")
+@click.option("--frame-rate", type=click.FloatRange(0, min_open=True), help="Of 2D poses that do not say it.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that look for the board  [one per core]")
+@click.option("--no-cache", is_flag=True, help="Look for the board again, although the same was asked before.")
+@click.option("--force", is_flag=True, help="Overwrite an earlier calibration in the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
+def calibrate(as_json: bool, force: bool, **options: object) -> None:
+    """Calibrate cameras from pictures of a board, and say how good it is.
+
+    The videos (or folders of images) of all cameras are searched for the board. Frames are matched by time. Written are
+    rig.toml, corners.nc and report.html. With --rig an existing calibration is aligned, refined by 2D poses, or
+    checked.
+    """
+    from pose3d.cli._calibration_inputs import Inputs
+
+    inputs = Inputs(**options)  # type: ignore[arg-type]  # click has converted and named them
+    inputs.check_usage()
+    if inputs.check_paths:
+        from pose3d.cli._calibration_check import check_rig
+
+        check_rig(inputs, as_json=as_json)
+        return
+    assert inputs.output is not None  # usage was checked
+    _check_folder(inputs, force=force)
+    if inputs.rig_path is not None:
+        from pose3d.cli._calibration_change import change_rig
+
+        change_rig(inputs, as_json=as_json)
+        return
+    _calibrate(inputs, as_json=as_json)
+
+
+def _check_folder(inputs: Inputs, *, force: bool) -> None:
+    """Refuse to overwrite an input, or an earlier calibration that was not meant."""
+    assert inputs.output is not None  # usage was checked
+    names = ("rig.toml", "report.html") if inputs.rig_path is not None else ("rig.toml", "corners.nc", "report.html")
+    check_outputs(inputs.files(), {f"-o {name}": inputs.output / name for name in names})
+    present = [name for name in names if (inputs.output / name).exists()]
+    if present and not force:
+        raise OutputError(
+            inputs.output,
+            expected="a folder without an earlier calibration",
+            got=", ".join(present),
+            remedy="Choose another folder, or overwrite it with --force.",
+        )
+
+
+def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
+    from calibration.bundle import BundleSettings
+    from calibration.diagnosis import diagnose
+    from calibration.rig_calibration import CalibrationSettings
+    from calibration.rig_calibration import calibrate as run
+    from calibration.verdict import judge, to_dict
+    from pose3d.cli._calibration_change import choose_world, refine
+    from pose3d.formats.provenance import provenance_of
+    from pose3d.pipeline import save_calibration
+
+    assert inputs.output is not None  # usage was checked
+    board, sources = inputs.board(), inputs.sources_of_cameras()
+    corners = inputs.load_corners() if sources is None else _detect(inputs, sources, board)
+    own = _detect_own(inputs, board)
+    lenses, models = _lenses(inputs, corners), _models(inputs, corners)
+    settings = CalibrationSettings(bundle=BundleSettings(bend=inputs.bend), maximum_frames=inputs.max_frames)
+    with console().status("Calibrating (the kernels are compiled once, about a minute) ..."):
+        outcome = run(
+            corners,
+            own_corners=own,
+            lenses=lenses,
+            fixed_lenses=tuple(lenses) if inputs.fix_lenses else (),
+            models=models,
+            settings=settings,
+        )
+        diagnosis = diagnose(outcome)
+        verdict = judge(diagnosis, outcome)
+    refined = refine(inputs, outcome.rig, outcome) if inputs.refine_with else None
+    rig = outcome.rig if refined is None else refined.rig
+    new_from_world, aligned_by = choose_world(inputs, rig, corners)
+    with console().status("Writing the report ..."):
+        files = save_calibration(
+            inputs.output,
+            outcome,
+            diagnosis,
+            verdict,
+            corners=corners,
+            new_from_world=new_from_world,
+            aligned_by=aligned_by,
+            refined=None if refined is None else refined.rig,
+            sources=sources,
+            provenance=provenance_of(inputs.files(), settings),
+        )
+    if as_json:
+        print_json(to_dict(outcome, diagnosis, verdict) | {"written": [str(path) for path in files.paths()]})
+        return
+    from pose3d.cli._calibration_tables import show_calibration, show_refinement
+
+    show_calibration(diagnosis, verdict, files.paths())
+    if refined is not None:
+        show_refinement(refined)
+
+
+def _detect(inputs: Inputs, sources: dict[str, Source], board: Board) -> xr.Dataset:
+    """The corners of the board in all pictures, with a progress bar."""
+    from calibration.observations import ObservationSettings, detect_corners
+    from calibration.synchronization import load_synchronization
+
+    assert inputs.output is not None  # usage was checked
+    offsets = None if inputs.sync_path is None else load_synchronization(inputs.sync_path).offsets()
+    with progress("Looking for the board", 1, "pictures") as bar:
+        return detect_corners(
+            sources,
+            board,
+            timestamps=inputs.table_of_times(),
+            offsets=offsets,
+            settings=ObservationSettings(),
+            progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
+            workers=inputs.workers,
+            cache=False if inputs.no_cache else None,
+            examples=inputs.output / "examples",
+        )
+
+
+def _detect_own(inputs: Inputs, board: Board) -> xr.Dataset | None:
+    """The corners in pictures that serve single lenses; none of them is of the same instant as another."""
+    if not inputs.own:
+        return None
+    from calibration.observations import ObservationSettings, detect_corners, find_sources
+
+    with progress("Looking for the board (single lenses)", 1, "pictures") as bar:
+        return detect_corners(
+            find_sources(inputs.own),
+            board,
+            settings=ObservationSettings(synchronized=False),
+            progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
+            workers=inputs.workers,
+            cache=False if inputs.no_cache else None,
+        )
+
+
+def _lenses(inputs: Inputs, corners: xr.Dataset) -> dict[str, Lens]:
+    if inputs.lenses_path is None:
+        return {}
+    from calibration.formats import load_rig
+
+    names = {str(name) for name in corners["camera"].values}
+    known = {camera.name: camera.lens for camera in load_rig(inputs.lenses_path) if camera.name in names}
+    if not known:
+        raise click.UsageError(f"--lenses {inputs.lenses_path} has none of the cameras {', '.join(sorted(names))}.")
+    return known
+
+
+def _models(inputs: Inputs, corners: xr.Dataset) -> dict[str, LensModel]:
+    from calibration.lens_models import LENS_MODELS
+
+    models: dict[str, LensModel] = {}
+    for text in inputs.models:
+        camera, equals, model = text.rpartition("=")
+        if model not in LENS_MODELS:
+            raise click.UsageError(f"--lens-model {text}: '{model}' is none of {', '.join(LENS_MODELS)}.")
+        names = [camera] if equals else [str(name) for name in corners["camera"].values]
+        models |= dict.fromkeys(names, LENS_MODELS[model])
+    return models

@@ -1,0 +1,19 @@
+"""The stages of a session, from file to file."""
+
+from __future__ import annotations
+
+from pose3d.pipeline.alignment import WorldChoice, align_rig
+from pose3d.pipeline.calibration import CalibrationFiles, save_calibration
+from pose3d.pipeline.refinement import Refinement, refine_rig
+from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_session
+
+__all__ = [
+    "CalibrationFiles",
+    "Refinement",
+    "TriangulationSummary",
+    "WorldChoice",
+    "align_rig",
+    "refine_rig",
+    "save_calibration",
+    "triangulate_session",
+]
