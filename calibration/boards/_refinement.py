@@ -27,6 +27,9 @@ __all__ = ["LocalShape", "agrees", "expected", "first_is_black", "local_shape", 
 _REACH = 0.4
 _LONGEST = 25.0
 _ALONG = 16
+# px. What a lens model leaves of a real recording with hard edges falls from 0.20 to 0.19 px, and of rendered ones too;
+# only the short edges of an AprilGrid lose by it.
+_SMOOTHING = 0.7
 _ACROSS = 7
 _ITERATIONS = 8
 
@@ -165,9 +168,11 @@ def refine(
     """
     left, top = np.maximum(np.floor(position.min(axis=0) - shape.height.max()).astype(int) - 4, 0)
     right, bottom = np.maximum(np.ceil(position.max(axis=0) + shape.height.max()).astype(int) + 5, [left + 1, top + 1])
-    part = image[top:bottom, left:right]
+    part = image[top:bottom, left:right].astype(np.float32)
     if not part.size:
         return np.full_like(position, np.nan), np.zeros(len(position))
+    if not isinstance(board, AprilGrid):
+        part = np.asarray(cv2.GaussianBlur(part, (0, 0), _SMOOTHING), dtype=np.float32)
     gradient = [
         np.asarray(cv2.Sobel(part, cv2.CV_32F, *order, scale=0.125, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
         for order in ((1, 0), (0, 1))
