@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from calibration._intrinsics_models import ModelFit, Views, fit_model, fit_poses, residuals_of, robust_noise
 from calibration._intrinsics_settings import IntrinsicsSettings
-from calibration._intrinsics_start import Start, StartingLens, fitting_corners, lens_for_model, misfits, starting_values
+from calibration._intrinsics_start import (
+    Start,
+    StartingLens,
+    fitting_corners,
+    lens_for_model,
+    masked_median,
+    misfits,
+    starting_values,
+)
 from calibration._intrinsics_views import choose_views, image_reach, view_features
 from calibration._planar_pose import PlanarPoses, planar_poses
 from calibration.errors import CalibrationError
@@ -248,7 +256,7 @@ def _first_fit(views: Views, poses: PlanarPoses, start: Lens | Start, models: tu
 def _settle_poses(views: Views, fit: ModelFit, ambiguous: Mask, settings: IntrinsicsSettings) -> tuple[ModelFit, Mask]:
     """The better of both poses by the fitted lens, where there was doubt; which views are ambiguous still."""
     error = np.hypot(fit.residuals[..., 0], fit.residuals[..., 1])
-    middle = np.array([np.median(one[np.isfinite(one)]) if np.isfinite(one).any() else np.inf for one in error])
+    middle = masked_median(error, np.isfinite(error))
     # a view that fits badly may have begun at the wrong one
     chosen = np.flatnonzero(ambiguous | (middle > settings.view_threshold * np.median(middle)))
     if not len(chosen):
@@ -274,7 +282,7 @@ def _without_outliers(prepared: Prepared, settings: IntrinsicsSettings) -> Prepa
     error = np.hypot(residual[..., 0], residual[..., 1])
     seen = np.isfinite(raw[..., 0])
     error = np.where(seen & np.isnan(error), np.inf, error)
-    middle = np.array([np.median(one[those]) for one, those in zip(error, seen, strict=True)])
+    middle = masked_median(error, seen)
     typical = float(np.median(middle))
     noise = robust_noise(error[np.isfinite(prepared.views.position[..., 0])])
     position = believed_corners(raw, residual, noise, settings.outlier_threshold)

@@ -21,7 +21,7 @@ from calibration._planar_pose import homographies
 from calibration.lens import Fisheye, Lens
 from calibration.lens_models import LensModel, lens_from_vector, lens_vector, parameter_names
 
-__all__ = ["Start", "StartingLens", "fitting_corners", "lens_for_model", "misfits", "starting_values"]
+__all__ = ["Start", "StartingLens", "fitting_corners", "lens_for_model", "masked_median", "misfits", "starting_values"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -105,7 +105,7 @@ def starting_values(size: tuple[int, int], board: Array, position: Array, *, see
 
 def misfits(homography: Array, board: Array, image: Array, fitting: Mask) -> Array:
     """(view,) median distance of the fitting corners (view, corner, 2) from their homographies."""
-    return _masked_median(_residuals(homography, board, image), fitting)
+    return masked_median(_residuals(homography, board, image), fitting)
 
 
 def fitting_corners(board: Array, image: Array, *, seed: int = 0) -> tuple[Mask, Array]:
@@ -119,7 +119,7 @@ def fitting_corners(board: Array, image: Array, *, seed: int = 0) -> tuple[Mask,
     seen = np.isfinite(image[..., 0])
     homography = homographies(board, image, steps=0)
     residual = _residuals(homography, board, image)
-    middle, largest = _masked_median(residual, seen), np.where(seen, residual, 0.0).max(axis=-1, initial=0.0)
+    middle, largest = masked_median(residual, seen), np.where(seen, residual, 0.0).max(axis=-1, initial=0.0)
     extent = np.where(seen[..., None], image, -np.inf).max(axis=1) - np.where(seen[..., None], image, np.inf).min(
         axis=1
     )
@@ -302,11 +302,11 @@ def _consensus(points: Array, image: Array, seen: Mask, rng: np.random.Generator
 
 
 def _within(residual: Array, among: Mask, seen: Mask) -> Mask:
-    middle = _masked_median(residual, among)
+    middle = masked_median(residual, among)
     return seen & (residual <= _CLEAR_OUTLIER * middle[:, None] + 1e-12)
 
 
-def _masked_median(values: Array, mask: Mask) -> Array:
+def masked_median(values: Array, mask: Mask) -> Array:
     """(view,) median of the masked values of each row; 0 where there is none."""
     ranked = np.sort(np.where(mask, values, np.inf), axis=-1)
     count = mask.sum(axis=-1)

@@ -139,7 +139,7 @@ def test_a_hundred_seeds_converge() -> None:
     kinds = np.random.default_rng(0).choice(["pinhole", "brown4", "brown5", "fisheye"], 100)
     shares = np.random.default_rng(1).uniform(0.5, 3.0, 100)
     for seed, (kind, share) in enumerate(zip(kinds, shares, strict=True)):
-        scene = film(kind, focal_length=share * SIZE[0], frames=20, outlier_rate=0.05, seed=seed)
+        scene = film(kind, focal_length=share * SIZE[0], frames=12, outlier_rate=0.05, seed=seed)
         found = calibrate(scene)
         deviations = found.standard_deviations
         sigma = deviations["f"] if "f" in deviations else deviations["fx"]
@@ -150,9 +150,9 @@ def test_a_hundred_seeds_converge() -> None:
 
 @pytest.mark.parametrize(("lens", "model", "focal_length"), [("brown5", "brown5", 1280), ("fisheye", "fisheye", 700)])
 def test_the_precision_is_that_of_the_cramer_rao_bound(lens: str, model: str, focal_length: float) -> None:
-    """Over 40 seeds, no parameter is off by more than 1.3 standard deviations, root mean square."""
+    """Over 30 seeds, no parameter is off by more than 1.3 standard deviations, root mean square."""
     ratios = []
-    for seed in range(40):
+    for seed in range(30):
         scene = film(lens, focal_length=focal_length, frames=15, seed=seed)
         found = calibrate(scene, models=[model], settings=EVERYTHING)
         truth, matrix = lens_of(scene), lens_of(scene).camera_matrix
@@ -327,7 +327,7 @@ def test_of_many_views_those_are_chosen_that_cover_the_image() -> None:
 @pytest.mark.parametrize("noise", [0.0, 0.1, 0.5])
 def test_parallel_views_are_refused(noise: float) -> None:
     """Seen from the front only, every focal length fits: no seed gives a wrong one."""
-    for seed in range(4):
+    for seed in range(2):
         turns = np.column_stack([np.zeros((30, 2)), np.random.default_rng(seed).uniform(-3, 3, 30)])
         with pytest.raises(CalibrationError, match=r"camera 'cam'.*tilted by 20 to 45 degrees"):
             calibrate_lens("cam", SIZE, views_of(turns, noise=noise, seed=seed), CHESSBOARD.points)
