@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards._pattern import black_rectangles
+from calibration.boards._pattern import black_rectangles, check_findable
 from calibration.boards.geometry import AprilGrid, Board, Charuco
 from calibration.errors import InvalidValueError
 
@@ -82,8 +82,10 @@ def lay_out(board: Board, page: str | None = None) -> Page:
         page: name of a paper size, or WIDTHxHEIGHT in mm; the smallest of A4 to A0 that is large enough by default.
 
     Raises:
-        InvalidValueError: the board is too large for the page, or the page, unit or dictionary is not known.
+        InvalidValueError: the board is too large for the page, too small to be found, or the page, unit or dictionary
+            is not known.
     """
+    check_findable(board)
     scale = millimeters(board)
     pattern = scale * np.array(board.extent)
     frame = 0.25 * board.square * scale if getattr(board, "inverted", False) else 0.0

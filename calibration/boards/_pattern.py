@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards.geometry import AprilGrid, Board, Charuco
+from calibration.boards.geometry import AprilGrid, Board, Charuco, Chessboard
 from calibration.errors import InvalidValueError
 
 __all__ = [
     "black_rectangles",
+    "check_findable",
     "check_markers",
     "dictionary_names",
     "dictionary_of",
@@ -63,6 +64,22 @@ def check_markers(board: Board) -> None:
             expected=f"at least {needed} markers",
             got=str(has),
             remedy=_larger(board.dictionary, needed),
+        )
+
+
+def check_findable(board: Board) -> None:
+    """See that finders can find a board: that a chessboard has four squares each way, and markers are enough.
+
+    Raises:
+        InvalidValueError: they cannot.
+    """
+    check_markers(board)
+    if isinstance(board, Chessboard) and min(board.columns, board.rows) < 4:
+        raise InvalidValueError(
+            str(board),
+            expected="at least 4 squares each way, of which smaller chessboards cannot be told from other things",
+            got=f"{board.columns} x {board.rows}",
+            remedy="Take a larger chessboard, or a charuco, which may be as small as 3 x 3.",
         )
 
 

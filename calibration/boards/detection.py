@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from calibration.boards._chessboards import find_fast, find_thorough, in_order
 from calibration.boards._location import DetectionStatus, locate
 from calibration.boards._markers import Found, charuco_corners, find_markers, grid_corners
-from calibration.boards._pattern import check_markers, marker_border, marker_ids
+from calibration.boards._pattern import check_findable, marker_border, marker_ids
 from calibration.boards.geometry import AprilGrid, Board, Charuco, Chessboard
 from calibration.errors import InvalidValueError
 
@@ -122,11 +122,12 @@ def detect_board(image: ArrayLike, board: Board, settings: DetectionSettings | N
         given in that of the possible orders whose first row goes most to the right in the image.
 
     Raises:
-        InvalidValueError: the image is no uint8 picture, or the dictionary of the board is too small or unknown.
+        InvalidValueError: the image is no uint8 picture, the dictionary of the board is too small or unknown, or the
+            board is a chessboard of fewer than 4 squares one way.
     """
     settings = DetectionSettings() if settings is None else settings
     gray = as_gray(image)
-    check_markers(board)
+    check_findable(board)
     tried: list[str] = []
     failure: Detection | None = None
     for attempt in _attempts(gray, board, settings):

@@ -253,6 +253,11 @@ def test_what_is_no_picture_is_refused(image: object) -> None:
         detect_board(image, Chessboard(10, 7, 30.0))  # type: ignore[arg-type]
 
 
+def test_a_chessboard_that_is_too_small_for_finders_is_refused() -> None:
+    with pytest.raises(InvalidValueError, match="at least 4 squares each way"):
+        detect_board(np.zeros((40, 40), dtype=np.uint8), Chessboard(9, 3, 30.0))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (20, 20)])
 @pytest.mark.parametrize("board", [Chessboard(10, 7, 30.0), Charuco(5, 4, 24.0), AprilGrid(4, 4, 24.0)], ids=str)
 def test_tiny_pictures_have_no_board(size: tuple[int, int], board: Board) -> None:

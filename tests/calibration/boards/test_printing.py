@@ -163,7 +163,7 @@ def test_the_same_board_gives_the_same_bytes(tmp_path: Path) -> None:
         (Chessboard(11, 8, 22.0), None, "a4", (297.0, 210.0)),
         (Charuco(8, 11, 30.0), None, "a3", (297.0, 420.0)),
         (Charuco(8, 11, 54.0), None, "a1", (594.0, 841.0)),
-        (Chessboard(4, 3, 5.0), None, "a4", (210.0, 297.0)),
+        (Chessboard(5, 4, 5.0), None, "a4", (210.0, 297.0)),
         (Chessboard(10, 7, 25.0), "Letter", "letter", (279.4, 215.9)),
         (Chessboard(10, 7, 25.0), "600x400", "600x400", (600.0, 400.0)),
     ],
@@ -203,6 +203,11 @@ def test_pages_and_resolutions_that_make_no_sense(page: str, dpi: float, message
     with pytest.raises(InvalidValueError, match=message):
         write_board_png(Chessboard(5, 4, 10.0), tmp_path / "board.png", page=page, dpi=dpi)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_board_that_nobody_finds_is_not_printed(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError, match="at least 4 squares each way"):
+        write_board_pdf(Chessboard(9, 3, 10.0), tmp_path / "board.pdf")
 
 
 def test_a_unit_that_is_no_length_cannot_be_printed(tmp_path: Path) -> None:
