@@ -63,12 +63,17 @@ def test_the_focal_length_is_that_of_qualisys(camera: int, real_data: Path) -> N
 
 @pytest.mark.parametrize("camera", [0, 1, 2, 3])
 def test_the_focal_length_is_near_caliscopes(camera: int, real_data: Path) -> None:
-    """A board of 12 corners in a tenth of the image: within 2 %, and it is said that the rest is a guess."""
+    """A board of 12 corners in a tenth of the image: as near as it is sure, and it is said that the rest is a guess.
+
+    Neither is the truth: caliscope's comes from the same videos.
+    """
     folder = real_data / "charuco_4cam/charuco_calibration"
     video = folder / f"calibration/extrinsic/cam_{camera}.mp4"
     found = calibrate(frames(video, step=2), CHARUCO_4CAM, f"cam_{camera}")
     reference = load_rig(folder / "camera_array.toml")[f"cam_{camera}"].lens.camera_matrix
-    np.testing.assert_allclose(np.diag(found.lens.camera_matrix), np.diag(reference), rtol=0.02)
+    sigma = max(found.standard_deviations.get(name, 0.0) for name in ("f", "fx", "fy"))
+    np.testing.assert_allclose(np.diag(found.lens.camera_matrix), np.diag(reference), rtol=0.01, atol=3 * sigma)
+    assert sigma < 10.0
     assert found.rms < 0.3
     assert any("of the image only" in text for text in found.warnings)
 
