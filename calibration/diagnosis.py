@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.lens_models import LensModel
+from calibration.lens import Lens
+from calibration.lens_models import LensModel, parameter_names
 from calibration.rig_calibration import Calibration
 
 __all__ = [
+    "POSE_PARAMETERS",
     "CameraDiagnosis",
     "Diagnosis",
     "Errors",
@@ -22,10 +24,13 @@ __all__ = [
     "RadialTrend",
     "WorstView",
     "diagnose",
+    "lens_values",
 ]
 
 Array = NDArray[np.float64]
 
+# Free parameters of a camera that are not of its lens: see `calibration.bundle`.
+POSE_PARAMETERS = ("rx", "ry", "rz", "tx", "ty", "tz")
 # Cells of the coverage map: small enough to show a bare corner, large enough that some boards fill them.
 _COVERAGE = (8, 12)
 _RADIAL_BINS = 10
@@ -205,6 +210,14 @@ def diagnose(calibration: Calibration) -> Diagnosis:
     )
 
 
+def lens_values(lens: Lens) -> dict[str, float]:
+    """The numbers of a lens by their names: focal lengths, principal point, coefficients."""
+    matrix = lens.camera_matrix
+    numbers = (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2], *lens.coefficients)
+    names = parameter_names(fisheye=lens.model == "fisheye")
+    return {name: float(value) for name, value in zip(names, numbers, strict=False)}
+
+
 def _errors(residuals: Array, noise: Array) -> Errors:
     """Errors of residuals (camera, frame, corner, 2), with the noise of each camera (camera,)."""
     distance = np.hypot(residuals[..., 0], residuals[..., 1])
@@ -233,8 +246,7 @@ def _camera(calibration: Calibration, index: int) -> CameraDiagnosis:
     seen = np.isfinite(position[..., 0])
     deviations = calibration.adjustment.standard_deviations(camera.name)
     coverage = _coverage(position[np.hypot(*np.moveaxis(residuals, -1, 0)) <= _OUTLIER * noise], camera.size)
-    free = any(parameter in ("f", "fx") for parameter in deviations)
-    model = calibration.lenses[camera.name].model
+    model = calibration.models.get(camera.name)
     return CameraDiagnosis(
         name=camera.name,
         boards=int(seen.any(axis=-1).sum()),
@@ -243,8 +255,8 @@ def _camera(calibration: Calibration, index: int) -> CameraDiagnosis:
         held_out=None if left_out is None else _errors(left_out[None], noise),
         coverage=coverage,
         bare=_bare(coverage),
-        trend=_trend(position, residuals, weights, camera.lens.camera_matrix[:2, 2], model if free else None),
-        model=model if free else None,
+        trend=_trend(position, residuals, weights, camera.lens.camera_matrix[:2, 2], model),
+        model=model,
         focal_length=float(camera.lens.camera_matrix[0, 0]),
         deviations=deviations,
     )

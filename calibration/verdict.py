@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibration._calibration_values import to_dict
 from calibration.bundle import BundleStatus
 from calibration.diagnosis import CameraDiagnosis, Diagnosis
 from calibration.findings import Finding, Level, Verdict, graded, percent
 from calibration.rig_calibration import Calibration
 
-__all__ = ["judge"]
+__all__ = ["judge", "to_dict"]
 
 # RMS reprojection error of corners as a share of the image diagonal. Detectors err by 0.05 to 0.3 px on sharp images of
 # 1280 x 720 (diagonal 1469): 0.0002. Boards in motion blur or bent reach three times that; beyond, something is wrong.

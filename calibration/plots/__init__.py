@@ -10,6 +10,7 @@ from calibration.plots.calibration import (
     trend_figure,
     view_figure,
 )
+from calibration.plots.drift import drift_figure
 from calibration.plots.rig import rig_figure
 from calibration.plots.style import (
     GRID,
@@ -35,6 +36,7 @@ __all__ = [
     "categorical_colors",
     "choose_view",
     "coverage_figure",
+    "drift_figure",
     "frustum",
     "ground_grid",
     "length_figure",
