@@ -104,7 +104,7 @@ def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
     from calibration.diagnosis import diagnose
     from calibration.rig_calibration import CalibrationSettings
     from calibration.rig_calibration import calibrate as run
-    from calibration.verdict import judge, to_dict
+    from calibration.verdict import judge
     from pose3d.cli._calibration_change import choose_world, refine
     from pose3d.formats.provenance import provenance_of
     from pose3d.pipeline import save_calibration
@@ -143,6 +143,8 @@ def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
             provenance=provenance_of(inputs.files(), settings),
         )
     if as_json:
+        from calibration.verdict import to_dict
+
         print_json(to_dict(outcome, diagnosis, verdict) | {"written": [str(path) for path in files.paths()]})
         return
     from pose3d.cli._calibration_tables import show_calibration, show_refinement
