@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration._board_clocks import BoardClocks, estimate_clocks
+from calibration._lens_choice import choose_jointly, richer_models
 from calibration._rig_start import Start, board_views
 from calibration.bundle import BundleAdjustment, BundleSettings, CameraPrior, adjust_boards
 from calibration.intrinsics import LensCalibration
@@ -38,12 +39,14 @@ class JointFit:
         board_points: (corner, 3).
         models: free parameters of the lenses, by camera.
         settings: of the adjustment.
+        growing: cameras for which richer models are tried, see `calibration._lens_choice`.
         prior: what single views say of the lenses; None where all views together say it.
     """
 
     board_points: Array
     models: Mapping[str, LensModel]
     settings: BundleSettings
+    growing: frozenset[str] = frozenset()
     prior: CameraPrior | None = None
 
     def run(self, start: Start, kept: NDArray[np.intp] | NDArray[np.bool_] | None = None) -> BundleAdjustment:
@@ -73,9 +76,8 @@ def adjust_rig(
     Returns:
         How it was adjusted, the outcome, and the noise over that within single views, median over the cameras.
     """
-    outcome = joint.run(start)
-    single = np.array([lens.noise for lens in lenses.values()])
-    excess = float(np.median(outcome.noise / single))
+    joint, outcome = _choose_models(start, joint, lenses)
+    excess = float(np.median(_excess(outcome, lenses)))
     if excess <= _EXCESS or joint.settings.noise is not None or len(start.rig) == 1:
         return joint, outcome, excess
     noise = float(np.median(outcome.noise))
@@ -89,7 +91,30 @@ def adjust_rig(
         before, noise = noise, _typical(outcome)
         if abs(noise - before) < _SAME * before:
             break
+    single = np.array([lens.noise for lens in lenses.values()])
     return joint, replace(outcome, noise=_noise_by_camera(outcome)), float(np.median(noise / single))
+
+
+def _choose_models(
+    start: Start, joint: JointFit, lenses: Mapping[str, LensCalibration]
+) -> tuple[JointFit, BundleAdjustment]:
+    """Adjust with the models that all cameras together say are worth it."""
+    outcome = joint.run(start)
+    tried = richer_models(joint.models, joint.growing)
+    if len(start.rig) == 1 or tried == joint.models or float(np.median(_excess(outcome, lenses))) > _EXCESS:
+        return joint, outcome
+    begin = replace(start, rig=outcome.rig, world_from_board=outcome.world_from_board)
+    rich = replace(joint, models=tried)
+    richest = rich.run(begin)
+    chosen = replace(joint, models=choose_jointly(richest, tried, joint.models, lenses))
+    if chosen.models == tried:
+        return rich, richest
+    return chosen, outcome if chosen.models == joint.models else chosen.run(begin)
+
+
+def _excess(outcome: BundleAdjustment, lenses: Mapping[str, LensCalibration]) -> Array:
+    """(camera,) noise of all cameras together over that within single views."""
+    return np.asarray(outcome.noise / np.array([lens.noise for lens in lenses.values()]))
 
 
 def find_clocks(start: Start, joint: JointFit, position: Array, times: Array, noise: float) -> BoardClocks | None:

@@ -93,6 +93,8 @@ class Calibration:
         shared: (frame,) bool, False for frames of `own_corners`, whose pictures are not those of the shared videos.
         world_from_board: (frame,) poses of the board.
         lenses: what is known of each lens by itself.
+        models: what was free of each lens in the end; the cameras together may tell more than each by itself. Cameras
+            whose lens was kept are not among them.
         extrinsics: how the cameras were joined; None for a single camera.
         adjustment: the last step: residuals, weights, status, cost, noise, covariance.
         held_out: what left-out frames show; None where there are too few frames to leave any out.
@@ -109,6 +111,7 @@ class Calibration:
     shared: NDArray[np.bool_]
     world_from_board: RigidTransform
     lenses: Mapping[str, LensCalibration]
+    models: Mapping[str, LensModel]
     extrinsics: Extrinsics | None
     adjustment: BundleAdjustment
     held_out: HeldOut | None
@@ -161,17 +164,17 @@ def calibrate(
             settings=settings.intrinsics,
         )
     free = {name: found[name].model for name in names if name not in fixed_lenses}
-    joint = JointFit(board.points, free, settings.bundle)
+    begin = JointFit(board.points, free, settings.bundle, growing=frozenset(free) - frozenset(models))
     start = _choose(found, position, board, settings)
-    joint, adjustment, excess = adjust_rig(start, joint, found)
+    joint, adjustment, excess = adjust_rig(start, begin, found)
     clocks = None
     if excess > _APART and len(names) > 1:
         noise, times = float(np.median(adjustment.noise)), together["time"].values
-        clocks = find_clocks(start, JointFit(board.points, free, settings.bundle), position, times, noise)
+        clocks = find_clocks(start, begin, position, times, noise)
         if clocks is not None:
             position = whole_enough(resample_corners(position, times, clocks.offsets))
             start = _choose(found, position, board, settings)
-            joint, adjustment, excess = adjust_rig(start, JointFit(board.points, free, settings.bundle), found)
+            joint, adjustment, excess = adjust_rig(start, begin, found)
     used = together.isel(frame=start.frames).copy()
     used["position"] = used["position"].copy(data=start.position)
     return Calibration(
@@ -182,6 +185,7 @@ def calibrate(
         shared=start.frames < corners.sizes["frame"],
         world_from_board=adjustment.world_from_board,
         lenses=found,
+        models=joint.models,
         extrinsics=start.extrinsics,
         adjustment=adjustment,
         held_out=_hold_out(start, joint, adjustment, settings.folds),
