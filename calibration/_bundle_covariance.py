@@ -119,6 +119,7 @@ def _block(term: PointTerm, part: PointPart, block: int, size: int) -> tuple[Flo
     """Normal matrix of the points of a block, and its coupling with all other parameters."""
     seen, layout = term.sightings, term.layout
     first, last = seen.block_start[block], seen.block_start[block + 1]
+    precision = term.precision_at(part.lengths)
     own, mixed = np.zeros((3 * (last - first),) * 2), np.zeros((3 * (last - first), size))
     for point in range(first, last):
         rows = slice(3 * (point - first), 3 * (point - first) + 3)
@@ -131,12 +132,13 @@ def _block(term: PointTerm, part: PointPart, block: int, size: int) -> tuple[Flo
     for pair in range(seen.pair_start[block], seen.pair_start[block + 1]):
         p, q = seen.pairs[pair]
         difference = part.points[p] - part.points[q]
-        unit = difference / np.sqrt((difference * difference).sum())
+        distance = np.sqrt((difference * difference).sum())
         slope = np.zeros(len(own))
+        unit = difference / distance
         slope[3 * (p - first) : 3 * (p - first) + 3] = unit
         slope[3 * (q - first) : 3 * (q - first) + 3] = -unit
-        weight, place = term.precision[seen.parts[pair]], term.places[seen.parts[pair]]
+        weight, place = precision[seen.parts[pair]], term.places[seen.parts[pair]]
         own += weight * np.outer(slope, slope)
         if place >= 0:
-            mixed[:, place] -= weight * slope
+            mixed[:, place] -= weight * distance / part.lengths[seen.parts[pair]] * slope
     return own, mixed

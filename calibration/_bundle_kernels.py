@@ -817,7 +817,8 @@ def reduce_points(
         point_start: (point + 1,) where in `order` the observations of each point are; camera: (observation,).
         by_point: from `evaluate_views`.
         pairs: (pair, 2) points at a fixed distance, the first before the second; parts: (pair,) whose distance.
-        values, precision: (part,) length and its inverse variance.
+        values, precision: (part,) length and its inverse variance, which falls as the square of a length that is free:
+            the residual is the share that a distance deviates by.
         length_place: (part,) place of the length in `system`, -1 where it is known.
         gradient, diagonal: (point, 3).
         system, right, raw: sums of this chunk.
@@ -877,17 +878,18 @@ def reduce_points(
                 p, q = pairs[m, 0], pairs[m, 1]
                 length, dx, dy, dz = _direction(points[p], points[q])
                 excess = weight * (length - values[parts[m]])
-                raw[0, at] -= excess
-                raw[1, at] += weight
-                right[at] -= excess
-                system[at, at] += weight
+                ratio = length / values[parts[m]]
+                raw[0, at] -= ratio * excess
+                raw[1, at] += ratio * ratio * weight
+                right[at] -= ratio * excess
+                system[at, at] += ratio * ratio * weight
                 k = 0
                 while columns[k] != at:
                     k += 1
                 unit = (dx, dy, dz)
                 for a in range(3):
-                    coupling[3 * (p - p0) + a, k] -= weight * unit[a]
-                    coupling[3 * (q - p0) + a, k] += weight * unit[a]
+                    coupling[3 * (p - p0) + a, k] -= ratio * weight * unit[a]
+                    coupling[3 * (q - p0) + a, k] += ratio * weight * unit[a]
         for a in range(n):
             line, value = coupling[a], gradient[p0 + a // 3, a % 3]
             for b in range(a):
@@ -960,10 +962,11 @@ def back_substitute_points(
             at = length_place[parts[m]]
             if at >= 0:
                 p, q = pairs[m, 0], pairs[m, 1]
-                _, dx, dy, dz = _direction(points[p], points[q])
+                length, dx, dy, dz = _direction(points[p], points[q])
+                ratio = length / values[parts[m]]
                 unit = (dx, dy, dz)
                 for a in range(3):
-                    pull = precision[parts[m]] * unit[a] * step[at]
+                    pull = ratio * precision[parts[m]] * unit[a] * step[at]
                     out[p, a] += pull
                     out[q, a] -= pull
         flat = out[p0:p1].reshape(n)

@@ -146,7 +146,8 @@ class PointTerm:
     Attributes:
         sightings: the observations.
         layout: the free camera parameters.
-        precision: (part,) inverse variance of the lengths.
+        precision: (part,) inverse variance of the distances about their length, where that is as it was at the start.
+        start: (part,) these lengths.
         places: (part,) place of each length among the parameters, -1 where it is known.
         use: (observation,) whether it counts.
     """
@@ -155,6 +156,7 @@ class PointTerm:
     layout: Layout
     workers: Workers
     precision: Floats
+    start: Floats
     places: Integers
     use: NDArray[np.bool_]
 
@@ -233,7 +235,11 @@ class PointTerm:
         pairs, parts = self.sightings.pairs, self.sightings.parts
         difference = state.points[pairs[:, 0]] - state.points[pairs[:, 1]]
         excess = np.sqrt((difference * difference).sum(axis=1)) - state.lengths[parts]
-        return float((0.5 * self.precision[parts] * excess * excess).sum())
+        return float((0.5 * self.precision_at(state.lengths)[parts] * excess * excess).sum())
+
+    def precision_at(self, lengths: Floats) -> Floats:
+        """(part,) inverse variance for lengths (part,): in proportion, so that the scale of the world stays free."""
+        return np.where(self.places >= 0, self.precision * (self.start / lengths) ** 2, self.precision)
 
     def reduce(self, part: PointPart, state: State, damping: float, size: int) -> tuple[Floats, Floats, Floats]:
         """Schur complement (size, size), its right side (size,) and the raw gradient and diagonal (2, size)."""
@@ -255,6 +261,8 @@ class PointTerm:
             raw[0],
         )
 
+        precision = self.precision_at(state.lengths)
+
         def work(chunk: int) -> None:
             reduce_points(
                 int(bounds[chunk]),
@@ -273,7 +281,7 @@ class PointTerm:
                 seen.pairs,
                 seen.parts,
                 state.lengths,
-                self.precision,
+                precision,
                 self.places,
                 part.gradient,
                 part.diagonal,
@@ -290,7 +298,7 @@ class PointTerm:
     def back_substitute(self, part: PointPart, step: Floats) -> Floats:
         """(point, 3) steps of the points."""
         seen, layout = self.sightings, self.layout
-        out = np.empty((len(seen.order), 3))
+        out, precision = np.empty((len(seen.order), 3)), self.precision_at(part.lengths)
 
         def work(begin: int, end: int) -> None:
             back_substitute_points(
@@ -311,7 +319,7 @@ class PointTerm:
                 seen.pairs,
                 seen.parts,
                 part.lengths,
-                self.precision,
+                precision,
                 self.places,
                 part.gradient,
                 part.diagonal,

@@ -60,7 +60,7 @@ def run_points(
     count = len(sightings.point) + (0 if frames is None else int(np.isfinite(frames.position[..., 0]).sum()))
     with Workers.for_work(settings.workers, count, OBSERVATIONS_PER_WORKER) as workers:
         use = np.ones(len(sightings.point), dtype=np.bool_)
-        own = PointTerm(sightings, layout, workers, precision, places, use)
+        own = PointTerm(sightings, layout, workers, precision, values, places, use)
         terms: tuple[Term, ...] = (own,)
         board = _board_term(frames, layout, workers)
         terms += () if board is None else (board,)

@@ -118,6 +118,10 @@ class Views:
         """(observation,) camera of each."""
         return np.repeat(self.camera, np.diff(self.start))
 
+    def observation_frame(self) -> Integers:
+        """(observation,) frame of each."""
+        return np.repeat(self.frame, np.diff(self.start))
+
     def board_parameters(self) -> Floats:
         """(camera,) parameters of the poses, each frame's six shared among the cameras by how many corners they see."""
         counts = np.diff(self.start)

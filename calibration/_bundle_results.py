@@ -155,7 +155,8 @@ class RigidLengths:
         pairs: (pair, 2) numbers of points.
         parts: (pair,) number of the rigid part that the distance is of, from 0.
         values: (part,) its length, in the unit of the rig; NaN where it is to be estimated.
-        deviations: (part,) standard deviation of the distance about the length: how rigid it is.
+        deviations: (part,) standard deviation of the distance about the length: how rigid it is. Where the length is
+            estimated and the scale is free, it is the share of the starting length that counts.
     """
 
     pairs: NDArray[np.int64]

@@ -201,7 +201,7 @@ class Problem:
         for part, own in zip(parts, local, strict=True):
             slope += float((part.gradient * own).sum())
             damped += float((part.diagonal * own * own).sum())
-        fine = (pivot > 0.0 or self.size == 0) and bool(np.isfinite(slope))
+        fine = (pivot > 0.0 or self.size == 0) and bool(np.isfinite(slope)) and bool(np.isfinite(damped))
         return Step(
             cameras=cameras,
             local=local,
@@ -299,7 +299,7 @@ def minimize(
         norm = step.gradient_norm
         floor = _COST_ROUNDING * cost + problem.count * (_PIXEL_ROUNDING / float(scale.sigma.min())) ** 2
         arrived = norm <= tolerance and min(length, step.length) <= last_step
-        if arrived or (step.fine and damping < 1.0 and step.predicted <= floor):
+        if arrived or (step.fine and damping < 1.0 and abs(step.predicted) <= floor):
             status = BundleStatus.CONVERGED
             break
         if tried >= iterations or damping > _LARGEST_DAMPING:

@@ -11,7 +11,7 @@ from calibration._bundle_boards import BoardPart, BoardTerm, Scale
 from calibration._bundle_problem import Layout, State, Views, move_poses, rows_of
 from calibration._bundle_settings import BundleStatus
 from calibration._bundle_workers import Workers
-from calibration._planar_pose import planar_poses
+from calibration._planar_pose import homographies, planar_poses
 from calibration.rig import Rig
 from calibration.transforms import RigidTransform
 
@@ -19,6 +19,12 @@ __all__ = ["PosesFit", "fit_poses", "starting_poses"]
 
 Floats = NDArray[np.float64]
 
+# Outliers of a view: a distance of so many medians. Of Gaussian noise 1 in 20,000 is that far off.
+_FAR = 3.8
+# One or two pixels in normalized coordinates: where corners are as far off as that, an outlier has bent the homography.
+_COARSE = 1e-3
+# Of five corners none is an outlier once in three times where a fifth of all are.
+_TRIALS, _CORNERS_PER_TRIAL = 30, 5
 _ITERATIONS = 100
 _LARGEST_DAMPING = 1e12
 # A block that is still not positive definite with so much on its diagonal never will be.
@@ -46,13 +52,54 @@ def starting_poses(rig: Rig, shape: Floats, position: Floats) -> tuple[Floats, .
         frames = np.flatnonzero((camera_of == index) & (seen[index] >= 4))
         if not len(frames):
             continue
-        poses = planar_poses(plane, camera.lens.undistort(position[index, frames]))
+        poses = planar_poses(plane, _without_outliers(plane, camera.lens.undistort(position[index, frames])))
         world_from_cam, plane_from_board = camera.cam_from_world.inverse(), board_from_plane.inverse()
         for place, cam_from_plane in enumerate((poses.best, poses.other)):
             world_from_board = world_from_cam @ cam_from_plane @ plane_from_board
             rotations[place, frames] = world_from_board.rotation
             translations[place, frames] = world_from_board.translation
     return tuple(rows_of(RigidTransform(one, two)) for one, two in zip(rotations, translations, strict=True))
+
+
+def _without_outliers(plane: Floats, image: Floats) -> Floats:
+    """Image corners (view, corner, 2) without those that disagree with the others: NaN.
+
+    Where a homography of all corners leaves one of them far off, homographies of a few corners are tried, and that with
+    the smallest median distance decides (least median of squares; Rousseeuw 1984).
+    """
+    distance = _distances(homographies(plane, image), plane, image)
+    distance = _filled(distance)
+    median = np.nanmedian(distance, axis=1)
+    suspect = np.flatnonzero((np.nanmax(distance, axis=1) > _FAR * median) | (median > _COARSE))
+    if not len(suspect):
+        return image
+    rng, best = np.random.default_rng(0), np.full(len(suspect), np.inf)
+    views, cleaned = image[suspect], image.copy()
+    for _ in range(_TRIALS):
+        lots = np.where(np.isfinite(views[..., 0]), rng.random(views.shape[:2]), np.inf)
+        chosen = lots <= np.sort(lots, axis=1)[:, _CORNERS_PER_TRIAL - 1 : _CORNERS_PER_TRIAL]
+        found = homographies(plane, np.where(chosen[..., None], views, np.nan), steps=0)
+        distance = _filled(_distances(found, plane, views))
+        median = np.nanmedian(distance, axis=1)
+        better = median < best
+        best = np.where(better, median, best)
+        far = np.greater_equal(distance[better], _FAR * median[better, None])
+        cleaned[suspect[better]] = np.where(far[..., None], np.nan, views[better])
+    return cleaned
+
+
+def _distances(homography: Floats, plane: Floats, image: Floats) -> Floats:
+    with np.errstate(all="ignore"):
+        mapped = np.einsum("vij,cj->vci", homography, np.column_stack([plane[:, :2], np.ones(len(plane))]))
+        distance = np.sqrt(((mapped[..., :2] / mapped[..., 2:] - image) ** 2).sum(axis=-1))
+    # a homography that is none is as bad as can be
+    return np.asarray(np.where(np.isfinite(image[..., 0]) & ~np.isfinite(distance), np.inf, distance))
+
+
+def _filled(distance: Floats) -> Floats:
+    """With a number in views that have none, so that a median over them is silent."""
+    empty = np.isnan(distance).all(axis=1)
+    return np.where(empty[:, None], 0.0, distance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +131,7 @@ def fit_poses(
     if part.unseen:
         term.use &= np.isfinite(part.r2)
         part = term.linearize(state, scale)
-    observed = np.repeat(views.frame, np.diff(views.start))
+    observed = views.observation_frame()
     count = np.bincount(observed, minlength=views.n_frames)
     damping, refused = np.full(len(start), 1e-4), np.zeros(len(start), dtype=np.int64)
     cost, done, lost_pose = (

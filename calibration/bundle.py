@@ -199,7 +199,10 @@ def fit_board_poses(
         fits = [fit_poses(table, layout, shape, views, one, scale, workers) for one in starts]
         last = fits[0]
         if len(fits) > 1:
-            poses = np.where((fits[1].cost < fits[0].cost)[:, None], fits[1].poses, fits[0].poses)
+            # fewer corners that cannot be seen from there, then the lower cost
+            lost = [np.bincount(views.observation_frame(), ~one.use, len(one.cost)) for one in fits]
+            other = (lost[1] < lost[0]) | ((lost[1] == lost[0]) & (fits[1].cost < fits[0].cost))
+            poses = np.where(other[:, None], fits[1].poses, fits[0].poses)
             last = fit_poses(table, layout, shape, views, poses, scale, workers)
         if given is None:
             squares = np.where(last.use, last.part.r2, np.nan)
