@@ -151,10 +151,7 @@ def calibrate_lens(
         raise _not_determined(prepared, fits)
     chosen = choose_model(errors, determined)
     if not reaches_everywhere(fits[chosen], views.size):
-        # Others are as good where there are corners, but do not fold the image where there are none.
-        limit = _TOLERATED * float(errors[chosen].sum())
-        whole = [one for one in determined if errors[one].sum() < limit and reaches_everywhere(fits[one], views.size)]
-        chosen = choose_model(errors, tuple(whole)) if whole else chosen
+        chosen = _whole(fits, errors, determined, chosen, views.size)
     better = {model: words for model, words in undetermined.items() if model == best}
     prepared, fit = _once_more(prepared, fits[chosen], settings)
     return _result(
@@ -224,6 +221,28 @@ def _compare(
 
 def _helps(errors: Mapping[str, NDArray[np.float64]], larger: str, smaller: str) -> bool:
     return choose_model(errors, (smaller, larger)) == larger
+
+
+def _whole(
+    fits: Mapping[str, ModelFit],
+    errors: Mapping[str, NDArray[np.float64]],
+    determined: tuple[str, ...],
+    chosen: str,
+    size: tuple[int, int],
+) -> str:
+    """A model as good as the chosen one where there are corners that does not fold the image where there are none.
+
+    It must be known up to the corners of the image: higher terms that only the middle determines end anywhere.
+    """
+    limit, corner = _TOLERATED * float(errors[chosen].sum()), float(np.hypot(*size)) / 2
+    whole = tuple(
+        model
+        for model in determined
+        if float(errors[model].sum()) < limit
+        and not uncertain_parameters(fits[model], size, corner)
+        and reaches_everywhere(fits[model], size)
+    )
+    return choose_model(errors, whole) if whole else chosen
 
 
 def _is_determined(prepared: Prepared, fit: ModelFit) -> bool:

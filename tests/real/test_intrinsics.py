@@ -73,7 +73,7 @@ def test_the_focal_length_is_near_caliscopes(camera: int, real_data: Path) -> No
     reference = load_rig(folder / "camera_array.toml")[f"cam_{camera}"].lens.camera_matrix
     sigma = max(found.standard_deviations.get(name, 0.0) for name in ("f", "fx", "fy"))
     np.testing.assert_allclose(np.diag(found.lens.camera_matrix), np.diag(reference), rtol=0.01, atol=3 * sigma)
-    assert sigma < 10.0
+    assert sigma < 12.0
     assert found.rms < 0.3
     assert any("of the image only" in text for text in found.warnings)
 
