@@ -87,7 +87,7 @@ def load_rig(
         _check_unit(rig.unit, f"{source}, unit")
     if unit is not None:
         _check_stated_unit(source, known, unit)
-    for pair in _at_one_place(rig):
+    for pair in [] if rig.metadata.get("lenses_only") is True else _at_one_place(rig):
         warn(
             f"{source}: the cameras {pair} have the same pose; one is probably a copy of the other, and what only "
             "these two see cannot be triangulated",

@@ -29,6 +29,7 @@ class Inputs:
     timestamps: Path | None
     sync_path: Path | None
     own: tuple[str, ...]
+    lenses_only: bool
     lenses_path: Path | None
     fix_lenses: bool
     models: tuple[str, ...]
@@ -73,7 +74,8 @@ class Inputs:
             pictures and self.board_path is None,
             ("Say which board was filmed: --board board.toml (made by `pose3d board`, or written by hand)"),
         )
-        yield bool(self.own) and self.board_path is None, "--lens-only needs the board: --board board.toml"
+        yield self.lenses_only and (changes or bool(self.own)), "--lenses-only makes no rig that could be changed."
+        yield bool(self.own) and self.board_path is None, "--lens-from needs the board: --board board.toml"
         yield self.fix_lenses and self.lenses_path is None, "--fix-lenses needs the lenses to keep: --lenses RIG.toml"
         yield bool(self.lengths) and not self.refine_with, "--length is used together with --refine-with."
 

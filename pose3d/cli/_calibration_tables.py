@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,13 @@ from rich.table import Table
 from pose3d.cli._console import console, print_table
 
 if TYPE_CHECKING:
-    from calibration.diagnosis import Diagnosis, Errors
+    from calibration.diagnosis import CameraDiagnosis, Diagnosis, Errors
     from calibration.drift import Drift
     from calibration.findings import Verdict
     from calibration.rig import Rig
     from pose3d.pipeline import Refinement
 
-__all__ = ["show_calibration", "show_drift", "show_refinement", "show_rig"]
+__all__ = ["show_calibration", "show_drift", "show_lenses", "show_refinement", "show_rig"]
 
 _STYLES = ("green", "yellow", "yellow", "bold red")
 
@@ -50,6 +50,17 @@ def show_calibration(diagnosis: Diagnosis, verdict: Verdict, written: Iterable[P
     for finding in verdict.findings:
         if finding.next_step:
             to.print(f"  next: {escape(finding.next_step)}")
+    _show_files(written)
+
+
+def show_lenses(done: Mapping[str, tuple[Diagnosis, Verdict]], written: Iterable[Path]) -> None:
+    """Errors per camera, the verdict of each lens, and the files."""
+    print_table(_camera_table([diagnosis.cameras[0] for diagnosis, _ in done.values()]))
+    to = console(result=True)
+    for name, (_, verdict) in done.items():
+        to.print(
+            f"{escape(name)}: [{_STYLES[verdict.level]}]{escape(verdict.level.words)}[/]. {escape(verdict.headline)}"
+        )
     _show_files(written)
 
 
@@ -99,6 +110,22 @@ def show_drift(drift: Drift, unit: str) -> None:
         to.print(f"[bold red]moved[/]: {escape(', '.join(drift.moved))}. Calibrate again before using what came after.")
     else:
         to.print("[green]no camera has moved[/] by more than what is told from noise")
+
+
+def _camera_table(cameras: Iterable[CameraDiagnosis]) -> Table:
+    titles = ("camera", "frames", "RMS px", "median px", "p95 px", "left-out RMS px", "outliers", "covered", "lens")
+    table = _table(*titles)
+    for camera in cameras:
+        table.add_row(
+            escape(camera.name),
+            str(camera.boards),
+            *_errors(camera.used),
+            _pixels(float("nan") if camera.held_out is None else camera.held_out.rms),
+            f"{100 * camera.used.outliers:.1f} %",
+            f"{100 * camera.covered:.0f} %",
+            "given" if camera.model is None else camera.model.name,
+        )
+    return table
 
 
 def _table(*titles: str) -> Table:

@@ -37,7 +37,8 @@ _MODELS = ("f", "f+k1", "pinhole", "radial1", "radial2", "brown4", "brown5", "br
 @click.option("--corners", "corners_path", type=_FILE, help="corners.nc of an earlier run, instead of pictures.")
 @click.option("--timestamps", type=_FILE, help="CSV of frame times  [a timestamps.csv beside the videos]")
 @click.option("--sync", "sync_path", type=_FILE, help="Clocks of the cameras, as `pose3d sync` writes them.")
-@click.option("--lens-only", "own", multiple=True, metavar="CAMERA=PATH", help="Pictures that serve one lens only.")
+@click.option("--lens-from", "own", multiple=True, metavar="CAMERA=PATH", help="More pictures for one lens alone.")
+@click.option("--lenses-only", is_flag=True, help="Each lens by itself, of pictures of any instants; no poses.")
 @click.option("--lenses", "lenses_path", type=_FILE, help="Calibration with known lenses, to start from.")
 @click.option("--fix-lenses", is_flag=True, help="Keep the lenses of --lenses (or of --rig) as they are.")
 @click.option(
@@ -80,6 +81,9 @@ def calibrate(as_json: bool, force: bool, **options: object) -> None:
         from pose3d.cli._calibration_change import change_rig
 
         change_rig(inputs, as_json=as_json)
+        return
+    if inputs.lenses_only:
+        _calibrate_lenses(inputs, as_json=as_json)
         return
     _calibrate(inputs, as_json=as_json)
 
@@ -154,6 +158,51 @@ def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
         show_refinement(refined)
 
 
+def _calibrate_lenses(inputs: Inputs, *, as_json: bool) -> None:
+    """Every camera by itself: a report for each, and one file with all lenses."""
+    from calibration.diagnosis import diagnose
+    from calibration.rig_calibration import CalibrationSettings
+    from calibration.rig_calibration import calibrate as run
+    from calibration.verdict import judge
+    from pose3d.formats.provenance import provenance_of
+    from pose3d.pipeline import save_calibration, save_lenses
+
+    assert inputs.output is not None  # usage was checked
+    board, sources = inputs.board(), inputs.sources_of_cameras()
+    corners = inputs.load_corners() if sources is None else _detect(inputs, sources, board)
+    lenses, models = _lenses(inputs, corners), _models(inputs, corners)
+    settings = CalibrationSettings(maximum_frames=inputs.max_frames)
+    done = {}
+    for name in map(str, corners["camera"].values):
+        with console().status(f"Calibrating {name} (the kernels are compiled once, about a minute) ..."):
+            own = corners.sel(camera=[name])
+            own = own.isel(frame=own["position"].notnull().any(("camera", "corner", "space")).values)
+            outcome = run(
+                own,
+                lenses={key: lens for key, lens in lenses.items() if key == name},
+                models={key: model for key, model in models.items() if key == name},
+                settings=settings,
+            )
+            diagnosis = diagnose(outcome)
+            verdict = judge(diagnosis, outcome)
+            done[name] = outcome, diagnosis, verdict
+            provenance = provenance_of(inputs.files(), settings)
+            save_calibration(
+                inputs.output / name, outcome, diagnosis, verdict, corners=own, sources=sources, provenance=provenance
+            )
+    target = save_lenses(inputs.output, [outcome.rig.cameras[0] for outcome, _, _ in done.values()], board.unit)
+    written = [target, *(inputs.output / name / "report.html" for name in done)]
+    if as_json:
+        from calibration.verdict import to_dict
+
+        cameras = {name: to_dict(*each) for name, each in done.items()}
+        print_json({"lenses": cameras, "written": [str(path) for path in written]})
+        return
+    from pose3d.cli._calibration_tables import show_lenses
+
+    show_lenses({name: (diagnosis, verdict) for name, (_, diagnosis, verdict) in done.items()}, written)
+
+
 def _detect(inputs: Inputs, sources: dict[str, Source], board: Board) -> xr.Dataset:
     """The corners of the board in all pictures, with a progress bar."""
     from calibration.observations import ObservationSettings, detect_corners
@@ -167,7 +216,7 @@ def _detect(inputs: Inputs, sources: dict[str, Source], board: Board) -> xr.Data
             board,
             timestamps=inputs.table_of_times(),
             offsets=offsets,
-            settings=ObservationSettings(),
+            settings=ObservationSettings(synchronized=not inputs.lenses_only),
             progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
             workers=inputs.workers,
             cache=False if inputs.no_cache else None,

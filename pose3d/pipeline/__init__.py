@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pose3d.pipeline.alignment import WorldChoice, align_rig
-from pose3d.pipeline.calibration import CalibrationFiles, save_calibration
+from pose3d.pipeline.calibration import CalibrationFiles, save_calibration, save_lenses
 from pose3d.pipeline.refinement import Refinement, refine_rig
 from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_session
 
@@ -15,5 +15,6 @@ __all__ = [
     "align_rig",
     "refine_rig",
     "save_calibration",
+    "save_lenses",
     "triangulate_session",
 ]

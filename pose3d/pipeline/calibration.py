@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.alignment import move_rig
+from calibration.camera import Camera
 from calibration.diagnosis import Diagnosis
 from calibration.errors import FileFormatError
 from calibration.findings import Verdict
@@ -22,7 +23,7 @@ from calibration.rig import Rig
 from calibration.rig_calibration import Calibration
 from calibration.transforms import RigidTransform
 
-__all__ = ["CalibrationFiles", "save_calibration"]
+__all__ = ["CalibrationFiles", "save_calibration", "save_lenses"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,22 @@ def save_calibration(
     save_corners(corners, files.corners)
     save_rig(rig, files.rig, format="rig-toml")
     return files
+
+
+def save_lenses(folder: Path, cameras: Sequence[Camera], unit: str) -> Path:
+    """Write lenses without poses: rig.toml, which says that its poses mean nothing.
+
+    Args:
+        folder: where to.
+        cameras: the cameras.
+        unit: of the board.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    target = folder / "rig.toml"
+    save_rig(Rig(tuple(cameras), unit=unit, metadata={"lenses_only": True}), target, format="rig-toml")
+    return target
 
 
 def _metadata(calibration: Calibration, diagnosis: Diagnosis, verdict: Verdict, aligned_by: str) -> dict[str, object]:

@@ -145,6 +145,20 @@ def test_known_lenses_are_kept_when_that_is_said(folder, scene, tmp_path):
     assert [camera.lens for camera in found] == [camera.lens for camera in scene.rig]
 
 
+def test_lenses_alone_need_no_common_instants_and_serve_as_known_lenses(folder, scene, tmp_path, capsys):
+    assert run("calibrate", "--corners", folder / "corners.nc", "--lenses-only", "-o", tmp_path / "lenses") == 0
+    assert "cam_2: " in capsys.readouterr().out
+    lenses = load_rig(tmp_path / "lenses" / "rig.toml")  # a warning of equal poses would be an error here
+    for found, true in zip(lenses, scene.rig, strict=True):
+        expected = true.lens.camera_matrix[0, 0]
+        assert found.lens.camera_matrix[0, 0] == pytest.approx(expected, rel=0.01)
+        assert (tmp_path / "lenses" / found.name / "report.html").exists()
+    words = ("--lenses", tmp_path / "lenses" / "rig.toml", "--fix-lenses", "-o", tmp_path / "rig")
+    assert run("calibrate", "--corners", folder / "corners.nc", *words) == 0
+    rig = load_rig(tmp_path / "rig" / "rig.toml")
+    assert [camera.lens for camera in rig] == [camera.lens for camera in lenses]
+
+
 @pytest.mark.parametrize("content", [b"", b"not a netCDF file", b"CDF\x01half"])
 def test_corners_that_are_none_are_an_error_with_their_name(content, tmp_path, capsys):
     (tmp_path / "corners.nc").write_bytes(content)
