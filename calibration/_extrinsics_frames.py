@@ -141,7 +141,7 @@ def _information(
     distance2 = (views.translation[index, solution] ** 2).sum(axis=-1)
     floor = np.zeros((len(index), 6))
     floor[:, :3], floor[:, 3:] = np.deg2rad(0.05) ** 2, (0.0005**2 * distance2)[:, None]
-    return np.linalg.inv(covariance + floor[:, :, None] * np.eye(6))
+    return np.asarray(np.linalg.inv(covariance + floor[:, :, None] * np.eye(6)), dtype=np.float64)
 
 
 def _first_boards(
@@ -194,7 +194,7 @@ def _solve(
     step[:6] = 0.0
     if not solve_positive(free, step[6:]):
         step[:] = 0.0
-    by_board = -np.linalg.solve(boards, gradient[..., None])[..., 0]
+    by_board = np.asarray(-np.linalg.solve(boards, gradient[..., None])[..., 0], dtype=np.float64)
     np.add.at(by_board, frame, -np.einsum("vij,vj->vi", eliminated[..., :6], step.reshape(cameras, 6)[camera]))
     return step.reshape(cameras, 6), by_board
 

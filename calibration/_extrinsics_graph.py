@@ -229,7 +229,7 @@ def _is_undecided(count: int, votes: Votes, used: NDArray[np.bool_], rejected: i
     a, b = votes.cameras[rejected]
     chosen: list[int] = []
     for pair in sorted(np.flatnonzero(used), key=lambda index: (-weight[index], index)):
-        chosen.append(pair)
+        chosen.append(int(pair))
         label = groups(count, votes.cameras[chosen])
         if label[a] == label[b]:
             break

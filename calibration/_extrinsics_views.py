@@ -181,7 +181,7 @@ def _noise(cameras: int, camera: NDArray[np.intp], variance: Array) -> Array:
 
 
 def _variances(covariance: Array, distance: Array) -> tuple[Array, Array]:
-    fine = np.isfinite(covariance).all(axis=(2, 3))
+    fine = np.asarray(np.isfinite(covariance).all(axis=(2, 3)))
     values = np.where(fine[..., None, None], covariance, np.eye(6))
     turn = np.linalg.eigvalsh(values[..., :3, :3])[..., -1]
     shift = np.linalg.eigvalsh(values[..., 3:, 3:])[..., -1]

@@ -92,6 +92,7 @@ def detect_corners(
         if folder is not None:
             save_arrays(folder, key, sightings.to_arrays())
     _warn_of_print(board, sightings)
+    _warn_of_symmetry(board)
     seen = np.asarray(sightings.seen.any(axis=1))
     if not seen.any():
         raise no_board_error(cameras, board, sightings, settings.detection, examples)
@@ -102,6 +103,17 @@ def detect_corners(
             stacklevel=2,
         )
     return _to_corners(cameras, board, instants, sightings, settings)
+
+
+def _warn_of_symmetry(board: Board) -> None:
+    """Say it where nobody can tell which way up the board is."""
+    if len(board.symmetries):
+        warnings.warn(
+            f"{board}: it looks the same after a turn, so which corner is the first is concluded from the other "
+            "cameras; with one row or column more, or as a ChArUco, every picture would tell it",
+            SuiteWarning,
+            stacklevel=3,
+        )
 
 
 def _warn_of_print(board: Board, sightings: Sightings) -> None:

@@ -43,8 +43,8 @@ _POSITIVE = click.FloatRange(0.0, min_open=True)
 
 
 @click.command(
-    epilog="Examples: pose3d simulate -o demo --seed 1 --cameras 4 --individuals 2 --occlusion drop; "
-    "pose3d simulate -o rig --videos --cameras 4 --size 640 480 --focal-length 700"
+    epilog="Example: pose3d simulate -o demo --seed 1 --cameras 4 --individuals 2 --occlusion drop\n\n"
+    "With board videos: pose3d simulate -o rig --videos --cameras 4 --size 640 480 --focal-length 700"
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option("--seed", default=0, type=click.IntRange(0), help="Seed of all random draws.", show_default=True)
