@@ -355,3 +355,12 @@ def test_a_worker_that_crashes_is_an_error_that_names_the_pictures() -> None:
 
 def test_charuco_is_the_board_of_these_tests() -> None:
     assert isinstance(BOARD, Charuco)
+
+
+def test_a_board_that_looks_the_same_after_a_turn_is_told(film: Film) -> None:
+    symmetric = Chessboard(columns=8, rows=6, square=20.0)
+    with (
+        pytest.warns(SuiteWarning, match="looks the same after a turn"),
+        pytest.raises(CalibrationError),
+    ):
+        detect_corners({"a": film("a", moving(3))}, symmetric, settings=HASTY, workers=1)
