@@ -80,10 +80,10 @@ def _without_outliers(plane: Floats, image: Floats) -> Floats:
         chosen = lots <= np.sort(lots, axis=1)[:, _CORNERS_PER_TRIAL - 1 : _CORNERS_PER_TRIAL]
         found = homographies(plane, np.where(chosen[..., None], views, np.nan), steps=0)
         distance = _filled(_distances(found, plane, views))
-        median = np.nanmedian(distance, axis=1)
-        better = median < best
-        best = np.where(better, median, best)
-        far = np.greater_equal(distance[better], _FAR * median[better, None])
+        median = np.asarray(np.nanmedian(distance, axis=1))
+        better = np.flatnonzero(median < best)
+        best[better] = median[better]
+        far = distance[better] >= _FAR * median[better, None]
         cleaned[suspect[better]] = np.where(far[..., None], np.nan, views[better])
     return cleaned
 
@@ -98,7 +98,7 @@ def _distances(homography: Floats, plane: Floats, image: Floats) -> Floats:
 
 def _filled(distance: Floats) -> Floats:
     """With a number in views that have none, so that a median over them is silent."""
-    empty = np.isnan(distance).all(axis=1)
+    empty = np.asarray(np.isnan(distance).all(axis=1))
     return np.where(empty[:, None], 0.0, distance)
 
 
