@@ -7,7 +7,8 @@ view; lenses, of which every view tells the same, must not be bent to fit them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from calibration._board_clocks import BoardClocks, estimate_clocks
 from calibration._lens_choice import choose_jointly, richer_models
 from calibration._rig_start import Start, board_views
 from calibration.bundle import BundleAdjustment, BundleSettings, CameraPrior, adjust_boards
+from calibration.errors import SuiteWarning
 from calibration.intrinsics import LensCalibration
 from calibration.lens_models import LensModel
 
@@ -49,18 +51,30 @@ class JointFit:
     growing: frozenset[str] = frozenset()
     prior: CameraPrior | None = None
 
-    def run(self, start: Start, kept: NDArray[np.intp] | NDArray[np.bool_] | None = None) -> BundleAdjustment:
-        """Adjust to the frames of a start, or some of them."""
+    def run(
+        self,
+        start: Start,
+        kept: NDArray[np.intp] | NDArray[np.bool_] | None = None,
+        held: Collection[str] = (),
+    ) -> BundleAdjustment:
+        """Adjust to the frames of a start, or some of them; cameras that are held keep their pose as the first does."""
         poses, position = start.at(np.arange(len(start.frames)) if kept is None else kept)
-        return adjust_boards(
-            start.rig,
-            self.board_points,
-            poses,
-            position,
-            models=self.models,
-            prior=self.prior,
-            settings=self.settings,
-        )
+        blind = set(held) & {start.rig.names[index] for index in np.flatnonzero(~board_views(position).any(axis=1))}
+        models = {name: model for name, model in self.models.items() if name not in blind}
+        told = self.prior is not None and any(name in models for name, _ in self.prior.labels)
+        with warnings.catch_warnings():
+            # Corners that a lens does not reach are told once, at the end, by what has no residual then.
+            warnings.simplefilter("ignore", SuiteWarning)
+            return adjust_boards(
+                start.rig,
+                self.board_points,
+                poses,
+                position,
+                models=models,
+                fixed_poses=(start.rig.names[0], *held),
+                prior=self.prior if told else None,
+                settings=self.settings,
+            )
 
 
 def adjust_rig(

@@ -25,9 +25,9 @@ __all__ = ["choose_jointly", "richer_models"]
 # What the richest polynomial is that every camera is tried with; the rational model is left to the single views, which
 # tell whether it is needed.
 _RICHEST = LENS_MODELS["brown5"]
-# A parameter counts where it lowers the squared error, in units of the noise, by this much: Akaike's criterion asks for
-# 2. Corners of one view share a part of their error, which makes such sums too large by about as much.
-_WORTH = 4.0
+# A parameter counts where it lowers the squared error, in units of the noise, by more than it adds to that of new
+# boards on average (Akaike 1974).
+_WORTH = 2.0
 
 
 def richer_models(models: Mapping[str, LensModel], growing: Collection[str]) -> dict[str, LensModel]:

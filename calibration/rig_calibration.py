@@ -8,17 +8,18 @@ what it shows is compared with the rig of the others.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from calibration._board_clocks import BoardClocks, resample_corners
+from calibration._held_out import HeldOut, hold_out
 from calibration._joint_fit import JointFit, adjust_rig, find_clocks
-from calibration._rig_start import Start, board_views, choose_start, whole_enough
+from calibration._rig_start import Start, choose_start, whole_enough
 from calibration.boards.geometry import Board
-from calibration.bundle import BundleAdjustment, BundleSettings, fit_board_poses
+from calibration.bundle import BundleAdjustment, BundleSettings
 from calibration.corners import CORNERS, board_of, join_corners
 from calibration.errors import InvalidValueError
 from calibration.extrinsics import Extrinsics, ExtrinsicsSettings
@@ -28,15 +29,11 @@ from calibration.lens_models import LensModel
 from calibration.rig import Rig
 from calibration.schema import check
 from calibration.transforms import RigidTransform
-from calibration.triangulation import triangulate
 
 __all__ = ["Calibration", "CalibrationSettings", "HeldOut", "calibrate"]
 
 Array = NDArray[np.float64]
 
-# Corners that the robust loss gives less weight than this, in left-out frames, are outliers: of two cameras nobody else
-# could tell.
-_BELIEVED = 0.2
 # Noise of all cameras together over that within single views, from which on their pictures are taken to be apart.
 _APART = 1.5
 
@@ -64,20 +61,6 @@ class CalibrationSettings:
                 raise InvalidValueError(
                     name, expected=f"at least {lowest}", got=str(getattr(self, name)), remedy="Change the setting."
                 )
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """What frames show of a rig that was fitted without them.
-
-    Attributes:
-        residuals: (camera, frame, corner, 2) px, observed minus projected; only the pose of the board was fitted.
-        points: (frame, corner, 3) corners triangulated by that rig, without outliers; the triangulation knows nothing
-            of the board. NaN where fewer than two cameras see them.
-    """
-
-    residuals: Array
-    points: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,10 +171,10 @@ def calibrate(
         models=joint.models,
         extrinsics=start.extrinsics,
         adjustment=adjustment,
-        held_out=_hold_out(start, joint, adjustment, settings.folds),
+        held_out=hold_out(start, joint, adjustment, settings.folds),
         clocks=clocks,
         excess=excess,
-        warnings=_warnings(found, start, clocks, excess),
+        warnings=_warnings(found, start, adjustment, clocks, excess),
     )
 
 
@@ -202,10 +185,20 @@ def _choose(
 
 
 def _warnings(
-    found: Mapping[str, LensCalibration], start: Start, clocks: BoardClocks | None, excess: float
+    found: Mapping[str, LensCalibration],
+    start: Start,
+    adjustment: BundleAdjustment,
+    clocks: BoardClocks | None,
+    excess: float,
 ) -> tuple[str, ...]:
     texts = [f"{name}: {text}" for name, lens in found.items() for text in lens.warnings]
     texts += [] if start.extrinsics is None else start.extrinsics.warnings
+    lost = np.isfinite(start.position[..., 0]) & ~np.isfinite(adjustment.residuals[..., 0])
+    texts += [
+        f"{name}: {count} corners were left out because its lens does not reach them"
+        for name, count in zip(start.rig.names, lost.sum(axis=(1, 2)), strict=True)
+        if count
+    ]
     if clocks is not None:
         late = ", ".join(
             f"{name} {1000 * offset:+.0f} ms" for name, offset in zip(start.rig.names, clocks.offsets, strict=True)
@@ -232,24 +225,3 @@ def _check_names(names: list[str], given: Mapping[str, Collection[str]]) -> None
                 got=f"'{strangers[0]}'",
                 remedy="Use the names of the cameras in the Corners; a lens that is to be kept must be given.",
             )
-
-
-def _hold_out(start: Start, joint: JointFit, adjustment: BundleAdjustment, folds: int) -> HeldOut | None:
-    """Leave out each block of frames once; the fit of the others starts at that of all."""
-    several = np.flatnonzero(board_views(start.position).sum(axis=0) > (len(start.rig) > 1))
-    if len(several) < 2 * folds:
-        return None
-    residuals = np.full(start.position.shape, np.nan)
-    points = np.full((*start.position.shape[1:3], 3), np.nan)
-    begin = replace(start, rig=adjustment.rig, world_from_board=adjustment.world_from_board)
-    joint = replace(joint, settings=replace(joint.settings, covariance=False))
-    for left_out in np.array_split(several, folds):
-        fitted = joint.run(begin, np.setdiff1d(np.arange(len(start.frames)), left_out))
-        poses, shown = begin.at(left_out)
-        seen_again = fit_board_poses(fitted.rig, fitted.board_points, shown, start=poses)
-        residuals[:, left_out] = seen_again.residuals
-        if len(start.rig) > 1:
-            believed = np.where(seen_again.weights[..., None] > _BELIEVED, shown, np.nan)
-            found = triangulate(fitted.rig, np.moveaxis(believed, 0, 2), method="linear", noise=1.0, covariance=False)
-            points[left_out] = found.points
-    return HeldOut(residuals, points)
