@@ -89,6 +89,7 @@ def _camera(calibration: Calibration, camera: CameraDiagnosis) -> dict[str, obje
         "covered": camera.covered,
         "coverage": camera.coverage,
         "bare": camera.bare,
+        "reach": camera.reach,
         "radial_trend": {
             "radius_px": camera.trend.radius,
             "mean_px": camera.trend.mean,

@@ -16,7 +16,9 @@ from calibration.lens_models import LensModel, parameter_names
 from calibration.rig_calibration import Calibration
 
 __all__ = [
+    "PARTS",
     "POSE_PARAMETERS",
+    "REGION_WORDS",
     "CameraDiagnosis",
     "Diagnosis",
     "Errors",
@@ -31,6 +33,8 @@ Array = NDArray[np.float64]
 
 # Free parameters of a camera that are not of its lens: see `calibration.bundle`.
 POSE_PARAMETERS = ("rx", "ry", "rz", "tx", "ty", "tz")
+# Ninths of an image, row by row.
+PARTS = ("upper left", "upper", "upper right", "left", "middle", "right", "lower left", "lower", "lower right")
 # Cells of the coverage map: small enough to show a bare corner, large enough that some boards fill them.
 _COVERAGE = (8, 12)
 _RADIAL_BINS = 10
@@ -42,7 +46,8 @@ _TREND_SIGNIFICANCE = 5.0
 _TREND_SHARE = 0.2
 # A corner this many standard deviations off is no noise: of Gaussian noise in two axes, 1.5 in 10^8 are.
 _OUTLIER = 6.0
-_REGIONS = 3
+# Names of the thirds of the volume along x, y and z of the first camera.
+REGION_WORDS = (("left", "middle", "right"), ("upper", "middle", "lower"), ("near", "middle", "far"))
 _WORST = 6
 
 
@@ -92,6 +97,7 @@ class CameraDiagnosis:
         held_out: errors of frames that it was fitted without; None where none were left out.
         coverage: (rows, columns) corners in each cell of the image.
         bare: names of the parts of the image without any, as "upper left".
+        reach: distance of the outermost corner from the middle of the image, as a share of half the diagonal.
         trend: what the lens model leaves over.
         model: of the lens, None where the lens was given and kept.
         focal_length: px, along x.
@@ -105,6 +111,7 @@ class CameraDiagnosis:
     held_out: Errors | None
     coverage: NDArray[np.intp]
     bare: tuple[str, ...]
+    reach: float
     trend: RadialTrend
     model: LensModel | None
     focal_length: float
@@ -245,7 +252,9 @@ def _camera(calibration: Calibration, index: int) -> CameraDiagnosis:
     weights = calibration.adjustment.weights[index]
     seen = np.isfinite(position[..., 0])
     deviations = calibration.adjustment.standard_deviations(camera.name)
-    coverage = _coverage(position[np.hypot(*np.moveaxis(residuals, -1, 0)) <= _OUTLIER * noise], camera.size)
+    believed = position[np.hypot(*np.moveaxis(residuals, -1, 0)) <= _OUTLIER * noise]
+    coverage = _coverage(believed, camera.size)
+    offset = believed - (np.array(camera.size) - 1) / 2
     model = calibration.models.get(camera.name)
     return CameraDiagnosis(
         name=camera.name,
@@ -255,6 +264,7 @@ def _camera(calibration: Calibration, index: int) -> CameraDiagnosis:
         held_out=None if left_out is None else _errors(left_out[None], noise),
         coverage=coverage,
         bare=_bare(coverage),
+        reach=float(np.hypot(*offset.T).max(initial=0.0) / (np.hypot(*camera.size) / 2)),
         trend=_trend(position, residuals, weights, camera.lens.camera_matrix[:2, 2], model),
         model=model,
         focal_length=float(camera.lens.camera_matrix[0, 0]),
@@ -271,12 +281,8 @@ def _coverage(pixels: Array, size: tuple[int, int]) -> NDArray[np.intp]:
 
 def _bare(coverage: NDArray[np.intp]) -> tuple[str, ...]:
     """Ninths of the image of which less than a quarter of the cells was covered."""
-    names = []
-    for row, vertical in zip(np.array_split(coverage, 3, axis=0), ("upper", "", "lower"), strict=True):
-        for cells, side in zip(np.array_split(row, 3, axis=1), ("left", "", "right"), strict=True):
-            if (cells > 0).mean() < 0.25:
-                names.append(" ".join(word for word in (vertical, side) if word) or "middle")
-    return tuple(names)
+    ninths = [cells for row in np.array_split(coverage, 3, axis=0) for cells in np.array_split(row, 3, axis=1)]
+    return tuple(part for part, cells in zip(PARTS, ninths, strict=True) if (cells > 0).mean() < 0.25)
 
 
 def _trend(position: Array, residuals: Array, weights: Array, center: Array, model: LensModel | None) -> RadialTrend:
@@ -306,13 +312,13 @@ def _trend(position: Array, residuals: Array, weights: Array, center: Array, mod
 def _advice(model: LensModel | None) -> str:
     """The next richer description of the radius."""
     if model is None:
-        return "free the lens: the given one does not fit"
+        return "free the lens"
     if model.fisheye:
-        return "check the fisheye: film the board at the border of the image"
-    for name in ("k1", "k2", "k3", "k4"):
+        return "film the border"
+    for name in ("k1", "k2", "k3"):
         if name not in model.free:
-            return f"add {name}" if name != "k4" else "try the rational model (k4 to k6) or the fisheye"
-    return "try the fisheye"
+            return f"add {name}"
+    return "try the fisheye" if "k4" in model.free else "add k4 to k6"
 
 
 def _overlap(calibration: Calibration) -> NDArray[np.intp]:
@@ -363,11 +369,10 @@ def _cells(calibration: Calibration, middle: Array) -> dict[str, NDArray[np.bool
     """Thirds of the volume along the axes of the first camera, named as it sees them."""
     seen = calibration.rig.cameras[0].cam_from_world(middle)
     low, high = np.percentile(seen, (2, 98), axis=0)
-    third = np.clip(((seen - low) / np.maximum(high - low, 1e-12) * _REGIONS).astype(np.intp), 0, _REGIONS - 1)
-    words = (("left", "middle", "right"), ("upper", "middle", "lower"), ("near", "middle", "far"))
+    third = np.clip((3 * (seen - low) / np.maximum(high - low, 1e-12)).astype(np.intp), 0, 2)
     cells = {}
-    for cell in np.ndindex(_REGIONS, _REGIONS, _REGIONS):
-        name = ", ".join(words[axis][cell[axis]] for axis in (2, 1, 0))
+    for cell in np.ndindex(3, 3, 3):
+        name = ", ".join(REGION_WORDS[axis][cell[axis]] for axis in (2, 1, 0))
         cells[name] = np.asarray((third == cell).all(axis=-1))
     return cells
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from calibration.diagnosis import CameraDiagnosis, Diagnosis, Errors, WorstView
+from calibration.diagnosis import POSE_PARAMETERS, Diagnosis, Errors, WorstView, lens_values
 from calibration.files import write_text
 from calibration.findings import Verdict
 from calibration.page import TONES, Section, inline_figure, render_page, text_table, tiles, value_table, verdict_items
@@ -33,6 +33,12 @@ __all__ = ["write_report"]
 Picture = NDArray[np.uint8]
 
 _PICTURE_DPI = 110
+_PARAMETERS = {
+    "fx": "Focal length along x",
+    "fy": "Focal length along y",
+    "cx": "Principal point, x",
+    "cy": "Principal point, y",
+}
 
 
 def write_report(
@@ -64,7 +70,7 @@ def write_report(
     shown = rig or calibration.rig
     sections = [
         Section("verdict", "Verdict", _verdict(diagnosis, verdict), look=f"verdict {TONES[verdict.level]}"),
-        Section("cameras", "Cameras", _cameras(diagnosis)),
+        Section("cameras", "Cameras", _cameras(calibration, diagnosis)),
         Section("rig", "Rig", _rig(calibration, diagnosis, shown)),
         Section("images", "Images", _images(calibration, diagnosis)),
         Section("lenses", "Lenses", _lenses(calibration, diagnosis)),
@@ -92,10 +98,9 @@ def _verdict(diagnosis: Diagnosis, verdict: Verdict) -> str:
     if diagnosis.held_out is not None:
         values.append(("the same on left-out frames", diagnosis.held_out.rms, "px"))
     if diagnosis.lengths is not None:
-        values.append(
-            (f"mean of squares of {diagnosis.square:g} {diagnosis.unit}", diagnosis.lengths.mean_length, diagnosis.unit)
-        )
-        values.append(("RMS error of their lengths", diagnosis.lengths.rms, diagnosis.unit))
+        square = f"{diagnosis.square:g} {diagnosis.unit}"
+        values.append((f"mean error of squares of {square}", diagnosis.lengths.mean, diagnosis.unit))
+        values.append(("RMS error of squares", diagnosis.lengths.rms, diagnosis.unit))
     values.append(("corners that are outliers", diagnosis.used.outliers, "%"))
     return (
         f'<span class="badge">{verdict.level.words}</span><p class="headline">{escape(verdict.headline)}</p>'
@@ -103,38 +108,44 @@ def _verdict(diagnosis: Diagnosis, verdict: Verdict) -> str:
     )
 
 
-def _cameras(diagnosis: Diagnosis) -> str:
+def _cameras(calibration: Calibration, diagnosis: Diagnosis) -> str:
     columns = (
         ("frames", "Frames in which the board was seen"),
         ("RMS px", "Root of the mean squared reprojection error"),
         ("median px", "Median reprojection error"),
         ("p95 px", "95th percentile of the reprojection error"),
-        ("left-out RMS px", "The same on frames that the rig was fitted without"),
-        ("left-out median px", ""),
-        ("left-out p95 px", ""),
+        ("RMS left out", "px, on frames that the rig was fitted without"),
+        ("median left out", "px, on frames that the rig was fitted without"),
+        ("p95 left out", "px, on frames that the rig was fitted without"),
         ("outliers %", "Share of the corners that are no noise"),
         ("covered %", "Share of the cells of the image in which corners were seen"),
-        ("lens", "Model of the lens"),
     )
     rows: list[tuple[str, Sequence[object]]] = []
     for camera in diagnosis.cameras:
-        model = "given" if camera.model is None else camera.model.name
-        rows.append(
-            (
-                camera.name,
-                (
-                    str(camera.boards),
-                    *_three(camera.used),
-                    *_three(camera.held_out),
-                    camera.used.outliers,
-                    camera.covered,
-                    model,
-                ),
-            )
-        )
+        shares = (camera.used.outliers, camera.covered)
+        rows.append((camera.name, (camera.boards, *_three(camera.used), *_three(camera.held_out), *shares)))
     total = diagnosis.used
-    rows.append(("all", ("", *_three(total), *_three(diagnosis.held_out), total.outliers, np.nan, "")))
-    return "<h2>Cameras</h2>" + value_table("camera", columns, rows, caption="Reprojection errors and coverage")
+    if len(rows) > 1:
+        rows.append(("all", (None, *_three(total), *_three(diagnosis.held_out), total.outliers, None)))
+    table = value_table("camera", columns, rows, caption="Reprojection errors (px) and coverage")
+    return f"<h2>Cameras</h2>{table}{_clocks(calibration)}"
+
+
+def _clocks(calibration: Calibration) -> str:
+    clocks = calibration.clocks
+    if clocks is None:
+        return ""
+    caption = (
+        "The pictures were not taken at the same instants: what is to be added to the clock of each camera, by the "
+        f"motion of the board. It lowers the error of the corners from {clocks.error[0]:.2f} to "
+        f"{clocks.error[1]:.2f} px."
+    )
+    rows = [
+        (name, (f"{1000 * offset:+.1f} ± {1000 * deviation:.1f}" if deviation > 0 else "reference",))
+        for name, offset, deviation in zip(calibration.rig.names, clocks.offsets, clocks.deviations, strict=True)
+    ]
+    table = value_table("camera", (("offset ms", "To be added to the times of the camera"),), rows, caption=caption)
+    return f"<h3>Clocks</h3>{table}"
 
 
 def _three(errors: Errors | None) -> tuple[float, float, float]:
@@ -160,8 +171,9 @@ def _rig(calibration: Calibration, diagnosis: Diagnosis, rig: Rig) -> str:
         )
     if diagnosis.regions:
         caption = (
-            "Edges of the board between triangulated corners of left-out frames, by region of the volume as the first "
-            "camera sees it, with the number of edges."
+            "Measured minus printed length of the edges of the board between triangulated corners of left-out frames: "
+            "mean, its standard error, and number of edges, by region of the volume as "
+            f"{calibration.rig.names[0]} sees it, from near to far."
         )
         parts.append(_figure(length_figure(diagnosis), "Lengths in the volume", caption))
     return "".join(parts)
@@ -175,7 +187,7 @@ def _images(calibration: Calibration, diagnosis: Diagnosis) -> str:
             _figure(
                 coverage_figure(diagnosis, sizes),
                 "Coverage",
-                "Corners in each part of the image. White: none, distortion is extrapolated there.",
+                "Corners in each part of the image. Where there are none, distortion is extrapolated.",
             ),
             _figure(
                 residual_figure(calibration),
@@ -184,63 +196,77 @@ def _images(calibration: Calibration, diagnosis: Diagnosis) -> str:
                 "over; arrows without order are noise.",
             ),
             _figure(
-                trend_figure(diagnosis),
+                trend_figure(diagnosis, sizes),
                 "Radial trend",
-                "Mean residual along the radius with two standard errors. A curve that leaves zero asks for another "
-                "lens model, named in the title.",
+                "Mean residual along the radius with two standard errors. The axis ends at the corners of the image. A "
+                "curve that leaves zero asks for another lens model, named in the title.",
             ),
         )
     )
 
 
 def _lenses(calibration: Calibration, diagnosis: Diagnosis) -> str:
-    parts = ["<h2>Lenses and poses</h2>", "<p class='lead'>Values with their standard deviations.</p>"]
+    deviations = {camera.name: camera.deviations for camera in diagnosis.cameras}
+    values = {camera.name: lens_values(camera.lens) for camera in calibration.rig}
+    named = dict.fromkeys(name for each in values.values() for name in each)
+    used = [name for name in named if any(each.get(name) for each in values.values())]
+    columns = [("model", "What was free of the lens"), *((name, _PARAMETERS.get(name, "Distortion")) for name in used)]
+    rows: list[tuple[str, Sequence[object]]] = []
     for camera in diagnosis.cameras:
-        parts.append(_parameters(calibration, camera))
-    models = sorted({name for lens in calibration.lenses.values() for name in lens.held_out}, key=str)
+        cells = [_with_deviation(values[camera.name], name, deviations[camera.name]) for name in used]
+        rows.append((camera.name, ("kept as given" if camera.model is None else camera.model.name, *cells)))
+    parts = [
+        "<h2>Lenses and poses</h2>",
+        value_table(
+            "camera", columns, rows, caption="Lenses with standard deviations (px); without, where it was kept"
+        ),
+        _poses(calibration, diagnosis),
+    ]
+    models = list(dict.fromkeys(name for lens in calibration.lenses.values() for name in lens.held_out))
     if models:
-        columns = [(f"{name} px", f"Error of left-out views with the model {name}") for name in models]
+        headings = [(f"{name} px", f"Error of left-out views with the model {name}") for name in models]
         rows = [
             (name, [float(lens.held_out.get(model, np.nan)) for model in models])
             for name, lens in calibration.lenses.items()
         ]
-        parts.append(
-            value_table("camera", columns, rows, caption="Error of left-out views by lens model, each lens by itself")
+        caption = (
+            "Error of left-out views by lens model, each lens by itself; models that a first fit rules out have none"
         )
+        parts.append(value_table("camera", headings, rows, caption=caption))
     return "".join(parts)
 
 
-def _parameters(calibration: Calibration, camera: CameraDiagnosis) -> str:
-    lens = calibration.rig[camera.name].lens
-    matrix = lens.camera_matrix
-    rows: dict[str, object] = {
-        "camera matrix": ", ".join(
-            f"{name} {value:.2f}{_plus_minus(camera, name)}"
-            for name, value in (("fx", matrix[0, 0]), ("fy", matrix[1, 1]), ("cx", matrix[0, 2]), ("cy", matrix[1, 2]))
-        ),
-        "distortion": ", ".join(
-            f"{name} {value:.5f}{_plus_minus(camera, name)}"
-            for name, value in zip(_coefficient_names(lens.model), lens.coefficients, strict=False)
-        ),
-    }
-    pose = {name: value for name, value in camera.deviations.items() if name in ("rx", "ry", "rz", "tx", "ty", "tz")}
-    if pose:
-        unit = calibration.rig.unit
-        turns = ", ".join(f"{np.rad2deg(pose[name]):.3f}" for name in ("rx", "ry", "rz") if name in pose)
-        shifts = ", ".join(f"{pose[name]:.3f}" for name in ("tx", "ty", "tz") if name in pose)
-        rows["standard deviations of the pose"] = f"{turns} degrees; {shifts} {unit}, relative to the first camera"
-    return f"<h3>{escape(camera.name)}</h3>{text_table(rows)}"
+def _with_deviation(values: Mapping[str, float], name: str, deviations: Mapping[str, float]) -> str | None:
+    """A number with as many digits as its standard deviation has two of."""
+    if name not in values:
+        return None
+    deviation = deviations.get(name, deviations.get("f", np.nan) if name in ("fx", "fy") else np.nan)
+    if not np.isfinite(deviation) or deviation <= 0:
+        return f"{values[name]:.6g}"
+    digits = min(max(1 - int(np.floor(np.log10(deviation))), 0), 8)
+    return f"{values[name]:.{digits}f} ± {deviation:.{digits}f}"
 
 
-def _coefficient_names(model: str) -> tuple[str, ...]:
-    from calibration.lens_models import parameter_names
+def _poses(calibration: Calibration, diagnosis: Diagnosis) -> str:
+    unit = calibration.rig.unit
+    columns = [(f"turn {axis} °", f"Standard deviation of the rotation about the {axis} axis") for axis in "xyz"]
+    columns += [(f"shift {axis} {unit}", f"Standard deviation of the position along the {axis} axis") for axis in "xyz"]
+    rows: list[tuple[str, Sequence[object]]] = []
+    for camera in diagnosis.cameras:
+        known = [camera.deviations.get(name, np.nan) for name in POSE_PARAMETERS]
+        if np.isfinite(known).any():
+            rows.append((camera.name, [*(f"{np.rad2deg(value):.3f}" for value in known[:3]), *map(_short, known[3:])]))
+    if not rows:
+        return ""
+    caption = (
+        f"Standard deviations of the poses relative to {diagnosis.cameras[0].name}, in the axes of each camera: x to "
+        "the right, y down, z ahead"
+    )
+    return value_table("camera", columns, rows, caption=caption)
 
-    return parameter_names(fisheye=model == "fisheye")[4:]
 
-
-def _plus_minus(camera: CameraDiagnosis, name: str) -> str:
-    deviation = camera.deviations.get(name, camera.deviations.get("f") if name in ("fx", "fy") else None)
-    return "" if deviation is None else f" ± {deviation:.2g}"
+def _short(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def _worst(calibration: Calibration, diagnosis: Diagnosis, pictures: Mapping[tuple[str, int], Picture]) -> str:
@@ -285,6 +311,7 @@ def _made(calibration: Calibration, provenance: Mapping[str, object]) -> str:
         "board": str(calibration.board),
         "frames": f"{calibration.corners.sizes['frame']} used",
         "frames of videos of one camera": str(int((~calibration.shared).sum())),
+        "noise of all cameras together": f"{calibration.excess:.2f} times that within single views",
         "noise of a corner": {
             name: f"{sigma:.3f} px" for name, sigma in zip(calibration.rig.names, adjustment.noise, strict=True)
         },

@@ -17,7 +17,13 @@ __all__ = ["color_variables", "inline_figure", "text_table", "value_table"]
 
 # The page defines these for its light and its dark look.
 _NAMED_COLORS = {INK: "ink", MUTED: "muted", GRID: "line", SURFACE: "surface"}
+# Letters of 9 points in a figure are as large as the text of the page; narrow figures do not fill its width.
+_PIXELS_PER_POINT = 1.55
 _RASTER_DPI = 200  # of what is drawn as an image inside a figure: clouds of dots
+# Below so many columns, a table does not fill the width of the page.
+_FEW_COLUMNS = 4
+# Characters; longer text wraps and needs room, names and values with their uncertainty do not.
+_LONGEST_VALUE = 24
 # Lighter versions of the palette, in the same order, with at least 4.5 : 1 contrast on the dark page.
 _DARK_PALETTE = ("#5ab0e6", "#f08a4b", "#3fc79a", "#e0a3c4", "#f2b84b", "#8accf2", "#b39ad6", "#c2c26a")
 
@@ -55,7 +61,8 @@ def inline_figure(figure: Figure, description: str) -> str:
         svg = svg.replace(f": {color}", f": var(--{name})")
     for color in PALETTE:
         svg = svg.replace(f": {color}", f": var(--c-{color[1:]})")
-    opening = f'<svg class="plot" role="img" aria-label="{escape(description)}" '
+    width = float(figure.get_figwidth()) * 72 * _PIXELS_PER_POINT
+    opening = f'<svg class="plot" role="img" aria-label="{escape(description)}" style="max-width:{width:.0f}px" '
     head, rest = svg.split(">", 1)
     view_box = re.search(r'viewBox="[^"]*"', head)
     return f'{opening}{view_box.group() if view_box else ""} xmlns="http://www.w3.org/2000/svg" ' + (
@@ -79,30 +86,39 @@ def value_table(
     Args:
         corner: heading of the first column.
         columns: heading and explanation of each column.
-        rows: name and cells of each row; a float in a column whose heading ends in "%" gets a bar of that length.
+        rows: name and cells of each row; a float in a column whose heading ends in "%" gets a bar of that length. Whole
+            numbers are shown as they are.
         caption: what the table shows.
     """
-    words = {
-        heading for _, cells in rows for cell, (heading, _) in zip(cells, columns, strict=True) if isinstance(cell, str)
-    }
+    looks: dict[str, str] = {}
+    for _, cells in rows:
+        for cell, (heading, _) in zip(cells, columns, strict=True):
+            if isinstance(cell, str) and looks.get(heading) != "words":
+                looks[heading] = "words" if len(cell) > _LONGEST_VALUE else "value"
     head = "".join(
-        f'<th scope="col"{" class=words" if name in words else ""} title="{escape(hint)}">{escape(name)}</th>'
+        f'<th scope="col"{f" class={looks[name]}" if name in looks else ""} title="{escape(hint)}">{escape(name)}</th>'
         for name, hint in columns
     )
+    few = " few" if len(columns) < _FEW_COLUMNS else ""
     body = []
     for name, cells in rows:
-        data = "".join(_number_cell(cell, heading) for cell, (heading, _) in zip(cells, columns, strict=True))
+        data = "".join(
+            f'<td class="{looks[heading]}">{escape(cell)}</td>'
+            if isinstance(cell, str)
+            else _number_cell(cell, heading)
+            for cell, (heading, _) in zip(cells, columns, strict=True)
+        )
         body.append(f'<tr><th scope="row">{escape(name)}</th>{data}</tr>')
     return (
-        f'<div class="scroll" tabindex="0"><table class="numbers"><caption>{escape(caption)}</caption>'
+        f'<div class="scroll" tabindex="0"><table class="numbers{few}"><caption>{escape(caption)}</caption>'
         f'<thead><tr><th scope="col">{escape(corner)}</th>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
 
 def _number_cell(cell: object, heading: str) -> str:
-    if isinstance(cell, str):
-        return f'<td class="words">{escape(cell)}</td>'
+    if isinstance(cell, int):
+        return f"<td>{cell}</td>"
     if not isinstance(cell, float) or cell != cell:
         return '<td class="none">–</td>'
     if heading.endswith("%"):

@@ -10,8 +10,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from calibration.diagnosis import CameraDiagnosis, Diagnosis
-from calibration.plots.style import GRID, INK, MUTED, PALETTE, SURFACE, new_figure, plain, style_axes
+from calibration.diagnosis import REGION_WORDS, CameraDiagnosis, Diagnosis
+from calibration.plots.style import INK, MUTED, PALETTE, new_figure, plain, style_axes
 from calibration.rig_calibration import Calibration
 
 __all__ = ["coverage_figure", "length_figure", "overlap_figure", "residual_figure", "trend_figure", "view_figure"]
@@ -19,7 +19,10 @@ __all__ = ["coverage_figure", "length_figure", "overlap_figure", "residual_figur
 Array = NDArray[np.float64]
 
 _COLUMNS = 4
+_WIDTH = 2.35  # inches of a panel
+_LONGEST = 18  # characters of a camera's name in the title of a panel
 _HEAT = LinearSegmentedColormap.from_list("coverage", ("#dcebf5", PALETTE[0], "#06304a"))
+_SIGNED = LinearSegmentedColormap.from_list("signed", (PALETTE[0], "#eef1f4", PALETTE[1]))
 # Cells of the residual map along the longer side, and the fewest corners in one whose mean is drawn.
 _CELLS = 14
 _FEWEST = 5
@@ -32,13 +35,13 @@ def coverage_figure(diagnosis: Diagnosis, sizes: Sequence[tuple[int, int]]) -> F
         diagnosis: of the calibration.
         sizes: width and height of the images, by camera.
     """
-    figure, grid = _panels(diagnosis.cameras, height=1.75)
+    figure, grid = _panels(diagnosis.cameras, height=_image_height(sizes))
     most = max(int(camera.coverage.max()) for camera in diagnosis.cameras)
     for axes, camera, (width, height) in zip(grid, diagnosis.cameras, sizes, strict=True):
         counts = np.where(camera.coverage > 0, camera.coverage, np.nan)
         extent = (-0.5, width - 0.5, height - 0.5, -0.5)
         axes.imshow(counts, extent=extent, cmap=_HEAT, vmin=0, vmax=most, aspect="equal", interpolation="nearest")
-        _image_axes(axes, f"{camera.name}: {camera.covered:.0%} covered")
+        _image_axes(axes, f"{plain(camera.name, _LONGEST)}: {camera.covered:.0%} covered")
     return figure
 
 
@@ -48,7 +51,7 @@ def residual_figure(calibration: Calibration) -> Figure:
     A pattern (all outward, all to one side) is what the lens model does not describe; arrows without order are noise.
     """
     rig = calibration.rig
-    figure, grid = _panels(rig.names, height=1.75)
+    figure, grid = _panels(rig.names, height=_image_height([camera.size for camera in rig]))
     residuals, weights = calibration.adjustment.residuals, calibration.adjustment.weights
     position = calibration.corners["position"].values
     for index, (axes, camera) in enumerate(zip(grid, rig, strict=True)):
@@ -62,21 +65,23 @@ def residual_figure(calibration: Calibration) -> Figure:
         axes.quiver(
             *where.T, *(magnified * mean).T, color=PALETTE[1], angles="xy", scale_units="xy", scale=1, width=0.005
         )
-        _image_axes(axes, f"{camera.name}: x {magnified:g}")
+        _image_axes(axes, f"{plain(camera.name, _LONGEST)}: x {magnified:g}")
     return figure
 
 
-def trend_figure(diagnosis: Diagnosis) -> Figure:
-    """The mean residual along the radius against the distance from the principal point, with two standard errors."""
-    figure, grid = _panels(diagnosis.cameras, height=1.9)
-    largest = max(
-        (
-            float(np.nanmax(np.abs(camera.trend.mean) + 2 * camera.trend.error, initial=0.0))
-            for camera in diagnosis.cameras
-        ),
-        default=0.0,
-    )
-    for axes, camera in zip(grid, diagnosis.cameras, strict=True):
+def trend_figure(diagnosis: Diagnosis, sizes: Sequence[tuple[int, int]]) -> Figure:
+    """The mean residual along the radius against the distance from the principal point, with two standard errors.
+
+    The axis ends at the corners of the image: where the curve ends before, no corner was.
+
+    Args:
+        diagnosis: of the calibration.
+        sizes: width and height of the images, by camera.
+    """
+    figure, grid = _panels(diagnosis.cameras, height=1.7)
+    trends = [camera.trend for camera in diagnosis.cameras]
+    largest = max(float(np.nanmax(np.abs(each.mean) + 2 * each.error, initial=0.0)) for each in trends)
+    for index, (axes, camera, size) in enumerate(zip(grid, diagnosis.cameras, sizes, strict=True)):
         trend = camera.trend
         known = np.isfinite(trend.mean)
         axes.axhline(0.0, color=MUTED, linewidth=0.8)
@@ -92,55 +97,53 @@ def trend_figure(diagnosis: Diagnosis) -> Figure:
         )
         limit = 1.15 * largest or 1.0
         axes.set_ylim(-limit, limit)
-        title = camera.name + (f": {trend.advice}" if trend.advice else "")
-        style_axes(axes, title=title, xlabel="distance from the center (px)", ylabel="outward (px)")
+        axes.set_xlim(0.0, max(float(np.hypot(*size)) / 2, float(np.nanmax(trend.radius, initial=0.0))))
+        style_axes(axes, ylabel="outward (px)" if index % _COLUMNS == 0 else "")
+        advice = f": {trend.advice}" if trend.advice else ""
+        axes.set_title(plain(camera.name, _LONGEST) + advice, loc="left", fontsize=9, color=INK)
+    figure.supxlabel("distance from the principal point (px)", fontsize=9, color=MUTED)
     return figure
 
 
 def overlap_figure(diagnosis: Diagnosis) -> Figure:
     """In how many frames two cameras saw the board at once."""
-    names = [camera.name for camera in diagnosis.cameras]
-    side = min(1.6 + 0.42 * len(names), 9.0)
-    figure = new_figure(side + 0.6, side)
+    names = [plain(camera.name, _LONGEST) for camera in diagnosis.cameras]
+    side = 0.42 * len(names)
+    room = 0.3 + 0.07 * max(len(name) for name in names)
+    figure = new_figure(side + room, side + 0.75 * room)
     axes = figure.subplots()
     counts = diagnosis.overlap.astype(np.float64)
-    axes.imshow(np.where(counts > 0, counts, np.nan), cmap=_HEAT, vmin=0, vmax=max(counts.max(), 1.0))
+    most = max(float(counts.max()), 1.0)
+    axes.imshow(np.where(counts > 0, counts, np.nan), cmap=_HEAT, vmin=0, vmax=most)
     for row, column in np.ndindex(*counts.shape):
-        strong = counts[row, column] > 0.55 * counts.max()
-        axes.text(
-            column,
-            row,
-            f"{counts[row, column]:.0f}",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color=SURFACE if strong else INK,
-        )
-    axes.set_xticks(range(len(names)), [plain(name, 24) for name in names], rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), [plain(name, 24) for name in names])
-    style_axes(axes, grid="")
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+        color = _readable(_HEAT(counts[row, column] / most)) if counts[row, column] else INK
+        axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=8, color=color)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    _matrix_axes(axes)
     return figure
 
 
 def length_figure(diagnosis: Diagnosis) -> Figure:
-    """Mean error of the board's edges in each region of the volume, with the RMS error as a bar."""
-    regions = sorted(diagnosis.regions, key=lambda region: region.mean)
-    figure = new_figure(9.0, 1.2 + 0.24 * max(len(regions), 1))
-    axes = figure.subplots()
-    rows = np.arange(len(regions))
-    axes.axvline(0.0, color=MUTED, linewidth=0.8)
-    axes.barh(
-        rows,
-        [2 * region.rms for region in regions],
-        left=[region.mean - region.rms for region in regions],
-        color=GRID,
-        height=0.6,
-    )
-    axes.plot([region.mean for region in regions], rows, linestyle="none", marker="o", markersize=5, color=PALETTE[0])
-    axes.set_yticks(rows, [f"{region.region} ({region.count})" for region in regions])
-    style_axes(axes, xlabel=f"measured minus printed length ({diagnosis.unit}); bar: RMS error", grid="x")
+    """Mean error of the board's edges in each region of the volume, as the first camera sees it, with their number."""
+    depths, rows, columns = (REGION_WORDS[axis] for axis in (2, 1, 0))
+    found = {region.region: region for region in diagnosis.regions}
+    largest = max((abs(region.mean) for region in diagnosis.regions), default=0.0) or 1.0
+    figure = new_figure(8.6, 2.5)
+    for axes, depth in zip(figure.subplots(1, 3), depths, strict=True):
+        cells = [[found.get(", ".join((depth, row, column))) for column in columns] for row in rows]
+        means = np.array([[np.nan if cell is None else cell.mean for cell in line] for line in cells])
+        axes.imshow(means, cmap=_SIGNED, vmin=-largest, vmax=largest)
+        for row, column in np.argwhere(np.isfinite(means)):
+            cell = cells[row][column]
+            assert cell is not None  # its mean is known
+            color = _readable(_SIGNED(0.5 + 0.5 * cell.mean / largest))
+            text = f"{cell.mean:+.3f}\n± {cell.error:.3f}\n({cell.count})"
+            axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=color)
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set_yticks(range(len(rows)), rows)
+        _matrix_axes(axes)
+        axes.set_title(f"{depth} ({plain(diagnosis.unit)})", loc="left", fontsize=9, color=INK)
     return figure
 
 
@@ -161,7 +164,7 @@ def view_figure(image: NDArray[np.uint8], position: Array, projected: Array, tit
     axes.plot(*projected.T, linestyle="none", marker="x", markersize=5, color=PALETTE[1])
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
-    _image_axes(axes, title)
+    _image_axes(axes, plain(title))
     return figure
 
 
@@ -169,15 +172,33 @@ def _panels(cameras: Sequence[CameraDiagnosis] | Sequence[str], *, height: float
     """A figure with one panel for each camera, four in a row."""
     columns = min(_COLUMNS, len(cameras))
     rows = -(-len(cameras) // columns)
-    figure = new_figure(2.35 * columns, height * rows + 0.2)
+    figure = new_figure(_WIDTH * columns, height * rows + 0.2)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(cameras) :]:
         axes.set_axis_off()
     return figure, list(grid[: len(cameras)])
 
 
+def _image_height(sizes: Sequence[tuple[int, int]]) -> float:
+    """Height in inches of a panel that the tallest image fills."""
+    return _WIDTH * max(height / width for width, height in sizes) + 0.2
+
+
+def _readable(color: tuple[float, float, float, float]) -> str:
+    """Dark or light letters for a background that is the same on the light and the dark page."""
+    luminance = float(np.dot(np.power(color[:3], 2.2), (0.2126, 0.7152, 0.0722)))
+    return "#fefefe" if luminance < 0.3 else "#101418"
+
+
+def _matrix_axes(axes: Axes) -> None:
+    style_axes(axes, grid="")
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
 def _image_axes(axes: Axes, title: str) -> None:
-    axes.set_title(plain(title, 34), loc="left", fontsize=9, color=INK)
+    axes.set_title(title, loc="left", fontsize=9, color=INK)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_facecolor("none")

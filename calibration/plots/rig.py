@@ -20,6 +20,7 @@ __all__ = ["rig_figure"]
 # Frusta are drawn to this share of the distance between the cameras and what they look at.
 _FRUSTUM_SHARE = 0.22
 _MOST_POINTS = 2000
+_LONGEST_NAME = 20  # characters; longer names would push the cameras together
 _PICTURE = (1000, 760)  # pixels of the perspective view; only its shape matters
 
 
@@ -117,7 +118,7 @@ def _from_above(
 
 def _label(axes: Axes, camera: Camera, place: NDArray[np.float64], color: str, *, offset: tuple[int, int]) -> None:
     axes.annotate(
-        plain(camera.name),
+        plain(camera.name, _LONGEST_NAME),
         (float(place[0]), float(place[1])),
         xytext=offset,
         textcoords="offset points",
