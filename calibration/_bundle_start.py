@@ -21,12 +21,15 @@ Floats = NDArray[np.float64]
 
 # Outliers of a view: a distance of so many medians. Of Gaussian noise 1 in 20,000 is that far off.
 _FAR = 3.8
-# One or two pixels in normalized coordinates: where corners are as far off as that, an outlier has bent the homography.
-_COARSE = 1e-3
+# An outlier stands out so far, or bends the homography by some five pixels, here in normalized coordinates. A lens that
+# is not known well does neither.
+_ALONE, _COARSE = 10.0, 5e-3
 # Of five corners none is an outlier once in three times where a fifth of all are.
 _TRIALS, _CORNERS_PER_TRIAL = 30, 5
 _ITERATIONS = 100
 _LARGEST_DAMPING = 1e12
+_LAST_STEP = 1e-6
+_COST_ROUNDING = 1e-14
 # A block that is still not positive definite with so much on its diagonal never will be.
 _HOPELESS = 1e6
 # Steps that are refused because corners leave the image of the lens, before those corners are left out instead.
@@ -70,7 +73,7 @@ def _without_outliers(plane: Floats, image: Floats) -> Floats:
     distance = _distances(homographies(plane, image), plane, image)
     distance = _filled(distance)
     median = np.nanmedian(distance, axis=1)
-    suspect = np.flatnonzero((np.nanmax(distance, axis=1) > _FAR * median) | (median > _COARSE))
+    suspect = np.flatnonzero((np.nanmax(distance, axis=1) > _ALONE * median) | (median > _COARSE))
     if not len(suspect):
         return image
     rng, best = np.random.default_rng(0), np.full(len(suspect), np.inf)
@@ -122,9 +125,22 @@ class PosesFit:
 
 
 def fit_poses(
-    table: Floats, layout: Layout, shape: Floats, views: Views, start: Floats, scale: Scale, workers: Workers
+    table: Floats,
+    layout: Layout,
+    shape: Floats,
+    views: Views,
+    start: Floats,
+    scale: Scale,
+    workers: Workers,
+    *,
+    rough: bool = False,
 ) -> PosesFit:
-    """Levenberg-Marquardt for every frame by itself, all frames at once."""
+    """Levenberg-Marquardt for every frame by itself, all frames at once.
+
+    A frame is done where its step would be shorter than a millionth of a standard deviation of unit noise. Rough is
+    near enough to tell which of two poses is right, and how large the noise is.
+    """
+    last_step, iterations = (0.03, 8) if rough else (_LAST_STEP, _ITERATIONS)
     term = BoardTerm(views, layout, workers, -1, np.ones(len(views.corner), dtype=np.bool_))
     state = State(table, start, shape, np.empty((0, 3)), np.empty(0))
     part = term.linearize(state, scale)
@@ -139,14 +155,13 @@ def fit_poses(
         np.zeros(len(start), np.bool_),
         np.zeros(len(start), bool),
     )
-    for _ in range(_ITERATIONS):
+    for _ in range(iterations):
         term.reduce(part, state, damping, 0)
         step = term.back_substitute(part, np.empty(0))
         fine = np.isfinite(step).all(axis=1)
         lost_pose = ~fine & (damping > _HOPELESS)
         slope = -(part.gradient * step).sum(axis=1)
-        # a millionth of a standard deviation, or rounding
-        done = fine & (damping < 1.0) & (slope <= 1e-14 * np.maximum(cost, count) + 1e-20)
+        done = fine & (damping < 1.0) & (slope <= last_step**2 + _COST_ROUNDING * np.maximum(cost, count))
         active = ~done & ~lost_pose & (damping < _LARGEST_DAMPING)
         if not active.any():
             break
@@ -161,14 +176,25 @@ def fit_poses(
         if stuck.any():
             term.use &= np.isfinite(following.r2) | ~stuck[observed]
             refused[stuck] = 0
+            # what is left out is left out where they are now, too
+            moved = replace(state, poses=np.where(taken[:, None], moved.poses, state.poses))
+            following, taken = term.linearize(moved, scale), np.ones_like(taken)
         state = replace(state, poses=np.where(taken[:, None], moved.poses, state.poses))
-        # Frames that have not moved are linearized again too: their numbers are the same.
-        part = following if taken.all() else term.linearize(state, scale)
+        _take_back(following, part, ~taken[views.frame], ~taken[observed])
+        part = following
         cost = _of_frames(views, part.view_cost)
     status = np.where(
         done, BundleStatus.CONVERGED, np.where(lost_pose, BundleStatus.SINGULAR, BundleStatus.NOT_CONVERGED)
     )
     return PosesFit(state.poses, cost, status.astype(np.int64), part, term.use)
+
+
+def _take_back(part: BoardPart, before: BoardPart, view: NDArray[np.bool_], observation: NDArray[np.bool_]) -> None:
+    """Put the normal equations of some views, and their observations, back to what they were before."""
+    for name in ("matrix", "vector", "view_cost", "view_unseen"):
+        getattr(part, name)[view] = getattr(before, name)[view]
+    for name in ("r2", "residual"):
+        getattr(part, name)[observation] = getattr(before, name)[observation]
 
 
 def _of_frames(views: Views, values: Floats | NDArray[np.int64]) -> Floats:

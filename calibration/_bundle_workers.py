@@ -45,7 +45,14 @@ class Workers:
             for index in range(count):
                 work(index)
         else:
-            for _ in self._pool.map(work, range(count)):
+            threads = min(self.count, count)
+
+            def share(thread: int) -> None:
+                for index in range(thread, count, threads):
+                    work(index)
+
+            # One task for each thread: to hand one over costs as much as a thousand observations.
+            for _ in self._pool.map(share, range(threads)):
                 pass
 
     def split(self, work: Callable[[int, int], None], count: int) -> None:

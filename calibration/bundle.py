@@ -196,14 +196,15 @@ def fit_board_poses(
     given = None if settings.noise is None else np.broadcast_to(np.asarray(settings.noise, float), len(rig)).copy()
     scale = Scale(loss, tuning, np.ones(len(rig)) if given is None else given)
     with Workers.for_work(settings.workers, len(views.corner), OBSERVATIONS_PER_WORKER) as workers:
-        fits = [fit_poses(table, layout, shape, views, one, scale, workers) for one in starts]
+        rough = given is None or len(starts) > 1
+        fits = [fit_poses(table, layout, shape, views, one, scale, workers, rough=rough) for one in starts]
         last = fits[0]
         if len(fits) > 1:
             # fewer corners that cannot be seen from there, then the lower cost
             lost = [np.bincount(views.observation_frame(), ~one.use, len(one.cost)) for one in fits]
             other = (lost[1] < lost[0]) | ((lost[1] == lost[0]) & (fits[1].cost < fits[0].cost))
             poses = np.where(other[:, None], fits[1].poses, fits[0].poses)
-            last = fit_poses(table, layout, shape, views, poses, scale, workers)
+            last = fit_poses(table, layout, shape, views, poses, scale, workers, rough=given is None)
         if given is None:
             squares = np.where(last.use, last.part.r2, np.nan)
             scale = replace(scale, sigma=noise_of_views(views, squares, len(rig), plain=settings.loss == "none"))
