@@ -56,6 +56,10 @@ class BoardClocks:
             sure = np.abs(self.offsets) > _SIGNIFICANCE * self.deviations
         return bool(sure.any()) and self.error[1] < _GAIN * self.error[0]
 
+    def agrees(self, other: BoardClocks) -> bool:
+        """Whether others are the same within a standard deviation, or half a millisecond."""
+        return bool((np.abs(self.offsets - other.offsets) <= np.maximum(self.deviations, 5e-4)).all())
+
 
 def resample_corners(position: Array, times: Array, offsets: Array) -> Array:
     """(camera, frame, corner, 2) corners at the mean instants of the frames, interpolated between pictures.
@@ -85,19 +89,22 @@ def is_dense(times: Array) -> bool:
     return len(steps) >= _FEWEST_VIEWS and bool((steps > 0).all()) and float(np.median(steps)) <= _LONGEST_INTERVAL
 
 
-def estimate_clocks(fit: Callable[[Array], BundleAdjustment], position: Array, times: Array) -> BoardClocks | None:
+def estimate_clocks(
+    fit: Callable[[Array], BundleAdjustment], position: Array, times: Array, offsets: Array | None = None
+) -> BoardClocks | None:
     """How late each camera is; None where pictures are too far apart, or nothing moved.
 
     Args:
         fit: adjusts cameras and boards to positions of the same shape, from the same start and with noise given.
         position: (camera, frame, corner, 2) px.
         times: (camera, frame) seconds.
+        offsets: (camera,) where to begin; 0 by default.
     """
     cameras = len(position)
     if cameras < 2 or not is_dense(times):
         return None
     interval = float(np.nanmedian(np.diff(times, axis=1)))
-    offsets = np.zeros(cameras)
+    offsets = np.zeros(cameras) if offsets is None else offsets.copy()
     before = fit(resample_corners(position, times, offsets))
     first = _error(before)
     for _ in range(_ROUNDS):
@@ -134,7 +141,7 @@ def _solve(now: BundleAdjustment, columns: list[Array]) -> tuple[Array, Array] |
         return None
     step = -np.linalg.solve(normal, design.T @ residual)
     variance = float((residual**2).sum()) / max(_INDEPENDENT * views, 1.0)
-    return step, np.sqrt(np.diag(np.linalg.inv(normal)) * variance)
+    return np.asarray(step), np.sqrt(np.diag(np.linalg.inv(normal)) * variance)
 
 
 def _error(adjustment: BundleAdjustment) -> float:

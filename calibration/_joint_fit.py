@@ -21,16 +21,19 @@ from calibration.bundle import BundleAdjustment, BundleSettings, CameraPrior, ad
 from calibration.errors import SuiteWarning
 from calibration.intrinsics import LensCalibration
 from calibration.lens_models import LensModel
+from calibration.transforms import RigidTransform
 
-__all__ = ["JointFit", "adjust_rig", "find_clocks"]
+__all__ = ["EXCESS", "JointFit", "adjust_rig", "excess_of", "find_clocks", "temper"]
 
 Array = NDArray[np.float64]
 
 # Noise of all cameras together over that within single views, from which on views are taken not to be of one instant.
 # On simulated recordings the ratio is 1.00 to 1.05; on one of webcams that are 10 to 120 ms apart it is 12.
-_EXCESS = 1.5
+EXCESS = 1.5
 _ROUNDS = 4
 _SAME = 0.02
+# Of fits whose differences tell the clocks: a hundredth of a standard deviation is nothing beside them.
+_ROUGH = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,45 +82,22 @@ class JointFit:
 
 def adjust_rig(
     start: Start, joint: JointFit, lenses: Mapping[str, LensCalibration]
-) -> tuple[JointFit, BundleAdjustment, float]:
-    """Adjust, and where views do not fit together, again with one noise for all and what single views say of lenses.
+) -> tuple[JointFit, BundleAdjustment]:
+    """Adjust, with the lens models that all cameras together say are worth it.
 
     Args:
         start: where to begin.
-        joint: how.
+        joint: how, with the models that single views chose.
         lenses: of each camera by itself.
 
     Returns:
-        How it was adjusted, the outcome, and the noise over that within single views, median over the cameras.
+        How it was adjusted in the end, and the outcome.
     """
-    joint, outcome = _choose_models(start, joint, lenses)
-    excess = float(np.median(_excess(outcome, lenses)))
-    if excess <= _EXCESS or joint.settings.noise is not None or len(start.rig) == 1:
-        return joint, outcome, excess
-    noise = float(np.median(outcome.noise))
-    for _ in range(_ROUNDS):
-        joint = replace(
-            joint,
-            settings=replace(joint.settings, noise=noise),
-            prior=_prior(start, joint.models, lenses, noise),
-        )
-        outcome = joint.run(start)
-        before, noise = noise, _typical(outcome)
-        if abs(noise - before) < _SAME * before:
-            break
-    single = np.array([lens.noise for lens in lenses.values()])
-    return joint, replace(outcome, noise=_noise_by_camera(outcome)), float(np.median(noise / single))
-
-
-def _choose_models(
-    start: Start, joint: JointFit, lenses: Mapping[str, LensCalibration]
-) -> tuple[JointFit, BundleAdjustment]:
-    """Adjust with the models that all cameras together say are worth it."""
     outcome = joint.run(start)
     tried = richer_models(joint.models, joint.growing)
-    if len(start.rig) == 1 or tried == joint.models or float(np.median(_excess(outcome, lenses))) > _EXCESS:
+    if len(start.rig) == 1 or tried == joint.models or excess_of(outcome, lenses) > EXCESS:
         return joint, outcome
-    begin = replace(start, rig=outcome.rig, world_from_board=outcome.world_from_board)
+    begin = _continued(start, outcome)
     rich = replace(joint, models=tried)
     richest = rich.run(begin)
     chosen = replace(joint, models=choose_jointly(richest, tried, joint.models, lenses))
@@ -126,33 +106,82 @@ def _choose_models(
     return chosen, outcome if chosen.models == joint.models else chosen.run(begin)
 
 
-def _excess(outcome: BundleAdjustment, lenses: Mapping[str, LensCalibration]) -> Array:
-    """(camera,) noise of all cameras together over that within single views."""
-    return np.asarray(outcome.noise / np.array([lens.noise for lens in lenses.values()]))
+def temper(
+    start: Start, joint: JointFit, outcome: BundleAdjustment, lenses: Mapping[str, LensCalibration]
+) -> tuple[JointFit, BundleAdjustment, float]:
+    """Where views do not fit together, adjust again with one noise for all and what single views say of lenses.
+
+    Args:
+        start: where to begin.
+        joint: how.
+        outcome: of the adjustment without that.
+        lenses: of each camera by itself.
+
+    Returns:
+        How it was adjusted, the outcome, and the noise over that within single views, median over the cameras.
+    """
+    excess = excess_of(outcome, lenses)
+    if excess <= EXCESS or joint.settings.noise is not None or len(start.rig) == 1:
+        return joint, outcome, excess
+    noise = float(np.median(outcome.noise))
+    for _ in range(_ROUNDS):
+        settings = replace(joint.settings, noise=noise)
+        joint = replace(joint, settings=settings, prior=_prior(start, joint.models, lenses, noise))
+        outcome = joint.run(start)
+        before, noise = noise, float(np.median(_noise_by_camera(outcome)))
+        if abs(noise - before) < _SAME * before:
+            break
+    single = np.array([lens.noise for lens in lenses.values()])
+    return joint, replace(outcome, noise=_noise_by_camera(outcome)), float(np.median(noise / single))
 
 
-def find_clocks(start: Start, joint: JointFit, position: Array, times: Array, noise: float) -> BoardClocks | None:
+def excess_of(outcome: BundleAdjustment, lenses: Mapping[str, LensCalibration]) -> float:
+    """Noise of all cameras together over that within single views, the median over the cameras."""
+    return float(np.median(outcome.noise / np.array([lens.noise for lens in lenses.values()])))
+
+
+def find_clocks(
+    start: Start, joint: JointFit, position: Array, times: Array, noise: float, known: BoardClocks | None = None
+) -> BoardClocks | None:
     """How late each camera is, with the lenses as single views say; None where nothing tells or it is no difference.
 
     Args:
         start: the rig.
         joint: how it is adjusted.
-        position: (camera, frame, corner, 2) px, of all frames.
-        times: (camera, frame) seconds.
+        position: (camera, frame, corner, 2) px, of all frames of the shared videos, which are the first of all.
+        times: (camera, frame) seconds of those.
         noise: px, of all cameras.
+        known: what was found before, with a worse start.
     """
-    held = JointFit(joint.board_points, {}, replace(joint.settings, noise=noise, covariance=False))
+    settings = replace(joint.settings, noise=noise, covariance=False, gradient_tolerance=_ROUGH)
+    held = JointFit(joint.board_points, {}, settings)
+    begin = _selected(start, np.flatnonzero(start.frames < position.shape[1]))
 
     def fit(resampled: Array) -> BundleAdjustment:
-        shown = resampled[:, start.frames]
+        nonlocal begin
+        shown = resampled[:, begin.frames]
         kept = np.flatnonzero(board_views(shown).sum(axis=0) > 1)
-        outcome = held.run(replace(start, position=shown), kept)
+        outcome = held.run(replace(begin, position=shown), kept)
+        matrices = begin.world_from_board.matrix
+        matrices[kept] = outcome.world_from_board.matrix
+        poses = RigidTransform(matrices[:, :3, :3], matrices[:, :3, 3])
+        begin = replace(begin, rig=outcome.rig, world_from_board=poses)
         residuals, weights = np.full(position.shape, np.nan), np.full(position.shape[:-1], np.nan)
-        residuals[:, start.frames[kept]], weights[:, start.frames[kept]] = outcome.residuals, outcome.weights
+        residuals[:, begin.frames[kept]], weights[:, begin.frames[kept]] = outcome.residuals, outcome.weights
         return replace(outcome, residuals=residuals, weights=weights)
 
-    clocks = estimate_clocks(fit, position, times)
-    return clocks if clocks is not None and clocks.significant else None
+    clocks = estimate_clocks(fit, position, times, None if known is None else known.offsets)
+    return clocks if clocks is not None and (known is not None or clocks.significant) else None
+
+
+def _selected(start: Start, kept: NDArray[np.intp]) -> Start:
+    poses, position = start.at(kept)
+    return replace(start, frames=start.frames[kept], position=position, world_from_board=poses)
+
+
+def _continued(start: Start, outcome: BundleAdjustment) -> Start:
+    """The same frames, begun where an adjustment ended."""
+    return replace(start, rig=outcome.rig, world_from_board=outcome.world_from_board)
 
 
 def _prior(
@@ -179,11 +208,6 @@ def _prior(
         covariance[place : place + len(block), place : place + len(block)] = block
         place += len(block)
     return CameraPrior(start.rig, tuple(labels), covariance)
-
-
-def _typical(outcome: BundleAdjustment) -> float:
-    """Robust standard deviation of a coordinate, of all cameras together."""
-    return float(np.median(_noise_by_camera(outcome)))
 
 
 def _noise_by_camera(outcome: BundleAdjustment) -> Array:

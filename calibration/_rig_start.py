@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from calibration.boards.geometry import Board
 from calibration.camera import Camera
+from calibration.errors import SuiteWarning
 from calibration.extrinsics import Extrinsics, ExtrinsicsSettings, estimate_extrinsics
 from calibration.intrinsics import LensCalibration
 from calibration.rig import Rig
@@ -83,14 +85,16 @@ def choose_start(
         (lens,) = known
         rig = Rig((Camera(lens.name, lens.size, lens.lens, RigidTransform.identity()),), unit=board.unit)
         return Start(rig, lens.views, position[:, lens.views], lens.cam_from_board, None)
-    joined = estimate_extrinsics(
-        [lens.name for lens in known],
-        [lens.size for lens in known],
-        [lens.lens for lens in known],
-        position,
-        board,
-        settings=settings,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SuiteWarning)  # they are in `Extrinsics.warnings`, too
+        joined = estimate_extrinsics(
+            [lens.name for lens in known],
+            [lens.size for lens in known],
+            [lens.lens for lens in known],
+            position,
+            board,
+            settings=settings,
+        )
     several = np.flatnonzero(board_views(joined.position)[:, joined.frames].sum(axis=0) > 1)
     several = several[np.unique(np.linspace(0, len(several) - 1, maximum_frames).astype(np.intp))]
     frames, poses = [joined.frames[several]], [joined.world_from_board.matrix[several]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from calibration._board_clocks import BoardClocks, resample_corners
 from calibration._held_out import HeldOut, hold_out
-from calibration._joint_fit import JointFit, adjust_rig, find_clocks
+from calibration._joint_fit import EXCESS, JointFit, adjust_rig, excess_of, find_clocks, temper
 from calibration._rig_start import Start, choose_start, whole_enough
 from calibration.boards.geometry import Board
 from calibration.bundle import BundleAdjustment, BundleSettings
@@ -34,8 +34,9 @@ __all__ = ["Calibration", "CalibrationSettings", "HeldOut", "calibrate"]
 
 Array = NDArray[np.float64]
 
-# Noise of all cameras together over that within single views, from which on their pictures are taken to be apart.
-_APART = 1.5
+# Frames that clocks are told from must fit the first rig, which clocks that are apart make a poor one of: with better
+# clocks there is a better rig, and with it there are more frames.
+_CLOCK_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -132,32 +133,13 @@ def calibrate(
     names = [str(name) for name in corners["camera"].values]
     _check_names(names, {"lenses": known, "fixed_lenses": fixed_lenses, "models": models})
     _check_names(list(known), {"fixed_lenses": fixed_lenses})
-    board, together = board_of(corners), corners if own_corners is None else join_corners(corners, own_corners)
+    board, together = board_of(corners), corners if own_corners is None else _with_own(corners, own_corners)
     position = whole_enough(together["position"].values)
-    found = {}
-    for name, width_height, views in zip(names, together["image_size"].values, position, strict=True):
-        found[name] = calibrate_lens(
-            name,
-            (int(width_height[0]), int(width_height[1])),
-            views,
-            board.points,
-            models=(models[name].name,) if name in models else None,
-            lens=known.get(name),
-            fixed=name in fixed_lenses,
-            settings=settings.intrinsics,
-        )
+    found = _lenses(together, position, board, known, fixed_lenses, models, settings)
     free = {name: found[name].model for name in names if name not in fixed_lenses}
-    begin = JointFit(board.points, free, settings.bundle, growing=frozenset(free) - frozenset(models))
-    start = _choose(found, position, board, settings)
-    joint, adjustment, excess = adjust_rig(start, begin, found)
-    clocks = None
-    if excess > _APART and len(names) > 1:
-        noise, times = float(np.median(adjustment.noise)), together["time"].values
-        clocks = find_clocks(start, begin, position, times, noise)
-        if clocks is not None:
-            position = whole_enough(resample_corners(position, times, clocks.offsets))
-            start = _choose(found, position, board, settings)
-            joint, adjustment, excess = adjust_rig(start, begin, found)
+    joint = JointFit(board.points, free, settings.bundle, growing=frozenset(free) - frozenset(models))
+    times = corners["time"].values
+    start, joint, adjustment, clocks, excess = _join(found, joint, position, times, board, settings)
     used = together.isel(frame=start.frames).copy()
     used["position"] = used["position"].copy(data=start.position)
     return Calibration(
@@ -178,10 +160,73 @@ def calibrate(
     )
 
 
-def _choose(
-    found: Mapping[str, LensCalibration], position: Array, board: Board, settings: CalibrationSettings
-) -> Start:
-    return choose_start(found, position, board, maximum_frames=settings.maximum_frames, settings=settings.extrinsics)
+def _with_own(corners: xr.Dataset, own: xr.Dataset) -> xr.Dataset:
+    """Both, with a frame of its own for every view of `own`: those of different cameras are not of one instant."""
+    check(own, CORNERS)
+    together = corners
+    for name in own["camera"].values:
+        views = own.sel(camera=[name])
+        seen = np.isfinite(views["position"].values[0, ..., 0]).any(axis=-1)
+        together = join_corners(together, views.isel(frame=seen))
+    return together
+
+
+def _lenses(
+    corners: xr.Dataset,
+    position: Array,
+    board: Board,
+    known: Mapping[str, Lens],
+    fixed: Collection[str],
+    models: Mapping[str, LensModel],
+    settings: CalibrationSettings,
+) -> dict[str, LensCalibration]:
+    """What single views say of each lens."""
+    found = {}
+    for name, size, views in zip(
+        corners["camera"].values.tolist(), corners["image_size"].values, position, strict=True
+    ):
+        found[str(name)] = calibrate_lens(
+            str(name),
+            (int(size[0]), int(size[1])),
+            views,
+            board.points,
+            models=(models[name].name,) if name in models else None,
+            lens=known.get(name),
+            fixed=name in fixed,
+            settings=settings.intrinsics,
+        )
+    return found
+
+
+def _join(
+    lenses: Mapping[str, LensCalibration],
+    joint: JointFit,
+    position: Array,
+    times: Array,
+    board: Board,
+    settings: CalibrationSettings,
+) -> tuple[Start, JointFit, BundleAdjustment, BoardClocks | None, float]:
+    """Cameras joined and adjusted; where they do not see the same board, with clocks that make them do."""
+
+    def choose(position: Array) -> Start:
+        most = settings.maximum_frames
+        return choose_start(lenses, position, board, maximum_frames=most, settings=settings.extrinsics)
+
+    start, clocks = choose(position), None
+    chosen, adjustment = adjust_rig(start, joint, lenses)
+    together = position[:, : times.shape[1]]
+    for _ in range(_CLOCK_ROUNDS if len(lenses) > 1 else 0):
+        if excess_of(adjustment, lenses) <= EXCESS:
+            break
+        found = find_clocks(start, joint, together, times, float(np.median(adjustment.noise)), clocks)
+        if found is None or (clocks is not None and found.agrees(clocks)):
+            break
+        clocks = found
+        moved = whole_enough(resample_corners(together, times, clocks.offsets))
+        start = choose(np.concatenate([moved, position[:, times.shape[1] :]], axis=1))
+        chosen, adjustment = adjust_rig(start, joint, lenses)
+    chosen, adjustment, excess = temper(start, chosen, adjustment, lenses)
+    return start, chosen, adjustment, clocks, excess
 
 
 def _warnings(
@@ -207,10 +252,11 @@ def _warnings(
             f"the pictures of the cameras were not taken at the same instants ({late}, found from the motion of the "
             "board and corrected here): synchronize the recordings before 3D positions are made of them"
         )
-    elif excess > _APART:
+    if excess > EXCESS:
         texts.append(
-            f"cameras together miss the board by {excess:.1f} times what each does alone: pictures were not taken at "
-            "the same instants, or the board bends; film the board still, or synchronize the cameras"
+            f"cameras together {'still ' if clocks is not None else ''}miss the board by {excess:.1f} times what each "
+            "does alone: pictures were not taken at the same instants, or the board bends; film the board still, or "
+            "synchronize the cameras"
         )
     return tuple(texts)
 
