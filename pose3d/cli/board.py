@@ -32,13 +32,13 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 # Numbers that calibrations were seen to need: the tilt separates focal length from distance, the corners of the image
 # hold the lens distortion, and pairs of cameras are joined by what both see at the same instant.
 _FILMING = (
-    "Print at 100 % (no 'fit to page'). The ruler must be 100 mm long, to 0.3 mm; if it is not, write the measured size "
-    "of a square into the board file.",
+    "Print at 100 % (no 'fit to page'). The ruler must be 100 mm long, to 0.3 mm; if it is not, write the "
+    "measured size of a square into the board file.",
     "Glue the print on something flat and stiff (glass, aluminum composite); paper alone bends.",
     "Lock focus, zoom and exposure; switch off autofocus and stabilization. Do not touch them after this film.",
     "Bright, even light and a short exposure (1/500 s); no reflections on the board.",
-    "Each camera: 30 to 60 s, moving slowly. Tilt the board by 30 to 45 degrees to all sides, near and far, and bring it "
-    "into every corner of the image.",
+    "Each camera: 30 to 60 s, moving slowly. Tilt the board by 30 to 45 degrees to all sides, near and far, and "
+    "bring it into every corner of the image.",
     "All cameras: another 60 s through the whole volume. At least two cameras see the board at once, each pair of "
     "neighbors in 20 places or more; hold it still for a moment at each.",
 )
