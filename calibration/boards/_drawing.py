@@ -99,12 +99,14 @@ def draw_detection(image: ArrayLike, detection: Detection) -> NDArray[np.uint8]:
             cv2.line(color, places[index - 1], place, shade, thickness, **fine)
         cv2.circle(color, place, 16 * radius, shade, thickness, **fine)
         if not index:
-            cv2.circle(color, place, 32 * radius, shade, 2 * thickness, **fine)
+            cv2.circle(color, place, 40 * radius, shade, thickness, **fine)
     text = str(detection) if detection.found else detection.status.meaning
     height = 0.55 * max(1.0, min(gray.shape) / 600)
-    at = (5 * thickness, int(30 * height))
-    for shade, width in (([0, 0, 0], 4 * thickness), ([255, 255, 255], thickness)):
-        cv2.putText(color, text, at, cv2.FONT_HERSHEY_SIMPLEX, height, shade, width, cv2.LINE_AA)
+    (width, _), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, height, thickness)
+    line = int(30 * height)
+    color[: line + below + 2, : width + 10 * thickness] //= 4
+    at = (5 * thickness, line - 2)
+    cv2.putText(color, text, at, cv2.FONT_HERSHEY_SIMPLEX, height, (255, 255, 255), thickness, cv2.LINE_AA)
     return np.asarray(color, dtype=np.uint8)
 
 

@@ -97,21 +97,17 @@ def locate(
     seen, position = seen[good], position[good]
     if not good.all() and len(seen) >= 4:
         shape = local_shape(board, seen, position)
-    if shape is None or len(seen) < (1 - _CONTRADICTIONS) * count or (not board.partial and len(seen) < count):
+    if shape is None or len(seen) < (1 - _CONTRADICTIONS) * count:
         return _failed(DetectionStatus.CONTRADICTORY, count - len(seen))
     if np.linalg.det(shape.axes).mean() < 0:
         return _failed(DetectionStatus.MIRRORED)
     located, step = refine(image, board, seen, position, shape, uncertainty=uncertainty, inverted=inverted)
-    if board.partial:
-        usual = float(np.median(step))
-        plain = np.isfinite(located).all(axis=-1) & (step > _COVERED * usual) & (step > 0)
-        rejected = count - int(plain.sum())
-        seen, position, usual_step = seen[plain], located[plain], usual
-        if len(seen) >= 4:
-            seen, position = _completed(image, board, seen, position, usual_step, inverted)
-    else:
-        # one corner under a reflection does not cost the whole board
-        position, rejected = np.where(np.isnan(located), position, located), 0
+    usual = float(np.median(step))
+    plain = np.isfinite(located).all(axis=-1) & (step > _COVERED * usual) & (step > 0)
+    seen, position = seen[plain], located[plain]
+    rejected = count - len(seen)
+    if len(seen) >= 4:
+        seen, position = _completed(image, board, seen, position, usual, inverted)
     if len(seen) < least:
         return _failed(DetectionStatus.TOO_FEW_CORNERS, rejected)
     shape = local_shape(board, seen, position)  # of what is left
