@@ -30,10 +30,10 @@ drift = check_drift(rig, pixels)
 for camera in drift.cameras:
     if camera.moved:
         (angle, angle_error), (way, way_error) = np.rad2deg(camera.rotation), camera.distance
-        # The last frame before is the last one in which it shared points with the others and fitted.
+        # It shared points with others, and fitted them, for the last time in that frame.
         print(
-            f"{camera.name} has moved after frame {camera.start - 1}: turned by {angle:.3f} ± {angle_error:.3f} degrees, "
-            f"moved by {way:.2f} ± {way_error:.2f} {rig.unit}, {camera.shift:.1f} px in its image"
+            f"{camera.name} has moved after frame {camera.start - 1}: by {angle:.3f} ± {angle_error:.3f} degrees and "
+            f"{way:.2f} ± {way_error:.2f} {rig.unit}, {camera.shift:.1f} px in its image"
         )
     else:
         print(f"{camera.name} has not moved; epipolar residual {camera.before:.2f} px")
