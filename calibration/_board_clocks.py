@@ -28,6 +28,8 @@ _ROUNDS = 8
 # As shares of the interval between pictures: the step of the difference, the largest step of a round (cubics do not
 # reach farther), and the step at which it is enough.
 _DIFFERENCE, _LARGEST_STEP, _ENOUGH = 0.05, 0.5, 0.005
+# The same in standard deviations.
+_SURE = 0.3
 # Corners of a view share their error, so that a view counts as about two independent ones.
 _INDEPENDENT = 2.0
 # Offsets count where one is five standard deviations from 0, and where the error falls by at least a tenth with them.
@@ -121,7 +123,7 @@ def estimate_clocks(
         step, deviations = solved
         longest = float(np.abs(step).max())
         offsets[1:] += step * min(1.0, _LARGEST_STEP * interval / max(longest, 1e-300))
-        if longest < _ENOUGH * interval:
+        if (np.abs(step) < np.maximum(_ENOUGH * interval, _SURE * deviations)).all():
             break
     after = fit(resample_corners(position, times, offsets))
     return BoardClocks(offsets, np.concatenate([[0.0], deviations]), (first, _error(after)))

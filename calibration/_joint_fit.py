@@ -18,12 +18,12 @@ from calibration._board_clocks import BoardClocks, estimate_clocks
 from calibration._lens_choice import choose_jointly, richer_models
 from calibration._rig_start import Start, board_views
 from calibration.bundle import BundleAdjustment, BundleSettings, CameraPrior, adjust_boards
-from calibration.errors import SuiteWarning
+from calibration.errors import CalibrationError, SuiteWarning
 from calibration.intrinsics import LensCalibration
 from calibration.lens_models import LensModel
 from calibration.transforms import RigidTransform
 
-__all__ = ["EXCESS", "JointFit", "adjust_rig", "excess_of", "find_clocks", "temper"]
+__all__ = ["EXCESS", "JointFit", "adjust_rig", "excess_of", "find_bend", "find_clocks", "temper"]
 
 Array = NDArray[np.float64]
 
@@ -32,6 +32,11 @@ Array = NDArray[np.float64]
 EXCESS = 1.5
 _ROUNDS = 4
 _SAME = 0.02
+# Heights of the corners count where the noise is smaller by this factor with them; those of a flat board lower it by
+# one in a thousand or less, those of one bent by a hundredth of a square by 1.01.
+_BENT = 1.02
+# Where views do not fit together for other reasons, heights fit a little of that, too.
+_BENT_AMONG_OTHERS = 1.2
 # Of fits whose differences tell the clocks: a hundredth of a standard deviation is nothing beside them.
 _ROUGH = 0.01
 
@@ -172,6 +177,20 @@ def find_clocks(
 
     clocks = estimate_clocks(fit, position, times, None if known is None else known.offsets)
     return clocks if clocks is not None and (known is not None or clocks.significant) else None
+
+
+def find_bend(start: Start, joint: JointFit, outcome: BundleAdjustment) -> float:
+    """How far the board is from flat, largest less smallest height in its unit; 0 where that explains nothing."""
+    if joint.settings.bend:
+        return 0.0
+    settings = replace(joint.settings, bend=True, covariance=False, gradient_tolerance=_ROUGH)
+    try:
+        bent = replace(joint, settings=settings).run(_continued(start, outcome))
+    except CalibrationError:  # views of too few places to tell
+        return 0.0
+    gain = _noise_by_camera(outcome) / _noise_by_camera(bent)
+    least = _BENT if joint.prior is None else _BENT_AMONG_OTHERS
+    return float(np.ptp(bent.board_points[:, 2])) if np.nanmedian(gain) > least else 0.0
 
 
 def _selected(start: Start, kept: NDArray[np.intp]) -> Start:

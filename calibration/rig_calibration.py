@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from calibration._board_clocks import BoardClocks, resample_corners
 from calibration._held_out import HeldOut, hold_out
-from calibration._joint_fit import EXCESS, JointFit, adjust_rig, excess_of, find_clocks, temper
+from calibration._joint_fit import EXCESS, JointFit, adjust_rig, excess_of, find_bend, find_clocks, temper
 from calibration._rig_start import Start, choose_start, whole_enough
 from calibration.boards.geometry import Board
 from calibration.bundle import BundleAdjustment, BundleSettings
@@ -85,6 +85,8 @@ class Calibration:
         clocks: how late each camera was, where pictures were not taken at the same instants and the motion of the board
             told so; the corners are then those at the instants of the first camera's clock.
         excess: noise of all cameras together over that within single views; 1 where all fits.
+        bend: largest less smallest height of the corners over the plane of the board, where that explains what a flat
+            board does not and was not estimated; else 0.
         warnings: what was assumed or looks wrong, for people.
     """
 
@@ -101,6 +103,7 @@ class Calibration:
     held_out: HeldOut | None
     clocks: BoardClocks | None
     excess: float
+    bend: float
     warnings: tuple[str, ...]
 
 
@@ -140,6 +143,7 @@ def calibrate(
     joint = JointFit(board.points, free, settings.bundle, growing=frozenset(free) - frozenset(models))
     times = corners["time"].values
     start, joint, adjustment, clocks, excess = _join(found, joint, position, times, board, settings)
+    bend = find_bend(start, joint, adjustment)
     used = together.isel(frame=start.frames).copy()
     used["position"] = used["position"].copy(data=start.position)
     return Calibration(
@@ -156,7 +160,8 @@ def calibrate(
         held_out=hold_out(start, joint, adjustment, settings.folds),
         clocks=clocks,
         excess=excess,
-        warnings=_warnings(found, start, adjustment, clocks, excess),
+        bend=bend,
+        warnings=_warnings(found, start, adjustment, clocks, excess, bend),
     )
 
 
@@ -235,6 +240,7 @@ def _warnings(
     adjustment: BundleAdjustment,
     clocks: BoardClocks | None,
     excess: float,
+    bend: float,
 ) -> tuple[str, ...]:
     texts = [f"{name}: {text}" for name, lens in found.items() for text in lens.warnings]
     texts += [] if start.extrinsics is None else start.extrinsics.warnings
@@ -251,6 +257,11 @@ def _warnings(
         texts.append(
             f"the pictures of the cameras were not taken at the same instants ({late}, found from the motion of the "
             "board and corrected here): synchronize the recordings before 3D positions are made of them"
+        )
+    if bend:
+        texts.append(
+            f"the board is not flat: its corners differ by {bend:.2g} {start.rig.unit} in height, and fit better where "
+            "that is estimated; calibrate with bend (--bend), or mount the board on a stiff plate"
         )
     if excess > EXCESS:
         texts.append(
