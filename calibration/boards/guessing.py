@@ -155,9 +155,16 @@ def _most_markers(pictures: list[NDArray[np.uint8]], board: Board) -> _Markers |
         return None
     seen: set[int] = set()
     for picture in pictures:
-        ids, _ = find_markers(255 - picture if best.inverted else picture, best.dictionary, border=best.border)
-        seen.update(int(number) for number in ids)
-    return replace(best, dictionary=_smallest(best.dictionary, max(seen)), ids=tuple(sorted(seen)))
+        numbers, _ = find_markers(255 - picture if best.inverted else picture, best.dictionary, border=best.border)
+        seen.update(int(number) for number in numbers)
+    ids = _of_one_board(sorted(seen))
+    return replace(best, dictionary=_smallest(best.dictionary, max(ids)), ids=ids)
+
+
+def _of_one_board(ids: list[int]) -> tuple[int, ...]:
+    """The ids without those far above the rest, which are misread: a board has all ids from its first to its last."""
+    dense = [place for place, number in enumerate(ids) if 2 * (place + 1) > number - ids[0]]
+    return tuple(ids[: dense[-1] + 1])
 
 
 def _largest_dictionaries(board: Board) -> list[str]:
