@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from calibration._board_clocks import BoardClocks, resample_corners
 from calibration._held_out import HeldOut, hold_out
 from calibration._joint_fit import EXCESS, JointFit, adjust_rig, excess_of, find_bend, find_clocks, temper
+from calibration._rig_messages import check_names, check_twice, what_was_noticed
 from calibration._rig_start import Start, choose_start, whole_enough
 from calibration.boards.geometry import Board
 from calibration.bundle import BundleAdjustment, BundleSettings
@@ -134,8 +135,9 @@ def calibrate(
     settings, known, models = settings or CalibrationSettings(), dict(lenses or {}), dict(models or {})
     check(corners, CORNERS)
     names = [str(name) for name in corners["camera"].values]
-    _check_names(names, {"lenses": known, "fixed_lenses": fixed_lenses, "models": models})
-    _check_names(list(known), {"fixed_lenses": fixed_lenses})
+    check_names(names, {"lenses": known, "fixed_lenses": fixed_lenses, "models": models})
+    check_names(list(known), {"fixed_lenses": fixed_lenses})
+    check_twice(names, corners["position"].values)
     board, together = board_of(corners), corners if own_corners is None else _with_own(corners, own_corners)
     position = whole_enough(together["position"].values)
     found = _lenses(together, position, board, known, fixed_lenses, models, settings)
@@ -161,7 +163,7 @@ def calibrate(
         clocks=clocks,
         excess=excess,
         bend=bend,
-        warnings=_warnings(found, start, adjustment, clocks, excess, bend),
+        warnings=what_was_noticed(found, start, adjustment, clocks, excess, bend),
     )
 
 
@@ -232,53 +234,3 @@ def _join(
         chosen, adjustment = adjust_rig(start, joint, lenses)
     chosen, adjustment, excess = temper(start, chosen, adjustment, lenses)
     return start, chosen, adjustment, clocks, excess
-
-
-def _warnings(
-    found: Mapping[str, LensCalibration],
-    start: Start,
-    adjustment: BundleAdjustment,
-    clocks: BoardClocks | None,
-    excess: float,
-    bend: float,
-) -> tuple[str, ...]:
-    texts = [f"{name}: {text}" for name, lens in found.items() for text in lens.warnings]
-    texts += [] if start.extrinsics is None else start.extrinsics.warnings
-    lost = np.isfinite(start.position[..., 0]) & ~np.isfinite(adjustment.residuals[..., 0])
-    texts += [
-        f"{name}: {count} corners were left out because its lens does not reach them"
-        for name, count in zip(start.rig.names, lost.sum(axis=(1, 2)), strict=True)
-        if count
-    ]
-    if clocks is not None:
-        late = ", ".join(
-            f"{name} {1000 * offset:+.0f} ms" for name, offset in zip(start.rig.names, clocks.offsets, strict=True)
-        )
-        texts.append(
-            f"the pictures of the cameras were not taken at the same instants ({late}, found from the motion of the "
-            "board and corrected here): synchronize the recordings before 3D positions are made of them"
-        )
-    if bend:
-        texts.append(
-            f"the board is not flat: its corners differ by {bend:.2g} {start.rig.unit} in height, and fit better where "
-            "that is estimated; calibrate with bend (--bend), or mount the board on a stiff plate"
-        )
-    if excess > EXCESS:
-        texts.append(
-            f"cameras together {'still ' if clocks is not None else ''}miss the board by {excess:.1f} times what each "
-            "does alone: pictures were not taken at the same instants, or the board bends; film the board still, or "
-            "synchronize the cameras"
-        )
-    return tuple(texts)
-
-
-def _check_names(names: list[str], given: Mapping[str, Collection[str]]) -> None:
-    for argument, wanted in given.items():
-        strangers = [name for name in wanted if name not in names]
-        if strangers:
-            raise InvalidValueError(
-                f"{argument}, camera '{strangers[0]}'",
-                expected=f"one of {', '.join(names) or 'no camera'}",
-                got=f"'{strangers[0]}'",
-                remedy="Use the names of the cameras in the Corners; a lens that is to be kept must be given.",
-            )
