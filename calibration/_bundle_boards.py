@@ -30,12 +30,17 @@ class Scale:
 
     Attributes:
         loss, tuning: see `robust_terms` of the kernels.
-        sigma: (camera,) px.
+        sigma: (row, camera) px; the kinds of observations have rows of their own.
+        curvature: share of the weight of a residual that its curvature is at least taken for. The true one would be
+            the fastest near the minimum, but it is near 0 or negative for points that are on the verge of being
+            outliers, and steps become wild: with 0.25 a board went to its mirrored pose. With 1 the quadratic model is
+            never below the loss, so that every step is downhill, but there are twice as many.
     """
 
     loss: int
     tuning: float
     sigma: Floats
+    curvature: float = 0.5
 
 
 @dataclass(eq=False)
@@ -69,6 +74,7 @@ class BoardTerm:
         shape_first: place of the first height of the board among the parameters, -1 where it is rigid.
         use: (observation,) whether it counts.
         fixed: whether the poses of the boards stay as they are.
+        row, pooled: see `Term`.
     """
 
     views: Views
@@ -77,6 +83,8 @@ class BoardTerm:
     shape_first: int
     use: NDArray[np.bool_]
     fixed: bool = False
+    row: int = 0
+    pooled: bool = False
 
     @cached_property
     def observation_camera(self) -> NDArray[np.int64]:
@@ -86,6 +94,13 @@ class BoardTerm:
     def spent(self, part: BoardPart) -> Floats:  # noqa: ARG002 - the protocol of all terms
         """(camera,) parameters of the boards, each shared among the cameras by how many corners they see."""
         return np.zeros(self.views.n_cameras) if self.fixed else self.views.board_parameters()
+
+    def take_back(self) -> None:
+        """Use again what could not be seen before."""
+        self.use[:] = True
+
+    def leave_out(self, trusted: NDArray[np.bool_]) -> None:
+        """Six numbers of a board are determined by many corners: none is left out."""
 
     def linearize(self, state: State, scale: Scale) -> BoardPart:
         """Normal equations at a state."""
@@ -118,9 +133,10 @@ class BoardTerm:
                 views.corner,
                 views.pixels,
                 self.use,
-                scale.sigma,
+                scale.sigma[self.row],
                 scale.loss,
                 scale.tuning,
+                scale.curvature,
                 part.matrix,
                 part.vector,
                 cost,

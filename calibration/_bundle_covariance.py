@@ -111,7 +111,7 @@ def covariance_of_points(term: PointTerm, part: PointPart, full: Floats) -> Floa
         both = inverse + np.einsum("ij,kj->ik", np.einsum("ij,jk->ik", reach, full), reach)
         for point in range(first, last):
             place = 3 * (point - first)
-            result[point] = both[place : place + 3, place : place + 3]
+            result[point] = both[place : place + 3, place : place + 3] if term.active[point] else np.nan
     return result
 
 
@@ -129,8 +129,12 @@ def _block(term: PointTerm, part: PointPart, block: int, size: int) -> tuple[Flo
             own[rows, rows] += part.by_point[observation, :, width : width + 3]
             if place >= 0:
                 mixed[rows, place : place + width - skip] += part.by_point[observation, :, skip:width]
+    for place in 3 * np.flatnonzero(~term.active[first:last]):
+        own[place : place + 3, place : place + 3] = np.eye(3)
     for pair in range(seen.pair_start[block], seen.pair_start[block + 1]):
         p, q = seen.pairs[pair]
+        if not (term.active[p] and term.active[q]):
+            continue
         difference = part.points[p] - part.points[q]
         distance = np.sqrt((difference * difference).sum())
         slope = np.zeros(len(own))

@@ -66,10 +66,6 @@ NONE, CAUCHY, HUBER, TUKEY = 0, 1, 2, 3
 LARGEST_RADIUS2 = 11.43 * 11.43
 # A corner nearer to the plane of the camera center than this share of its distance is not in front of the camera.
 SMALLEST_DEPTH = 1e-6
-# Share of the curvature along the residual that is kept where the loss bends down. With 0 the matrix could become
-# singular; larger values slow the convergence where there are outliers.
-SMALLEST_CURVATURE = 0.5
-
 # rows of the scratch block of a view
 X, Y, Z, NX, NY, P00, P01, P10, P11, A, B, D, E, R2, RADIAL, GOOD, EU, EV, TX, TY, Q = range(21)
 # four powers of the radius, as radial coefficients multiply them; derivatives (u, v) of the pixel by the scale of the
@@ -327,7 +323,7 @@ def _linearize(row, places, n, w, j, pixels):
 
 
 @_jit
-def _weigh(loss, tuning, sigma, n, w, j, size, use, r2):
+def _weigh(loss, tuning, curvature, sigma, n, w, j, size, use, r2):
     """Weigh residuals and derivatives by the loss (Triggs et al. 2000, section 4.3); the noise is left to `_normal`.
 
     Returns the cost, and how many points in use the camera cannot see.
@@ -367,7 +363,7 @@ def _weigh(loss, tuning, sigma, n, w, j, size, use, r2):
         square = q[i]
         _, weight, bend = _robust_terms(loss, tuning, square * inverse2)
         along = 1.0 / np.sqrt(square) if square > 0.0 else 0.0
-        keep = np.sqrt(max(1.0 + bend, SMALLEST_CURVATURE))
+        keep = np.sqrt(max(abs(1.0 + bend), curvature))
         root = np.sqrt(weight) * good[i]
         good[i] = root
         q[i] = root * (1.0 - keep)
@@ -446,7 +442,7 @@ def _normal(n, w, j, size, inverse2, matrix, vector):
 @_jit_and_keep
 def evaluate_views(
     begin, end, table, poses, shape, places, sizes, view_camera, view_frame, view_start, corner, pixels, use,
-    sigma, loss, tuning, matrix, vector, cost, unseen, r2, residual, by_shape,
+    sigma, loss, tuning, curvature, matrix, vector, cost, unseen, r2, residual, by_shape,
 ):  # fmt: skip
     """Linearize views begin to end.
 
@@ -458,6 +454,7 @@ def evaluate_views(
         view_camera, view_frame: (view,); view_start: (view + 1,) its part of the observations.
         corner: (observation,); pixels: (observation, 2); use: (observation,) whether it counts.
         sigma: (camera,) px; loss, tuning: see `_robust_terms`.
+        curvature: along the residual at least this share of the weight is kept where the loss bends down.
         matrix (view, size, size), vector (view, size), cost (view,), unseen (view,): the normal equations.
         residual (observation, 2): projected minus observed, px; r2 (observation,): squared. NaN where not seen.
         by_shape (observation, extra, size + extra + 1): products of the derivatives by coordinates of the corner in the
@@ -487,7 +484,9 @@ def evaluate_views(
             axis = 3 - extra + q
             for i in range(2 * n):
                 j[size + q, i] = r[axis] * j[3, i] + r[3 + axis] * j[4, i] + r[6 + axis] * j[5, i]
-        cost[v], unseen[v] = _weigh(loss, tuning, sigma[c], n, w, j, size + extra, use[observed], r2[observed])
+        cost[v], unseen[v] = _weigh(
+            loss, tuning, curvature, sigma[c], n, w, j, size + extra, use[observed], r2[observed]
+        )  # fmt: skip
         inverse2 = 1.0 / (sigma[c] * sigma[c])
         _normal(n, w, j, size, inverse2, matrix[v], vector[v])
         for q in range(extra):
@@ -746,8 +745,8 @@ def back_substitute(
 
 @_jit
 def _block_normal(
-    begin, end, damping, sizes, point_start, order, camera, by_point, points, pairs, parts, values, precision,
-    lower, gradient, diagonal,
+    begin, end, damping, sizes, point_start, order, camera, by_point, points, active, pairs, parts, values,
+    precision, lower, gradient, diagonal,
 ):  # fmt: skip
     """Damped normal matrix (lower triangle) and gradient of the points begin to end, lengths between them included."""
     n = 3 * (end - begin)
@@ -767,6 +766,8 @@ def _block_normal(
                     lower[o + a, o + b] += by_point[k, a, size + b]
     for m in range(len(pairs)):
         p, q, weight = pairs[m, 0], pairs[m, 1], precision[parts[m]]
+        if not (active[p] and active[q]):
+            continue
         length, dx, dy, dz = _direction(points[p], points[q])
         excess = weight * (length - values[parts[m]])
         unit = (dx, dy, dz)
@@ -783,6 +784,8 @@ def _block_normal(
     for p in range(begin, end):
         for a in range(3):
             o = 3 * (p - begin) + a
+            if not active[p]:
+                lower[o, o] = 1.0
             diagonal[p, a] = lower[o, o]
             lower[o, o] *= 1.0 + damping
 
@@ -808,7 +811,7 @@ def add_cameras(offset, sizes, first, view_camera, matrix, vector, system, right
 @_jit_and_keep
 def reduce_points(
     begin, end, damping, offset, sizes, first, block_start, pair_start, point_start, order, camera, by_point, points,
-    pairs, parts, values, precision, length_place, gradient, diagonal, system, right, raw,
+    active, pairs, parts, values, precision, length_place, gradient, diagonal, system, right, raw,
 ):  # fmt: skip
     """Eliminate the points of blocks begin to end; as `reduce_frames`.
 
@@ -816,6 +819,7 @@ def reduce_points(
         block_start: (block + 1,) the points of each; pair_start: (block + 1,) the pairs of each.
         point_start: (point + 1,) where in `order` the observations of each point are; camera: (observation,).
         by_point: from `evaluate_views`.
+        active: (point,) whether it takes part; none of what is seen of the others is in use.
         pairs: (pair, 2) points at a fixed distance, the first before the second; parts: (pair,) whose distance.
         values, precision: (part,) length and its inverse variance, which falls as the square of a length that is free:
             the residual is the share that a distance deviates by.
@@ -836,8 +840,8 @@ def reduce_points(
         own = slice(pair_start[block], pair_start[block + 1])
         n = 3 * (p1 - p0)
         _block_normal(
-            p0, p1, damping, sizes, point_start, order, camera, by_point, points, pairs[own], parts[own], values,
-            precision, lower, gradient, diagonal,
+            p0, p1, damping, sizes, point_start, order, camera, by_point, points, active, pairs[own], parts[own],
+            values, precision, lower, gradient, diagonal,
         )  # fmt: skip
         if _cholesky(lower, n) < n:
             gradient[p0, 0] = np.nan
@@ -873,7 +877,7 @@ def reduce_points(
                             coupling[3 * (p - p0) + a, place[c] + k] += by_point[o, a, offset[c] + k]
         for m in range(pair_start[block], pair_start[block + 1]):
             at = length_place[parts[m]]
-            if at >= 0:
+            if at >= 0 and active[pairs[m, 0]] and active[pairs[m, 1]]:
                 weight = precision[parts[m]]
                 p, q = pairs[m, 0], pairs[m, 1]
                 length, dx, dy, dz = _direction(points[p], points[q])
@@ -930,7 +934,7 @@ def _subtract_gram(coupling, n, count, columns, half, system, right):
 @_jit_and_keep
 def back_substitute_points(
     begin, end, damping, step, offset, sizes, first, block_start, pair_start, point_start, order, camera, by_point,
-    points, pairs, parts, values, precision, length_place, gradient, diagonal, out,
+    points, active, pairs, parts, values, precision, length_place, gradient, diagonal, out,
 ):  # fmt: skip
     """Steps (point, 3) of the points of blocks begin to end from the step of all other parameters."""
     most = 1
@@ -942,8 +946,8 @@ def back_substitute_points(
         own = slice(pair_start[block], pair_start[block + 1])
         n = 3 * (p1 - p0)
         _block_normal(
-            p0, p1, damping, sizes, point_start, order, camera, by_point, points, pairs[own], parts[own], values,
-            precision, lower, gradient, diagonal,
+            p0, p1, damping, sizes, point_start, order, camera, by_point, points, active, pairs[own], parts[own],
+            values, precision, lower, gradient, diagonal,
         )  # fmt: skip
         if _cholesky(lower, n) < n:
             out[p0:p1] = np.nan
@@ -960,7 +964,7 @@ def back_substitute_points(
                             out[p, a] -= by_point[o, a, offset[c] + k] * step[first[c] + k]
         for m in range(pair_start[block], pair_start[block + 1]):
             at = length_place[parts[m]]
-            if at >= 0:
+            if at >= 0 and active[pairs[m, 0]] and active[pairs[m, 1]]:
                 p, q = pairs[m, 0], pairs[m, 1]
                 length, dx, dy, dz = _direction(points[p], points[q])
                 ratio = length / values[parts[m]]

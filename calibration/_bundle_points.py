@@ -150,6 +150,8 @@ class PointTerm:
         start: (part,) these lengths.
         places: (part,) place of each length among the parameters, -1 where it is known.
         use: (observation,) whether it counts.
+        active: (point,) whether it takes part.
+        row, pooled: see `Term`.
     """
 
     sightings: Sightings
@@ -159,6 +161,9 @@ class PointTerm:
     start: Floats
     places: Integers
     use: NDArray[np.bool_]
+    active: NDArray[np.bool_]
+    row: int = 0
+    pooled: bool = True
 
     @property
     def observation_camera(self) -> Integers:
@@ -181,6 +186,20 @@ class PointTerm:
         total[np.trace(total, axis1=1, axis2=2) < 1e-200] = np.eye(3)
         leverage = np.einsum("oij,oji->o", np.linalg.inv(total)[seen.point], own)
         return np.asarray(np.bincount(seen.observation_camera, leverage, minlength=seen.n_cameras), np.float64)
+
+    def take_back(self) -> None:
+        """Use again what could not be seen before."""
+        self.use[:] = self.active[self.sightings.point]
+
+    def leave_out(self, trusted: NDArray[np.bool_]) -> None:
+        """Leave out points that fewer than two trusted observations (observation,) show.
+
+        With one view that is believed, one that is not, and a length, a point can slide with next to nothing to hold
+        it, and says nothing of the cameras.
+        """
+        seen = self.sightings
+        self.active &= np.bincount(seen.point[trusted & self.use], minlength=len(seen.order)) >= 2
+        self.use &= self.active[seen.point]
 
     def linearize(self, state: State, scale: Scale) -> PointPart:
         """Normal equations at a state."""
@@ -215,9 +234,10 @@ class PointTerm:
                 seen.point,
                 seen.pixels,
                 self.use,
-                scale.sigma,
+                scale.sigma[self.row],
                 scale.loss,
                 scale.tuning,
+                scale.curvature,
                 part.matrix,
                 part.vector,
                 cost,
@@ -233,6 +253,8 @@ class PointTerm:
 
     def _cost_of_lengths(self, state: State) -> float:
         pairs, parts = self.sightings.pairs, self.sightings.parts
+        tied = self.active[pairs].all(axis=1)
+        pairs, parts = pairs[tied], parts[tied]
         difference = state.points[pairs[:, 0]] - state.points[pairs[:, 1]]
         excess = np.sqrt((difference * difference).sum(axis=1)) - state.lengths[parts]
         return float((0.5 * self.precision_at(state.lengths)[parts] * excess * excess).sum())
@@ -278,6 +300,7 @@ class PointTerm:
                 seen.observation_camera,
                 part.by_point,
                 state.points,
+                self.active,
                 seen.pairs,
                 seen.parts,
                 state.lengths,
@@ -316,6 +339,7 @@ class PointTerm:
                 seen.observation_camera,
                 part.by_point,
                 part.points,
+                self.active,
                 seen.pairs,
                 seen.parts,
                 part.lengths,

@@ -45,7 +45,9 @@ def run_points(
     start, pixels = as_sightings(rig, points, position, settings)
     require("bend", not settings.bend, "False where points are adjusted", settings.bend)
     pairs, parts, values, precision = as_lengths(lengths, len(start))
-    kept, tied = _determined(start, pixels, pairs)
+    views = np.isfinite(pixels).all(axis=-1).sum(axis=-1)
+    kept = np.asarray(np.isfinite(start).all(axis=-1) & (views >= 2))
+    tied = kept[pairs].all(axis=1)
     chosen = np.flatnonzero(kept)
     require("points", len(chosen) > 0, "points with starting values that two cameras see", "none")
     rank = np.cumsum(kept) - 1
@@ -60,7 +62,9 @@ def run_points(
     count = len(sightings.point) + (0 if frames is None else int(np.isfinite(frames.position[..., 0]).sum()))
     with Workers.for_work(settings.workers, count, OBSERVATIONS_PER_WORKER) as workers:
         use = np.ones(len(sightings.point), dtype=np.bool_)
-        own = PointTerm(sightings, layout, workers, precision, values, places, use)
+        own = PointTerm(
+            sightings, layout, workers, precision, values, places, use, np.ones(len(chosen), dtype=np.bool_)
+        )
         terms: tuple[Term, ...] = (own,)
         board = _board_term(frames, layout, workers)
         terms += () if board is None else (board,)
@@ -84,24 +88,6 @@ def run_points(
         result = fit(problem, state, settings, len(rig))
         result = _rescaled(problem, result, before)
         return _finish(rig, models, problem, own, board, result, settings, chosen, len(start))
-
-
-def _determined(start: Floats, pixels: Floats, pairs: Integers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(point,) which points are determined by what sees them, and (pair,) which lengths tie two of those.
-
-    Two cameras determine a point; so do one camera and a length, to a point that is determined.
-    """
-    views = np.isfinite(pixels).all(axis=-1).sum(axis=-1)
-    known = np.isfinite(start).all(axis=-1)
-    kept = known & (views >= 2)
-    while True:
-        helped = np.zeros(len(start), dtype=np.bool_)
-        helped[pairs[kept[pairs[:, ::-1]]]] = True
-        grown = kept | (known & (views == 1) & helped)
-        if np.array_equal(grown, kept):
-            break
-        kept = grown
-    return kept, kept[pairs].all(axis=1)
 
 
 def _unknown_lengths(
@@ -131,7 +117,7 @@ def _board_term(frames: BoardFrames | None, layout: Layout, workers: Workers) ->
         return None
     views = pack_views(frames.position)
     check_boards(views, 3)
-    return BoardTerm(views, layout, workers, -1, np.ones(len(views.corner), dtype=np.bool_))
+    return BoardTerm(views, layout, workers, -1, np.ones(len(views.corner), dtype=np.bool_), row=1)
 
 
 def _origin(layout: Layout) -> int:
@@ -183,7 +169,7 @@ def _finish(
     n_points: int,
 ) -> PointAdjustment:
     state, sightings = result.outcome.state, own.sightings
-    covariance, parts = uncertainty(problem, result, settings, len(rig))
+    covariance, parts = uncertainty(problem, result, settings)
     deviations = spread = None
     if covariance.full is not None:
         variance = np.diag(covariance.full)
@@ -196,7 +182,7 @@ def _finish(
     if board is not None:
         board_residual = board.views.spread(told(rig, board, result.outcome.parts[1], result, "corners")[0])
     points = np.full((n_points, 3), np.nan)
-    points[chosen[sightings.order]] = state.points
+    points[chosen[sightings.order]] = np.where(own.active[:, None], state.points, np.nan)
     return PointAdjustment(
         **common(rig, models, problem, result, covariance),
         residuals=_widen(sightings, residual, chosen, n_points),
@@ -207,6 +193,7 @@ def _finish(
         point_covariance=spread,
         world_from_board=None if board is None else poses_of(state),
         board_residuals=board_residual,
+        board_noise=None if board is None else result.noise[1],
     )
 
 

@@ -46,6 +46,8 @@ class PriorTerm:
     table: Floats
     information: Floats
     use: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    row: int = 0
+    pooled: bool = False
 
     @property
     def observation_camera(self) -> NDArray[np.int64]:
@@ -55,6 +57,12 @@ class PriorTerm:
     def spent(self, part: PriorPart) -> Floats:  # noqa: ARG002 - the protocol of all terms
         """Nothing is eliminated."""
         return np.zeros(len(self.table))
+
+    def take_back(self) -> None:
+        """There is nothing to take back."""
+
+    def leave_out(self, trusted: NDArray[np.bool_]) -> None:
+        """There is nothing to leave out."""
 
     def linearize(self, state: State, scale: Scale) -> PriorPart:  # noqa: ARG002 - the noise of pixels has no part in it
         """Normal equations at a state."""

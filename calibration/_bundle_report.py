@@ -35,7 +35,7 @@ def finish_boards(
 ) -> BundleAdjustment:
     """The outcome of an adjustment of boards, which are the first term of the problem."""
     state = result.outcome.state
-    covariance, parts = uncertainty(problem, result, settings, len(rig))
+    covariance, parts = uncertainty(problem, result, settings)
     heights = boards = None
     if covariance.full is not None:
         if settings.bend:
@@ -63,7 +63,7 @@ def common(
     full = covariance.full
     return {
         "rig": rig_of(rig, outcome.state.table, problem.layout, models),
-        "noise": result.noise,
+        "noise": result.noise[0],
         "cost": outcome.cost,
         "iterations": result.iterations,
         "gradient_norm": outcome.gradient_norm,
@@ -74,24 +74,23 @@ def common(
     }
 
 
-def uncertainty(
-    problem: Problem, result: Fit, settings: BundleSettings, n_cameras: int
-) -> tuple[Covariance, tuple[Part, ...]]:
+def uncertainty(problem: Problem, result: Fit, settings: BundleSettings) -> tuple[Covariance, tuple[Part, ...]]:
     """Covariance of what is not eliminated, and the normal equations in units of the noise that it comes from."""
     if not settings.covariance:
         return Covariance(None, ()), ()
     state = result.outcome.state
-    plain = Scale(LOSS["none"][0], 1.0, effective_noise(problem, result, n_cameras))
+    plain = Scale(LOSS["none"][0], 1.0, effective_noise(problem, result))
     parts = problem.linearize(state, plain)
     return covariance_of(problem, parts, state), parts
 
 
 def told(rig: Rig, term: Term, part: Any, result: Fit, what: str) -> tuple[Floats, Floats]:
-    """Residuals (observation, 2), observed minus projected, and weights (observation,); warns of what was left out."""
+    """Residuals (observation, 2), observed minus projected, and weights (observation,); warns of what is not seen."""
     seen = term.use & np.isfinite(part.r2)
     scale = result.scale
-    weight = weights(np.where(seen, part.r2, 0.0), scale.sigma[term.observation_camera], scale.loss, scale.tuning)
-    warn_left_out(rig, term.observation_camera[~seen], what, stacklevel=5)
+    sigma = scale.sigma[term.row, term.observation_camera]
+    weight = weights(np.where(seen, part.r2, 0.0), sigma, scale.loss, scale.tuning)
+    warn_left_out(rig, term.observation_camera[np.isnan(part.r2)], what, stacklevel=5)
     return -part.residual, np.where(seen, weight, 0.0)
 
 

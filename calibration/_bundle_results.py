@@ -96,12 +96,13 @@ class PointAdjustment(_Adjustment):
     Attributes:
         residuals: (point, camera, 2) px, observed minus projected.
         weights: (point, camera).
-        points: (point, 3); NaN for points that fewer than two cameras see and no length holds.
+        points: (point, 3); NaN for points that are left out.
         lengths: (part,) of the rigid parts, given or estimated.
         length_deviations: (part,) standard deviations of those; 0 where given; None where there is no covariance.
         point_covariance: (point, 3, 3); None where not asked for or there is no covariance.
         world_from_board: (frame,) where boards took part, else None.
         board_residuals: (camera, frame, corner, 2) px, where boards took part, else None.
+        board_noise: (camera,) px, of the corners, where boards took part, else None.
     """
 
     points: Floats
@@ -110,6 +111,7 @@ class PointAdjustment(_Adjustment):
     point_covariance: Floats | None
     world_from_board: RigidTransform | None
     board_residuals: Floats | None
+    board_noise: Floats | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ each round, until both agree: outliers cannot pull while the start is still off,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,8 @@ _CUT2 = 9.0
 _FEW = 50
 # Below it a residual is rounding.
 _SMALLEST_NOISE = 1e-6
-# Of the noise of a camera to that of the others: where points are free, few views do not tell more.
-_LARGEST_RATIO = 10.0
+# Weight of an observation that is believed; Gaussian noise goes below once in a million times.
+_TRUSTED = 0.25
 _MEDIAN_OF_SQUARE = 2.0 * np.log(2.0)
 
 
@@ -42,7 +42,7 @@ class Fit:
     Attributes:
         outcome: of the last round.
         scale: that the last round measured residuals with.
-        noise: (camera,) measured at the end.
+        noise: (row, camera) measured at the end.
         iterations: of all rounds.
     """
 
@@ -55,35 +55,42 @@ class Fit:
 def fit(problem: Problem, state: State, settings: BundleSettings, n_cameras: int) -> Fit:
     """Adjust until the noise stays the same, then until the gradient vanishes."""
     loss, tuning = LOSS[settings.loss]
-    given = None if settings.noise is None else np.broadcast_to(np.asarray(settings.noise, float), n_cameras).copy()
-    iterations, damping = 0, 1e-3
+    rows = 1 + max(term.row for term in problem.terms)
+    given = None
+    if settings.noise is not None:
+        given = np.broadcast_to(np.asarray(settings.noise, dtype=np.float64), (rows, n_cameras)).copy()
     if settings.loss == "none":
-        sigma = np.ones(n_cameras) if given is None else given
-        outcome = _last(problem, state, Scale(loss, tuning, sigma), settings, 1e-4)
-        noise = measure(problem, outcome, n_cameras, plain=True) if given is None else given
-        return Fit(outcome, Scale(loss, tuning, sigma), noise, outcome.iterations)
-    lowest = np.full(n_cameras, _SMALLEST_NOISE) if given is None else given
-    sigma = _start(problem, state, lowest, n_cameras)
+        scale = Scale(loss, tuning, np.ones((rows, n_cameras)) if given is None else given)
+        outcome = _last(problem, state, scale, settings, 1e-4)
+        noise = measure(problem, outcome, scale, plain=True) if given is None else given
+        return Fit(outcome, scale, noise, outcome.iterations)
+    lowest = np.full((rows, n_cameras), _SMALLEST_NOISE) if given is None else given
+    scale = Scale(loss, tuning, _start(problem, state, lowest))
+    iterations, damping = 0, 1e-3
     for _ in range(_MAXIMUM_ROUNDS):
         outcome = minimize(
             problem,
             state,
-            Scale(loss, tuning, sigma),
+            scale,
             iterations=_EARLY_ITERATIONS,
             tolerance=_EARLY_TOLERANCE,
             damping=damping,
             last_step=_EARLY_LAST_STEP,
         )
         state, iterations, damping = outcome.state, iterations + outcome.iterations, min(outcome.damping, 1e-3)
-        before, sigma = sigma, np.maximum(measure(problem, outcome, n_cameras), lowest)
-        if given is not None:
-            sigma = np.maximum(np.minimum(sigma, before), given)
+        before, sigma = scale.sigma, np.maximum(_pooled(problem, measure(problem, outcome, scale)), lowest)
+        if given is not None:  # down to it, never up again
+            sigma = np.minimum(sigma, before)
             sigma = np.where(sigma < 1.5 * given, given, sigma)
+        scale = replace(scale, sigma=sigma)
+        problem.take_back()
         if (np.abs(sigma / before - 1.0) < _SAME_NOISE).all():
             break
-    scale = Scale(loss, tuning, sigma)
+    for term, part in zip(problem.terms, outcome.parts, strict=True):
+        own = scale.sigma[term.row, term.observation_camera]
+        term.leave_out(weights(np.nan_to_num(part.r2, nan=np.inf), own, loss, tuning) > _TRUSTED)
     outcome = _last(problem, state, scale, settings, damping)
-    noise = measure(problem, outcome, n_cameras) if given is None else given
+    noise = measure(problem, outcome, scale) if given is None else given
     return Fit(outcome, scale, noise, iterations + outcome.iterations)
 
 
@@ -98,21 +105,42 @@ def _last(problem: Problem, state: State, scale: Scale, settings: BundleSettings
     )
 
 
-def _start(problem: Problem, state: State, lowest: Floats, n_cameras: int) -> Floats:
+def _start(problem: Problem, state: State, lowest: Floats) -> Floats:
     """The scale of the residuals before the first step."""
-    parts = problem.linearize(state, Scale(0, 1.0, np.ones(n_cameras)))
-    squares, cameras = problem.squares(parts)
-    return np.maximum(_by_camera(squares, cameras, n_cameras, cut=False), lowest)
+    parts = problem.linearize(state, Scale(0, 1.0, np.ones(lowest.shape)))
+    squares, group = problem.squares(parts, lowest.shape[1])
+    sigma = _by_group(squares, group, lowest.size, cut=False).reshape(lowest.shape)
+    return np.maximum(_pooled(problem, sigma), lowest)
 
 
-def measure(problem: Problem, outcome: Outcome, n_cameras: int, *, plain: bool = False) -> Floats:
-    """(camera,) standard deviation of a pixel coordinate.
+def _pooled(problem: Problem, sigma: Floats) -> Floats:
+    """One noise for all cameras where points are free.
+
+    There a camera that happens to fit best would get ever more weight, until it fits exactly.
+    """
+    sigma = sigma.copy()
+    for term in problem.terms:
+        if term.pooled:
+            sigma[term.row] = np.median(sigma[term.row])
+    return sigma
+
+
+def measure(problem: Problem, outcome: Outcome, scale: Scale, *, plain: bool = False) -> Floats:
+    """(row, camera) standard deviation of a pixel coordinate.
 
     The second moment of the residuals within three sigma, corrected for what lies beyond and for the parameters that
     were fitted to them; plain: of all residuals.
     """
-    squares, cameras = problem.squares(outcome.parts)
-    return _measured(squares, cameras, problem.freedom(outcome.parts, n_cameras), plain=plain)
+    rows, n_cameras = scale.sigma.shape
+    squares, group = problem.squares(outcome.parts, n_cameras)
+    freedom = problem.freedom(outcome.parts, rows, n_cameras)
+    return np.stack(
+        [
+            _measured(squares[own], group[own] - row * n_cameras, freedom[row], plain=plain)
+            for row in range(rows)
+            for own in (group // n_cameras == row,)
+        ]
+    )
 
 
 def noise_of_views(views: Views, squares: Floats, n_cameras: int, *, plain: bool) -> Floats:
@@ -131,21 +159,19 @@ def _measured(squares: Floats, cameras: Integers, freedom: Floats, *, plain: boo
         pooled = total.sum() / max(float((2 * count * freedom).sum()), 1.0)
         own = total / np.maximum(2 * count * freedom, 1.0)
         return np.sqrt(np.maximum(np.where(count >= _FEW, own, pooled), _SMALLEST_NOISE**2))
-    sigma = _by_camera(squares, cameras, n_cameras, cut=True) / np.sqrt(freedom)
-    typical = float(np.median(sigma))
-    return np.maximum(np.clip(sigma, typical / _LARGEST_RATIO, typical * _LARGEST_RATIO), _SMALLEST_NOISE)
+    sigma = _by_group(squares, cameras, n_cameras, cut=True) / np.sqrt(freedom)
+    return np.maximum(sigma, _SMALLEST_NOISE)
 
 
-def _by_camera(squares: Floats, cameras: Integers, n_cameras: int, *, cut: bool) -> Floats:
-    """Robust standard deviation per camera; a camera with few points gets that of all."""
-    pooled = _robust(squares, cut=cut)
-    order = np.argsort(cameras, kind="stable")
-    bounds = np.searchsorted(cameras[order], np.arange(n_cameras + 1))
-    result = np.full(n_cameras, pooled)
-    for camera in range(n_cameras):
-        own = squares[order[bounds[camera] : bounds[camera + 1]]]
+def _by_group(squares: Floats, group: Integers, n_groups: int, *, cut: bool) -> Floats:
+    """Robust standard deviation per group; a group with few points gets that of all."""
+    order = np.argsort(group, kind="stable")
+    bounds = np.searchsorted(group[order], np.arange(n_groups + 1))
+    result = np.full(n_groups, _robust(squares, cut=cut))
+    for place in range(n_groups):
+        own = squares[order[bounds[place] : bounds[place + 1]]]
         if len(own) >= _FEW:
-            result[camera] = _robust(own, cut=cut)
+            result[place] = _robust(own, cut=cut)
     return result
 
 
@@ -177,25 +203,28 @@ def weights(squares: Floats, sigma: Floats, loss: int, tuning: float) -> Floats:
     return np.ones_like(s)
 
 
-def effective_noise(problem: Problem, result: Fit, n_cameras: int) -> Floats:
-    """(camera,) noise with which plain least squares would be as uncertain as what was done.
+def effective_noise(problem: Problem, result: Fit) -> Floats:
+    """(row, camera) noise with which plain least squares would be as uncertain as what was done.
 
     The asymptotic variance of an M-estimator over that of least squares (Huber 1964) is E psi^2 / (E psi')^2; both are
     taken over the residuals of each camera, outliers included, so that it grows by those too.
     """
-    if result.scale.loss == LOSS["none"][0]:
+    scale = result.scale
+    rows, n_cameras = scale.sigma.shape
+    if scale.loss == LOSS["none"][0]:
         return result.noise
-    squares, cameras = problem.squares(result.outcome.parts)
-    s = squares / result.scale.sigma[cameras] ** 2
-    weight = weights(squares, result.scale.sigma[cameras], result.scale.loss, result.scale.tuning)
-    slope = _slope(s, weight, result.scale)
-    count = np.maximum(np.bincount(cameras, minlength=n_cameras), 1)
-    power = np.bincount(cameras, weights=0.5 * s * weight**2, minlength=n_cameras) / count
-    bend = np.bincount(cameras, weights=0.5 * (slope + weight), minlength=n_cameras) / count
-    few = np.bincount(cameras, minlength=n_cameras) < _FEW
-    own = np.sqrt(power / problem.freedom(result.outcome.parts, n_cameras)) / np.maximum(bend, 1e-3)
-    pooled = float(np.sqrt(power.mean())) / max(float(bend.mean()), 1e-3)
-    return np.asarray(result.scale.sigma * np.where(few, pooled, own))
+    squares, group = problem.squares(result.outcome.parts, n_cameras)
+    sigma = scale.sigma.ravel()
+    s, weight = squares / sigma[group] ** 2, weights(squares, sigma[group], scale.loss, scale.tuning)
+    count = np.bincount(group, minlength=len(sigma))
+    power = np.bincount(group, weights=0.5 * s * weight**2, minlength=len(sigma))
+    bend = np.bincount(group, weights=0.5 * (_slope(s, weight, scale) + weight), minlength=len(sigma))
+    freedom = problem.freedom(result.outcome.parts, rows, n_cameras).ravel()
+    few = count < _FEW
+    base = np.where(few, max(int(count.sum()), 1), np.maximum(count, 1))
+    mean_power = np.where(few, power.sum(), power / freedom) / base
+    mean_bend = np.maximum(np.where(few, bend.sum(), bend) / base, 1e-3)
+    return np.asarray((sigma * np.sqrt(mean_power) / mean_bend).reshape(scale.sigma.shape))
 
 
 def _slope(s: Floats, weight: Floats, scale: Scale) -> Floats:

@@ -29,8 +29,12 @@ _LARGEST_DAMPING = 1e12
 _LAST_STEP = 1e-3
 # Steps that are refused because points leave the image of the lens, before those points are left out instead.
 _PATIENCE = 4
+# Steps with the careful curvature after one that was refused.
+_CAUTION = 5
 # Rounding of a pixel coordinate of some thousand.
 _PIXEL_ROUNDING = 1e-12
+# Steps that are taken although the cost is the same but for rounding.
+_POLISH = 5
 # Share of the cost that rounding hides.
 _COST_ROUNDING = 1e-14
 
@@ -78,9 +82,13 @@ class Term(Protocol):
 
     Attributes:
         use: (observation,) whether it counts.
+        row: of the noise, which has one for each kind.
+        pooled: whether all cameras have the same.
     """
 
     use: NDArray[np.bool_]
+    row: int
+    pooled: bool
 
     @property
     def observation_camera(self) -> NDArray[np.int64]:
@@ -88,6 +96,12 @@ class Term(Protocol):
 
     def spent(self, part: Any) -> Floats:
         """(camera,) how many of its unknowns the coordinates of each camera pay for."""
+
+    def take_back(self) -> None:
+        """Use again what could not be seen before."""
+
+    def leave_out(self, trusted: NDArray[np.bool_]) -> None:
+        """Leave out unknowns that are not determined by trusted observations (observation,)."""
 
     def linearize(self, state: State, scale: Scale) -> Part:
         """Normal equations at a state."""
@@ -134,22 +148,28 @@ class Problem:
         """Coordinates in use."""
         return 2 * sum(int(term.use.sum()) for term in self.terms)
 
-    def squares(self, parts: tuple[Part, ...]) -> tuple[Floats, NDArray[np.int64]]:
-        """Squared residuals (observation,) in use, px^2, and their cameras."""
-        squares, cameras = [], []
+    def take_back(self) -> None:
+        """Use again what could not be seen before."""
+        for term in self.terms:
+            term.take_back()
+
+    def squares(self, parts: tuple[Part, ...], n_cameras: int) -> tuple[Floats, NDArray[np.int64]]:
+        """Squared residuals (observation,) in use, px^2, and their group: row times number of cameras, plus camera."""
+        squares, groups = [], []
         for term, part in zip(self.terms, parts, strict=True):
             use = term.use & np.isfinite(part.r2)
             squares.append(part.r2[use])
-            cameras.append(term.observation_camera[use])
-        return np.concatenate(squares), np.concatenate(cameras)
+            groups.append(term.row * n_cameras + term.observation_camera[use])
+        return np.concatenate(squares), np.concatenate(groups)
 
-    def freedom(self, parts: tuple[Part, ...], n_cameras: int) -> Floats:
-        """(camera,) share of its coordinates that is left when the parameters are fitted."""
-        seen, spent = np.zeros(n_cameras), np.zeros(n_cameras)
+    def freedom(self, parts: tuple[Part, ...], rows: int, n_cameras: int) -> Floats:
+        """(row, camera) share of its coordinates that is left when the parameters are fitted."""
+        seen, spent = np.zeros((rows, n_cameras)), np.zeros((rows, n_cameras))
         for term, part in zip(self.terms, parts, strict=True):
-            seen += 2.0 * np.bincount(term.observation_camera[term.use], minlength=n_cameras)
-            spent += term.spent(part)
-        spent += np.where(self.layout.first >= 0, self.layout.sizes - self.layout.offset, 0)
+            seen[term.row] += 2.0 * np.bincount(term.observation_camera[term.use], minlength=n_cameras)
+            spent[term.row] += term.spent(part)
+        own = np.where(self.layout.first >= 0, self.layout.sizes - self.layout.offset, 0)
+        spent += own * seen / np.maximum(seen.sum(axis=0), 1.0)
         return np.maximum(1.0 - spent / np.maximum(seen, 1.0), 0.05)
 
     def linearize(self, state: State, scale: Scale) -> tuple[Part, ...]:
@@ -288,18 +308,20 @@ def minimize(
         damping: to begin with.
         last_step: of which length the last step must be at most, see `Step`.
     """
+    careful, caution = replace(scale, curvature=1.0), 0
     parts = problem.linearize(state, scale)
     if _drop(problem, parts):
         parts = problem.linearize(state, scale)
     cost, length, norm, refused = _cost(parts), np.inf, np.inf, 0
-    status, tried = BundleStatus.NOT_CONVERGED, 0
+    status, tried, polished = BundleStatus.NOT_CONVERGED, 0, 0
     while True:
         spread = _spread(cost, problem.count, scale)
         step = problem.step(parts, state, damping, spread)
         norm = step.gradient_norm
         floor = _COST_ROUNDING * cost + problem.count * (_PIXEL_ROUNDING / float(scale.sigma.min())) ** 2
         arrived = norm <= tolerance and min(length, step.length) <= last_step
-        if arrived or (step.fine and damping < 1.0 and abs(step.predicted) <= floor):
+        hidden = step.fine and damping < 1.0 and abs(step.predicted) <= floor
+        if arrived or (hidden and polished >= _POLISH):
             status = BundleStatus.CONVERGED
             break
         if tried >= iterations or damping > _LARGEST_DAMPING:
@@ -309,17 +331,25 @@ def minimize(
             damping = max(10.0 * damping, 1e-8)
             continue
         moved = problem.move(state, step)
-        following = problem.linearize(moved, scale)
+        following = problem.linearize(moved, careful if caution > 1 else scale)
         lost = sum(part.unseen for part in following)
         gain = cost - _cost(following)
+        if hidden and not lost and gain > -_POLISH * floor:
+            # The cost cannot tell any more whether the step is good; it is so short that it is.
+            state, parts, length, cost, polished = moved, following, step.length, cost - gain, polished + 1
+            continue
         if lost or not gain > 0.0:
             refused = refused + 1 if lost else 0
             if refused > _PATIENCE:  # they do not belong to what is seen
                 _drop(problem, following)
                 parts = problem.linearize(state, scale)
                 cost, refused = _cost(parts), 0
-            damping *= 10.0
+            if caution == 0 and not lost and scale.loss:
+                parts, caution = problem.linearize(state, careful), _CAUTION
+            else:
+                damping *= 10.0
             continue
+        caution = max(caution - 1, 0)
         ratio = gain / step.predicted
         damping = _next_damping(damping, ratio)
         state, parts, length, refused = moved, following, step.length, 0

@@ -139,8 +139,8 @@ def adjust_points(
     Args:
         rig: starting values of the cameras.
         points: (point, 3) starting values in the world, NaN where there is none: such points are left out.
-        position: (point, camera, 2) px, NaN where unseen. Points that fewer than two cameras see, and no length ties
-            to another, are left out.
+        position: (point, camera, 2) px, NaN where unseen. Points that fewer than two cameras see, or are believed to
+            see in the end, are left out.
         models, fixed_poses, prior, settings: as for `adjust_boards`.
         lengths: rigid lengths between the points.
         boards: frames of a board that take part.
@@ -194,7 +194,7 @@ def fit_board_poses(
     starts = starting_poses(rig, shape, pixels) if start is None else (rows_of(start),)
     table, (loss, tuning), cameras = camera_table(rig, layout), LOSS[settings.loss], views.observation_camera()
     given = None if settings.noise is None else np.broadcast_to(np.asarray(settings.noise, float), len(rig)).copy()
-    scale = Scale(loss, tuning, np.ones(len(rig)) if given is None else given)
+    scale = Scale(loss, tuning, (np.ones(len(rig)) if given is None else given)[None])
     with Workers.for_work(settings.workers, len(views.corner), OBSERVATIONS_PER_WORKER) as workers:
         rough = given is None or len(starts) > 1
         fits = [fit_poses(table, layout, shape, views, one, scale, workers, rough=rough) for one in starts]
@@ -207,14 +207,15 @@ def fit_board_poses(
             last = fit_poses(table, layout, shape, views, poses, scale, workers, rough=given is None)
         if given is None:
             squares = np.where(last.use, last.part.r2, np.nan)
-            scale = replace(scale, sigma=noise_of_views(views, squares, len(rig), plain=settings.loss == "none"))
+            noise = noise_of_views(views, squares, len(rig), plain=settings.loss == "none")
+            scale = replace(scale, sigma=noise[None])
             last = fit_poses(table, layout, shape, views, last.poses, scale, workers)
     seen = last.use & np.isfinite(last.part.r2)
-    weight = weights(np.where(seen, last.part.r2, 0.0), scale.sigma[cameras], loss, tuning)
+    weight = weights(np.where(seen, last.part.r2, 0.0), scale.sigma[0, cameras], loss, tuning)
     return BoardPoses(
         world_from_board=RigidTransform(last.poses[:, :9].reshape(-1, 3, 3), last.poses[:, 9:]),
         residuals=views.spread(-last.part.residual),
         weights=views.spread(np.where(seen, weight, 0.0)),
-        noise=scale.sigma,
+        noise=scale.sigma[0],
         status=last.status,
     )

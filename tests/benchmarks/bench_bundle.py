@@ -10,8 +10,9 @@ noise, no outliers, a board of 9 x 6 inner corners).
 - Ceres: the compiled cost function of a camera rig (pycolmap's RigReprojErrorCost, model OPENCV: fx, fy, cx, cy, k1,
   k2, p1, p2) on pyceres, with the corners of the board as constant points: the same residuals, parameters and minimum
   as ours. Quaternions on their manifold. Only `solve` is timed, not the building of the problem in Python. All
-  processors; the fastest of the sparse and the dense Schur solver (of 24 x 500 the sparse one alone, once). Function tolerance 1e-10 (and, to see what the usual
-  stop costs, 1e-6, COLMAP's own). pycolmap 3.13 with pyceres 2.6 fit together; later ones put a pose into one block.
+  processors; the fastest of the sparse and the dense Schur solver (of 24 x 500 the sparse one alone, once). Function
+  tolerance 1e-10 (and, to see what the usual stop costs, 1e-6). pycolmap 3.13 and pyceres 2.6 fit together; later
+  ones put a pose into one block.
 - aniposelib: `CameraGroup.bundle_adjust` on the same corners with its board terms, as its own calibration calls it; it
   frees one focal length and k1 per camera, and a 3D point per corner and frame.
 - OpenCV: `calibrateCamera` from the same starting camera matrix, 300 views; ours with poses from `fit_board_poses`.
@@ -201,7 +202,7 @@ def by_aniposelib(task: Task) -> dict[str, float]:
         turns[index], shifts[index] = board.rotation_vector, board.translation
     extra = {
         "objp": np.tile(BOARD.points, (n_frames, 1))[chosen],
-        "ids": frame[chosen].astype(np.float64),
+        "ids": frame[chosen],
         "rvecs": turns[:, frame[chosen]],
         "tvecs": shifts[:, frame[chosen]],
     }

@@ -68,7 +68,7 @@ def kernel_derivatives(rig, models, fixed, pose, points):
             evaluate_views(
                 0, n, table, rows_of(RigidTransform(pose.rotation[None], pose.translation[None])), points,
                 layout.places, layout.sizes, np.full(n, camera), np.zeros(n, dtype=np.int64), np.arange(n + 1),
-                np.arange(n), pixels - off, np.ones(n, dtype=np.bool_), np.ones(len(rig)), 0, 1.0,
+                np.arange(n), pixels - off, np.ones(n, dtype=np.bool_), np.ones(len(rig)), 0, 1.0, 1.0,
                 np.zeros((n, width, width)), vector, np.zeros(n), np.zeros(n, dtype=np.int64), np.zeros(n),
                 np.zeros((n, 2)), np.zeros((n, 0, 1)),
             )  # fmt: skip
