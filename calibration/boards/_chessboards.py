@@ -6,10 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.boards._refinement import sampled
+from calibration.boards._refinement import expected, local_shape, refine, sampled
 from calibration.boards.geometry import Chessboard
 
-__all__ = ["find_fast", "find_larger", "find_thorough", "in_order"]
+__all__ = ["continues", "find_fast", "find_larger", "find_thorough", "in_order"]
+
+# Beyond the last corner there is another one if the step from black to white is this share of what is usual.
+_GOES_ON = 0.4
 
 
 def find_fast(image: NDArray[np.uint8], board: Chessboard) -> NDArray[np.float64] | None:
@@ -76,6 +79,40 @@ def in_order(
     to_the_right = [_direction(candidate) for candidate in candidates]
     best = max(range(len(candidates)), key=lambda index: (fits[index], to_the_right[index]))
     return candidates[best].reshape(-1, 2).copy(), shares[best]
+
+
+def continues(
+    image: NDArray[np.uint8],
+    board: Chessboard,
+    seen: NDArray[np.intp],
+    position: NDArray[np.float64],
+    *,
+    step: float,
+    inverted: bool,
+) -> bool:
+    """Whether black and white squares go on beyond one side of the board: it is a part of a larger one.
+
+    Args:
+        image: (height, width) gray.
+        board: the board.
+        seen: (n,) numbers of its corners.
+        position: (n, 2) px.
+        step: what is usual at its corners from black to white, as `refine` tells it.
+        inverted: black and white are exchanged in the image.
+    """
+    larger = Chessboard(board.columns + 2, board.rows + 2, board.square, board.unit)
+    numbers = np.arange(len(larger.points)).reshape(larger.rows - 1, larger.columns - 1)
+    own = numbers[1:-1, 1:-1].ravel()[seen]
+    sides = [numbers[0, 1:-1], numbers[-1, 1:-1], numbers[1:-1, 0], numbers[1:-1, -1]]
+    around = np.concatenate(sides)
+    shape = local_shape(larger, own, position)
+    forecast = None if shape is None else expected(larger, own, shape, around)
+    if forecast is None:
+        return False
+    width = max(1.0, 0.12 * float(np.median(forecast[1].height)))
+    found, beyond = refine(image, larger, around, *forecast, uncertainty=width, inverted=inverted)
+    plain = np.isfinite(found).all(axis=-1) & (beyond > _GOES_ON * step)
+    return any(plain[np.isin(around, side)].mean() > 0.5 for side in sides)
 
 
 def _size(board: Chessboard) -> tuple[int, int]:

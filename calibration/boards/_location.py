@@ -31,6 +31,7 @@ class DetectionStatus(IntEnum):
     ON_A_LINE = 3
     CONTRADICTORY = 4
     MIRRORED = 5
+    LARGER_BOARD = 6
 
     @property
     def meaning(self) -> str:
@@ -45,6 +46,7 @@ _MEANINGS = {
     DetectionStatus.ON_A_LINE: "the corners that were found lie on one line",
     DetectionStatus.CONTRADICTORY: "the corners that were found do not fit one board",
     DetectionStatus.MIRRORED: "the board is seen mirrored; the picture is flipped",
+    DetectionStatus.LARGER_BOARD: "the chessboard in the picture has more squares than were named",
 }
 
 
@@ -57,6 +59,7 @@ class Location(NamedTuple):
         position: (n, 2) px.
         square: px, median height of a square in the image.
         rejected: how many of the proposed corners are not among `seen`.
+        step: the usual step from black to white at its corners, as `refine` tells it.
     """
 
     status: DetectionStatus
@@ -64,6 +67,7 @@ class Location(NamedTuple):
     position: NDArray[np.float64]
     square: float = float("nan")
     rejected: int = 0
+    step: float = float("nan")
 
 
 def locate(
@@ -113,7 +117,7 @@ def locate(
     shape = local_shape(board, seen, position)  # of what is left
     if shape is None:
         return _failed(DetectionStatus.ON_A_LINE, rejected)
-    return Location(DetectionStatus.OK, seen, position, float(np.median(shape.height)), rejected)
+    return Location(DetectionStatus.OK, seen, position, float(np.median(shape.height)), rejected, usual)
 
 
 def _completed(

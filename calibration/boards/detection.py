@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from calibration.boards._chessboards import find_fast, find_thorough, in_order
+from calibration.boards._chessboards import continues, find_fast, find_thorough, in_order
 from calibration.boards._location import DetectionStatus, locate
 from calibration.boards._markers import Found, charuco_corners, find_markers, grid_corners
 from calibration.boards._pattern import check_findable, marker_border, marker_ids
@@ -272,6 +272,12 @@ def _judged(gray: NDArray[np.uint8], board: Board, settings: DetectionSettings, 
     status = location.status
     if status is DetectionStatus.OK and printed < _PRINTED:
         status = DetectionStatus.CONTRADICTORY
+    if (
+        status is DetectionStatus.OK
+        and isinstance(board, Chessboard)
+        and continues(gray, board, location.seen, location.position, step=location.step, inverted=exchanged)
+    ):
+        status = DetectionStatus.LARGER_BOARD
     result = np.full((len(board.points), 2), np.nan)
     if status is DetectionStatus.OK:
         result[location.seen] = location.position

@@ -157,8 +157,8 @@ def _most_markers(pictures: list[NDArray[np.uint8]], board: Board) -> _Markers |
     for picture in pictures:
         numbers, _ = find_markers(255 - picture if best.inverted else picture, best.dictionary, border=best.border)
         seen.update(int(number) for number in numbers)
-    ids = _of_one_board(sorted(seen))
-    return replace(best, dictionary=_smallest(best.dictionary, max(ids)), ids=ids)
+    of_board = _of_one_board(sorted(seen))
+    return replace(best, dictionary=_smallest(best.dictionary, max(of_board)), ids=of_board)
 
 
 def _of_one_board(ids: list[int]) -> tuple[int, ...]:

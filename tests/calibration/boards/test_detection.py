@@ -19,7 +19,7 @@ from calibration.boards import (
     detect_board,
     draw_board,
 )
-from calibration.boards._chessboards import in_order
+from calibration.boards._chessboards import continues, in_order
 from calibration.errors import InvalidValueError
 
 Picture = Callable[[Board, Any], tuple[NDArray[np.uint8], NDArray[np.float64]]]
@@ -216,6 +216,18 @@ def test_another_board_is_not_taken_for_the_named_one(named: Board, shown: Board
     image, _ = picture(shown, view(seed=8, tilt=20.0))
     detection = detect_board(image, named, DetectionSettings(patient=False))
     assert not detection.found
+
+
+@pytest.mark.parametrize("inner", [(8, 6), (9, 5), (7, 5)], ids=str)
+def test_a_part_of_a_larger_chessboard_is_not_taken_for_a_board(
+    inner: tuple[int, int], picture: Picture, view: Any
+) -> None:
+    board = Chessboard(10, 7, 30.0)
+    image, truth = picture(board, view(seed=11, tilt=30.0))
+    part = Chessboard(inner[0] + 1, inner[1] + 1, 30.0)
+    grid = truth.reshape(6, 9, 2)[: inner[1], : inner[0]].reshape(-1, 2)
+    assert continues(image, part, np.arange(len(grid)), grid, step=30.0, inverted=False)
+    assert not continues(image, board, np.arange(len(truth)), truth, step=30.0, inverted=False)
 
 
 def test_corners_on_one_line_are_not_enough() -> None:
