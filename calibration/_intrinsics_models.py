@@ -225,7 +225,7 @@ def held_out_errors(views: Views, fit: ModelFit) -> tuple[Array, Array]:
     use = np.ones(len(packed.corner), dtype=np.bool_)
     term = BoardTerm(packed, layout, Workers(1), -1, use)
     state = State(camera_table(rig, layout), rows_of(fit.cam_from_board), views.points, np.empty((0, 3)), np.empty(0))
-    part = term.linearize(state, Scale(LOSS["none"][0], 1.0, np.ones(1)))
+    part = term.linearize(state, Scale(LOSS["none"][0], 1.0, np.ones((1, 1))))
     size = 6 + len(fit.model.free)
     upper = np.triu(part.matrix[:, :size, :size])
     matrix = upper + np.triu(upper, 1).swapaxes(1, 2)
