@@ -14,7 +14,8 @@ from warnings import warn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from calibration._sampson import Move, Pair, apply_move, correct_pose, distances, image_shift, make_pairs, robust_cost
+from calibration._drift_search import FEWEST_POINTS, Evidence, certain_moves, find_moves, move_shift, since
+from calibration._sampson import Move, Pair, distances, make_pairs, pose_covariance
 from calibration.camera import Camera
 from calibration.errors import CalibrationError, InvalidValueError, SuiteWarning
 from calibration.rig import Rig
@@ -25,14 +26,7 @@ __all__ = ["CameraDrift", "Drift", "DriftSettings", "check_drift"]
 
 Array = NDArray[np.float64]
 
-_FEWEST_POINTS = 30
 _LEAST_NOISE = 0.02  # px; below it, positions are projections and no measurements
-# Sum of bounded costs (each at most 1) that a move must save: as many points as fix a pose well.
-_LEAST_GAIN = 10.0
-_SEARCHED = 300  # points of each pair while the moment is looked for
-# Where the search for the moment begins, as shares of the recording, and how often moment and pose take turns.
-_STARTS = (0.0, 0.4, 0.75)
-_TURNS = 4
 
 
 @dataclass(frozen=True)
@@ -40,22 +34,24 @@ class DriftSettings:
     """When a camera counts as moved.
 
     Attributes:
-        minimum_shift: px; less is not told apart from what lens models leave over.
-        noise_share: nor is less than this share of the noise of the points: detectors of keypoints are biased by
-            directions of view, by up to half their noise on the recordings this was tried on.
-        windows: number of pieces of the recording among whose borders the moment of the move is looked for first.
+        minimum_change: px; a move that changes the epipolar residuals by less is not told apart from what lens models
+            leave over. Images move by about twice as much.
+        noise_share: nor is one that changes them by less than this share of the noise of the points: detectors of
+            keypoints are biased by directions of view. Half of both is enough where the change comes within the
+            recording.
+        windows: number of pieces of the recording for which residuals are told.
         maximum_points: at most so many pairs of matched points are used for every two cameras, spread evenly.
         seed: which points, where there are more.
     """
 
-    minimum_shift: float = 0.5
-    noise_share: float = 0.75
+    minimum_change: float = 0.3
+    noise_share: float = 0.8
     windows: int = 24
     maximum_points: int = 4000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("minimum_shift", "noise_share"):
+        for name in ("minimum_change", "noise_share"):
             if not getattr(self, name) >= 0:
                 raise _wrong(name, "a number from 0", getattr(self, name))
         for name, lowest in (("windows", 1), ("maximum_points", 100)):
@@ -147,9 +143,11 @@ def check_drift(rig: Rig, pixels: ArrayLike, *, settings: DriftSettings | None =
     poses = [camera.cam_from_world for camera in rig]
     noise = _noise(pairs, poses)
     rows = np.unique(np.linspace(0, len(seen), settings.windows + 1).astype(np.intp))
-    moves, certain = _find_moves(pairs, poses, rows, noise, settings)
+    evidence = Evidence(pairs, poses, noise, len(seen))
+    moves = find_moves(evidence, max(settings.minimum_change, settings.noise_share * noise))
+    certain = certain_moves(evidence, moves)
     cameras = tuple(
-        _describe(camera, index, pairs, poses, moves, noise, certain=certain) for index, camera in enumerate(rig)
+        _describe(camera, index, evidence, moves, certain=index in certain) for index, camera in enumerate(rig)
     )
     moved = tuple(
         replace(camera, cam_from_world=known.cam_from_world) for camera, known in zip(rig, cameras, strict=True)
@@ -162,17 +160,17 @@ def _check_shared(rig: Rig, pairs: Sequence[Pair]) -> None:
     shared = np.zeros(len(rig), dtype=np.intp)
     for pair in pairs:
         shared[[pair.first, pair.second]] += len(pair.rows)
-    lonely = [name for name, count in zip(rig.names, shared, strict=True) if count < _FEWEST_POINTS]
+    lonely = [name for name, count in zip(rig.names, shared, strict=True) if count < FEWEST_POINTS]
     if len(lonely) > len(rig) - 2:
         raise CalibrationError(
             f"check of the cameras {', '.join(rig.names)}",
-            expected=f"two cameras or more that see {_FEWEST_POINTS} points at the same instants",
+            expected=f"two cameras or more that see {FEWEST_POINTS} points at the same instants",
             got=f"{', '.join(f'{name}: {count}' for name, count in zip(rig.names, shared, strict=True))}",
             remedy="Check that the names of the cameras fit and that the recordings are synchronized.",
         )
     for name in lonely:
         warn(
-            f"camera '{name}' shares fewer than {_FEWEST_POINTS} points with the others: whether it moved is not known",
+            f"camera '{name}' shares fewer than {FEWEST_POINTS} points with the others: whether it moved is not known",
             SuiteWarning,
             stacklevel=3,
         )
@@ -182,146 +180,31 @@ def _noise(pairs: Sequence[Pair], poses: Sequence[RigidTransform]) -> float:
     """Robust standard deviation of the distances, from the pairs and times that agree best: a move raises others."""
     spread = []
     for pair in pairs:
-        for piece in np.array_split(np.abs(distances(pair, poses, {})), max(1, len(pair.rows) // _FEWEST_POINTS // 4)):
+        for piece in np.array_split(np.abs(distances(pair, poses, {})), max(1, len(pair.rows) // FEWEST_POINTS // 4)):
             spread.append(1.4826 * float(np.median(piece)))
     return max(float(np.percentile(spread, 25)), _LEAST_NOISE)
 
 
-def _find_moves(
-    pairs: Sequence[Pair],
-    poses: Sequence[RigidTransform],
-    rows: NDArray[np.intp],
-    noise: float,
-    settings: DriftSettings,
-) -> tuple[dict[int, Move], bool]:
-    """One camera after the other: the one whose move explains most, as long as moves are larger than what is told."""
-    limit = max(settings.minimum_shift, settings.noise_share * noise)
-    moves: dict[int, Move] = {}
-    certain = True
-    candidates = sorted({camera for pair in pairs for camera in (pair.first, pair.second)})
-    while len(candidates) > 1:
-        found = {}
-        for camera in candidates:
-            move, gain = _best_move(camera, pairs, poses, moves, rows, noise)
-            if _shift(camera, pairs, poses, moves | {camera: move}) > limit and gain > _LEAST_GAIN:
-                found[camera] = (gain, move)
-        if not found:
-            break
-        best = max(found, key=lambda camera: found[camera][0])
-        rivals = [gain for camera, (gain, _) in found.items() if camera != best]
-        # of two cameras that alone see something, a move of the one explains what a move of the other does
-        certain = certain and found[best][0] - max(rivals, default=0.0) > _LEAST_GAIN
-        moves[best] = found[best][1]
-        candidates.remove(best)
-    return moves, certain
-
-
-def _best_move(
-    camera: int,
-    pairs: Sequence[Pair],
-    poses: Sequence[RigidTransform],
-    moves: dict[int, Move],
-    rows: NDArray[np.intp],
-    noise: float,
-) -> tuple[Move, float]:
-    """The move of one camera that lowers the cost most, and by how much.
-
-    From some moments on, the pose is fitted to what follows, and then the moment to the pose, in turn.
-    """
-    own = [pair for pair in pairs if camera in (pair.first, pair.second)]
-    thin = [pair.thinned(_SEARCHED) for pair in own]
-    best, lowest = 0, np.inf
-    for begin in _STARTS:
-        start = int(rows[int(begin * (len(rows) - 1))])
-        for _ in range(_TURNS):
-            since = [_since(pair, start) for pair in thin]
-            if sum(len(pair.rows) for pair in since) < _FEWEST_POINTS:
-                break
-            twist, _ = correct_pose(since, poses, moves, camera, noise)
-            move = Move(start, apply_move(poses[camera], twist))
-            cost = float(_costs(thin, poses, moves | {camera: move}, noise).sum())
-            if cost < lowest:
-                best, lowest = start, cost
-            if start == (start := _refine_start(thin, poses, moves, camera, move, noise)):
-                break
-    twist, _ = correct_pose([_since(pair, best) for pair in own], poses, moves, camera, noise)
-    start = _refine_start(own, poses, moves, camera, Move(best, apply_move(poses[camera], twist)), noise)
-    twist, _ = correct_pose([_since(pair, start) for pair in own], poses, moves, camera, noise)
-    move = Move(start, apply_move(poses[camera], twist))
-    gain = float((_costs(own, poses, moves, noise) - _costs(own, poses, moves | {camera: move}, noise)).sum())
-    return move, gain
-
-
-def _refine_start(
-    own: Sequence[Pair],
-    poses: Sequence[RigidTransform],
-    moves: dict[int, Move],
-    camera: int,
-    move: Move,
-    noise: float,
-) -> int:
-    """The row from which on the new pose explains more than the old one: the least of the summed costs."""
-    always = Move(0, move.pose)
-    rows = np.concatenate([pair.rows for pair in own])
-    worse = _costs(own, poses, moves, noise) - _costs(own, poses, moves | {camera: always}, noise)
-    gain = np.bincount(rows, worse)
-    # what is gained by beginning at each row: the sum of all that follow
-    following = np.cumsum(gain[::-1])[::-1]
-    return int(np.argmax(following)) if float(following.max()) > float(following[0]) + _LEAST_GAIN else 0
-
-
-def _since(pair: Pair, start: int) -> Pair:
-    kept = pair.rows >= start
-    return replace(pair, rows=pair.rows[kept], seen_first=pair.seen_first[kept], seen_second=pair.seen_second[kept])
-
-
-def _costs(pairs: Sequence[Pair], poses: Sequence[RigidTransform], moves: dict[int, Move], noise: float) -> Array:
-    return np.concatenate([robust_cost(distances(pair, poses, moves), noise) for pair in pairs])
-
-
-def _shift(camera: int, pairs: Sequence[Pair], poses: Sequence[RigidTransform], moves: dict[int, Move]) -> float:
-    """Root mean square of how far the points moved in the image of a camera; the median square, for outliers' sake."""
-    move = moves[camera]
-    shifts = []
-    for pair in pairs:
-        if camera in (pair.first, pair.second):
-            partner = pair.second if camera == pair.first else pair.first
-            late = _since(pair, move.start)
-            other = moves[partner].pose if partner in moves else poses[partner]
-            shifts.append(image_shift(late, camera, poses[camera], move.pose, other))
-    values = np.concatenate(shifts)
-    values = values[np.isfinite(values)]
-    return float(np.sqrt(np.median(values**2))) if len(values) else 0.0
-
-
-def _describe(
-    camera: Camera,
-    index: int,
-    pairs: Sequence[Pair],
-    poses: Sequence[RigidTransform],
-    moves: dict[int, Move],
-    noise: float,
-    *,
-    certain: bool,
-) -> CameraDrift:
-    own = [pair for pair in pairs if index in (pair.first, pair.second)]
+def _describe(camera: Camera, index: int, evidence: Evidence, moves: dict[int, Move], *, certain: bool) -> CameraDrift:
+    own, poses, move = evidence.of(index), evidence.poses, moves.get(index)
     before = _median(own, poses, {})
-    move = moves.get(index)
     if move is None or not own:
         nothing = (0.0, np.nan)
         return CameraDrift(camera.name, False, True, before, before, 0.0, nothing, nothing, None, poses[index])
-    late = [_since(pair, move.start) for pair in own]
+    late = [since(pair, move.start) for pair in own]
     others = {key: each for key, each in moves.items() if key != index}
-    twist, covariance = correct_pose(late, poses, others, index, noise)
+    now = [move.pose if number == index else pose for number, pose in enumerate(poses)]
+    covariance = pose_covariance(late, now, others, index, evidence.noise)
+    change = move.pose @ poses[index].inverse()
     return CameraDrift(
         name=camera.name,
         moved=True,
         certain=certain,
         before=_median(late, poses, others),
         after=_median(late, poses, moves),
-        shift=_shift(index, pairs, poses, moves),
-        rotation=_length(twist[:3], covariance[:3, :3]),
-        distance=_length(twist[3:], covariance[3:, 3:]),
+        shift=move_shift(index, evidence, moves),
+        rotation=_length(change.rotation_vector, covariance[:3, :3]),
+        distance=_length(change.translation, covariance[3:, 3:]),
         start=move.start,
         cam_from_world=move.pose,
     )
