@@ -130,7 +130,8 @@ def _printed(image: NDArray[np.uint8], grid: NDArray[np.float64]) -> float:
     along, down = np.gradient(grid, axis=1) / 2, np.gradient(grid, axis=0) / 2
     gray = []
     for x, y in ((-1, -1), (1, 1), (1, -1), (-1, 1)):
-        gray.append(sampled(image, grid + x * along + y * down))
+        place = np.moveaxis(grid + x * along + y * down, -1, 0).astype(np.float32)
+        gray.append(sampled(image, *np.ascontiguousarray(place)))
     upper_left, lower_right, upper_right, lower_left = gray
     row, column = np.mgrid[: grid.shape[0], : grid.shape[1]]
     # the squares to the upper left and the lower right of the first corner are black, of the next one white

@@ -134,11 +134,11 @@ def _deviation(board: Board, seen: NDArray[np.intp], shape: LocalShape) -> NDArr
     return np.asarray(np.linalg.norm(shape.offset - plane[:, 0], axis=-1))
 
 
-def sampled(image: NDArray[np.uint8] | NDArray[np.float32], place: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(m, n) values of an image at (m, n, 2) px, between the pixels too; beyond its border it goes on as there."""
-    x, y = np.ascontiguousarray(np.moveaxis(place, -1, 0), dtype=np.float32)
-    values = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(values, dtype=np.float32)
+def sampled(
+    image: NDArray[np.uint8] | NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(m, n) values of an image at (m, n) px, between the pixels too; beyond its border it goes on as there."""
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
 def refine(
@@ -235,29 +235,42 @@ def _cross(
     along, across = np.linspace(0, reach, _ALONG), np.linspace(-1, 1, _ACROSS)
     lengthwise = along[:, None, None] * arms[:, :, None, None, :]
     crosswise = (half[:, None, None] * across)[..., None] * normal[:, :, None, :]
-    line = (lengthwise + crosswise[:, :, None]).reshape(len(position), -1, 2)
-    weight = np.tile(np.repeat(np.exp(-((along / reach) ** 2)), _ACROSS), 4)
-    result = position.copy()
+    # single precision: what is sampled between pixels is known to a thousandth of a gray level at most
+    line = np.moveaxis((lengthwise + crosswise[:, :, None]).reshape(len(position), -1, 2), -1, 0).astype(np.float32)
+    weight = np.tile(np.repeat(np.exp(-((along / reach) ** 2)), _ACROSS), 4).astype(np.float32)
+    result, slope = position.copy(), np.zeros_like(line)
+    moving = np.arange(len(position))
     for _ in range(iterations):
-        gx, gy = (sampled(each, result[:, None] + line) for each in gradient)
-        reached = gx * line[..., 0] + gy * line[..., 1]
-        xx, xy, yy = ((weight * each).sum(axis=1) for each in (gx * gx, gx * gy, gy * gy))
-        x, y = ((weight * each * reached).sum(axis=1) for each in (gx, gy))
+        dx, dy = line[:, moving]
+        place = result[moving].astype(np.float32)
+        gx, gy = slope[:, moving] = [sampled(each, place[:, :1] + dx, place[:, 1:] + dy) for each in gradient]
+        wx, wy, reached = weight * gx, weight * gy, gx * dx + gy * dy
+        pairs = ((wx, gx), (wx, gy), (wy, gy), (wx, reached), (wy, reached))
+        xx, xy, yy, x, y = (np.einsum("ij,ij->i", *pair).astype(np.float64) for pair in pairs)
         determinant = xx * yy - xy * xy
         # flat strips have no crossing; 1e-3 of the squared trace is a crossing at about 4 degrees
         weak = determinant <= 1e-3 * (xx + yy) ** 2
         safe = np.where(weak, 1.0, determinant)
         step = np.stack([(yy * x - xy * y) / safe, (xx * y - xy * x) / safe], axis=-1)
         step[weak] = np.nan
-        result = result + step
-        if not np.nanmax(np.abs(step), initial=0.0) > 2e-3:
+        result[moving] += step
+        moving = moving[np.abs(step).max(axis=-1) > 2e-3]
+        if not len(moving):
             break
     shape = (len(result), 4, _ALONG, _ACROSS)
-    across_edge = gx.reshape(shape) * normal[..., 0, None, None] + gy.reshape(shape) * normal[..., 1, None, None]
-    # the strongest of each cut, as edges are thinner than strips, with its sign; not where all edges come together
-    cuts = across_edge[:, :, _ALONG // 4 :]
-    strongest = np.take_along_axis(cuts, np.abs(cuts).argmax(axis=-1)[..., None], axis=-1)
-    return result, strongest[..., 0].mean(axis=-1)
+    return result, _steps(slope[0].reshape(shape), slope[1].reshape(shape), normal)
+
+
+def _steps(gx: NDArray[np.float32], gy: NDArray[np.float32], normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 4) the mean along each edge of the strongest slope across it, with its sign: edges are thinner than strips.
+
+    Args:
+        gx, gy: (n, 4, along, across) slope of the image; the beginnings, where all edges come together, do not count.
+        normal: (n, 4, 2) across each edge.
+    """
+    across = (gx * normal[..., 0, None, None] + gy * normal[..., 1, None, None])[:, :, _ALONG // 4 :]
+    strongest = np.where(across.max(axis=-1) > -across.min(axis=-1), across.max(axis=-1), across.min(axis=-1))
+    return np.asarray(strongest.mean(axis=-1), dtype=np.float64)
 
 
 def _mapped(
