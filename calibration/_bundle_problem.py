@@ -25,7 +25,7 @@ from calibration.errors import InvalidValueError, MismatchError
 from calibration.lens import BrownConrady, Fisheye, Lens
 from calibration.lens_models import LensModel, lens_from_vector, lens_vector
 from calibration.rig import Rig
-from calibration.transforms import RigidTransform, matrix_from_rotation_vector
+from calibration.transforms import RigidTransform
 
 __all__ = [
     "POSE_NAMES",
@@ -216,7 +216,7 @@ def move_cameras(table: Floats, layout: Layout, step: Floats) -> Floats:
     place = np.where(layout.columns >= 0, layout.first[:, None] + layout.columns, len(step))
     change = padded[place]
     moved = table.copy()
-    turn = matrix_from_rotation_vector(change[:, :3])
+    turn = _rotations(change[:, :3])
     pose = table[:, POSE : POSE + 12]
     free = layout.columns[:, 0] >= 0
     rotation = np.einsum("cij,cjk->cik", turn, pose[:, :9].reshape(-1, 3, 3)).reshape(-1, 9)
@@ -228,12 +228,25 @@ def move_cameras(table: Floats, layout: Layout, step: Floats) -> Floats:
     return moved
 
 
+def _rotations(vector: Floats) -> Floats:
+    """Rotation matrices (n, 3, 3) of rotation vectors (n, 3); Rodrigues' formula, for steps of every size."""
+    x, y, z = vector.T
+    angle = np.sqrt(x * x + y * y + z * z)
+    sine, half = np.sinc(angle / np.pi), np.sinc(angle / (2 * np.pi))  # NumPy's sinc(t) is sin(pi t) / (pi t)
+    result = np.einsum("n,ni,nj->nij", 0.5 * half * half, vector, vector)
+    result[:, (0, 1, 2), (0, 1, 2)] += np.cos(angle)[:, None]
+    for row, column, value in ((1, 2, x), (2, 0, y), (0, 1, z)):
+        result[:, column, row] += sine * value
+        result[:, row, column] -= sine * value
+    return result
+
+
 def move_poses(poses: Floats, step: Floats) -> Floats:
     """World_from_board (frame, 12) after a step (frame, 6) on the right."""
     if not len(poses):
         return poses
     rotation = poses[:, :9].reshape(-1, 3, 3)
-    turned = np.einsum("fij,fjk->fik", rotation, matrix_from_rotation_vector(step[:, :3]))
+    turned = np.einsum("fij,fjk->fik", rotation, _rotations(step[:, :3]))
     shifted = poses[:, 9:] + np.einsum("fij,fj->fi", rotation, step[:, 3:])
     return np.concatenate([turned.reshape(-1, 9), shifted], axis=1)
 

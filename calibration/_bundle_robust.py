@@ -25,6 +25,8 @@ _MAXIMUM_ROUNDS = 20
 # Rounds but the last need not be exact: a step of half a standard deviation is far below the noise to be measured.
 _EARLY_LAST_STEP, _EARLY_TOLERANCE, _EARLY_ITERATIONS = 0.5, 1.0, 15
 _SAME_NOISE = 0.01
+# Of plain least squares, whose start is taken for good; of the others, 1e-3.
+_FIRST_DAMPING = 1e-4
 # The second moment is taken within so many sigma; of Gaussian noise in two coordinates 1.1 % lie beyond.
 _CUT2 = 9.0
 _FEW = 50
@@ -61,7 +63,7 @@ def fit(problem: Problem, state: State, settings: BundleSettings, n_cameras: int
         given = np.broadcast_to(np.asarray(settings.noise, dtype=np.float64), (rows, n_cameras)).copy()
     if settings.loss == "none":
         scale = Scale(loss, tuning, np.ones((rows, n_cameras)) if given is None else given)
-        outcome = _last(problem, state, scale, settings, 1e-4)
+        outcome = _last(problem, state, scale, settings, _FIRST_DAMPING)
         noise = measure(problem, outcome, scale, plain=True) if given is None else given
         return Fit(outcome, scale, noise, outcome.iterations)
     lowest = np.full((rows, n_cameras), _SMALLEST_NOISE) if given is None else given

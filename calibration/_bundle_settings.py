@@ -60,7 +60,7 @@ class BundleSettings:
     loss: Literal["none", "cauchy", "huber", "tukey"] = "cauchy"
     noise: float | tuple[float, ...] | None = None
     maximum_iterations: int = 100
-    gradient_tolerance: float = 1e-6
+    gradient_tolerance: float = 1e-5
     bend: bool = False
     covariance: bool = True
     local_covariance: bool = False

@@ -359,7 +359,7 @@ def minimize(
 
 def _next_damping(damping: float, ratio: float) -> float:
     if ratio > 0.75:
-        return max(damping / 10.0, _SMALLEST_DAMPING)
+        return max(damping / 30.0, _SMALLEST_DAMPING)
     return damping * 4.0 if ratio < 0.25 else damping
 
 

@@ -133,7 +133,7 @@ def test_the_gradient_is_gone_and_says_so():
     scene = scene_of()
     result = adjust(scene, astray(scene))
     assert result.status == BundleStatus.CONVERGED
-    assert result.gradient_norm < 1e-6
+    assert result.gradient_norm < 1e-5
     early = adjust(scene, astray(scene), BundleSettings(loss="none", maximum_iterations=2))
     assert early.status == BundleStatus.NOT_CONVERGED
     assert early.gradient_norm > 1e-3
@@ -327,8 +327,8 @@ def test_held_boards_are_where_an_adjustment_with_all_cameras_fixed_puts_them():
         fixed_poses=scene.rig.names,
         settings=settings,
     )
-    np.testing.assert_allclose(held.world_from_board.matrix, result.world_from_board.matrix, atol=1e-6)
-    np.testing.assert_allclose(held.residuals, result.residuals, atol=1e-6)
+    np.testing.assert_allclose(held.world_from_board.matrix, result.world_from_board.matrix, atol=1e-5)
+    np.testing.assert_allclose(held.residuals, result.residuals, atol=1e-5)
 
 
 def test_corners_that_no_camera_can_see_are_left_out_with_a_warning():
@@ -365,7 +365,9 @@ def test_a_start_far_off_never_ends_higher_than_it_began():
 def test_parameters_that_nothing_determines_are_named():
     """Boards all parallel to the image: the focal length and the distance are one."""
     camera = make_rig(1, lens="pinhole").cameras[0]
-    camera = replace(camera, cam_from_world=RigidTransform.identity())
+    vector = lens_vector(camera.lens)
+    vector[1] = vector[0]
+    camera = replace(camera, lens=lens_from_vector(vector, fisheye=False), cam_from_world=RigidTransform.identity())
     rig = Rig((camera,))
     boards = RigidTransform(
         np.tile(np.eye(3), (6, 1, 1)),
