@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calibration._drift_search import FEWEST_POINTS, Evidence, certain_moves, find_moves, move_shift, since
-from calibration._sampson import Move, Pair, distances, make_pairs, pose_covariance
+from calibration._sampson import Move, Pair, correct_pose, distances, make_pairs, pose_covariance
 from calibration.camera import Camera
 from calibration.errors import CalibrationError, InvalidValueError, SuiteWarning
 from calibration.rig import Rig
@@ -26,6 +26,8 @@ __all__ = ["CameraDrift", "Drift", "DriftSettings", "check_drift"]
 
 Array = NDArray[np.float64]
 
+# Points of a pair of cameras that its own pose is fitted to for the noise, and how often.
+_NOISE_POINTS, _NOISE_ROUNDS = 300, 2
 _LEAST_NOISE = 0.02  # px; below it, positions are projections and no measurements
 
 
@@ -177,12 +179,37 @@ def _check_shared(rig: Rig, pairs: Sequence[Pair]) -> None:
 
 
 def _noise(pairs: Sequence[Pair], poses: Sequence[RigidTransform]) -> float:
-    """Robust standard deviation of the distances, from the pairs and times that agree best: a move raises others."""
+    """Robust standard deviation of the distances, from the pairs and times that agree best: a move raises others.
+
+    Where all pairs disagree since the calibration, each still agrees with some pose of its own.
+    """
     spread = []
     for pair in pairs:
-        for piece in np.array_split(np.abs(distances(pair, poses, {})), max(1, len(pair.rows) // FEWEST_POINTS // 4)):
-            spread.append(1.4826 * float(np.median(piece)))
+        thin, known = pair.thinned(_NOISE_POINTS), list(poses)
+        best = _spread(thin, poses)
+        for _ in range(_NOISE_ROUNDS):
+            known[pair.second] = correct_pose([thin], known, {}, pair.second, best)
+            best = max(min(best, _spread(thin, known)), _LEAST_NOISE)
+        spread += [_spread(piece, each) for piece in _pieces(pair) for each in (poses, known)]
     return max(float(np.percentile(spread, 25)), _LEAST_NOISE)
+
+
+def _spread(pair: Pair, poses: Sequence[RigidTransform]) -> float:
+    return max(1.4826 * float(np.median(np.abs(distances(pair, poses, {})))), _LEAST_NOISE)
+
+
+def _pieces(pair: Pair) -> list[Pair]:
+    """The points of a pair in pieces that follow each other, each large enough to tell its spread."""
+    count = max(1, len(pair.rows) // (4 * FEWEST_POINTS))
+    return [
+        replace(pair, rows=rows, seen_first=first, seen_second=second)
+        for rows, first, second in zip(
+            np.array_split(pair.rows, count),
+            np.array_split(pair.seen_first, count),
+            np.array_split(pair.seen_second, count),
+            strict=True,
+        )
+    ]
 
 
 def _describe(camera: Camera, index: int, evidence: Evidence, moves: dict[int, Move], *, certain: bool) -> CameraDrift:
