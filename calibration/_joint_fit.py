@@ -175,8 +175,11 @@ def find_clocks(
         residuals[:, begin.frames[kept]], weights[:, begin.frames[kept]] = outcome.residuals, outcome.weights
         return replace(outcome, residuals=residuals, weights=weights)
 
-    clocks = estimate_clocks(fit, position, times, None if known is None else known.offsets)
-    return clocks if clocks is not None and (known is not None or clocks.significant) else None
+    if known is None:
+        clocks = estimate_clocks(fit, position, times)
+        return clocks if clocks is not None and clocks.significant else None
+    clocks = estimate_clocks(fit, position, times, known.offsets)
+    return None if clocks is None else replace(clocks, error=(known.error[0], clocks.error[1]))
 
 
 def find_bend(start: Start, joint: JointFit, outcome: BundleAdjustment) -> float:

@@ -8,13 +8,13 @@ what it shows is compared with the rig of the others.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from calibration._board_clocks import BoardClocks, resample_corners
+from calibration._board_clocks import BoardClocks, is_dense, resample_corners
 from calibration._held_out import HeldOut, hold_out
 from calibration._joint_fit import EXCESS, JointFit, adjust_rig, excess_of, find_bend, find_clocks, temper
 from calibration._rig_messages import check_names, check_twice, what_was_noticed
@@ -22,7 +22,7 @@ from calibration._rig_start import Start, choose_start, whole_enough
 from calibration.boards.geometry import Board
 from calibration.bundle import BundleAdjustment, BundleSettings
 from calibration.corners import CORNERS, board_of, join_corners
-from calibration.errors import InvalidValueError
+from calibration.errors import CalibrationError, InvalidValueError
 from calibration.extrinsics import Extrinsics, ExtrinsicsSettings
 from calibration.intrinsics import IntrinsicsSettings, LensCalibration, calibrate_lens
 from calibration.lens import Lens
@@ -38,6 +38,8 @@ Array = NDArray[np.float64]
 # Frames that clocks are told from must fit the first rig, which clocks that are apart make a poor one of: with better
 # clocks there is a better rig, and with it there are more frames.
 _CLOCK_ROUNDS = 4
+# Share of the frames of a pair that have to agree where the clocks are still to be found.
+_FEW_AGREE = 0.05
 
 
 @dataclass(frozen=True)
@@ -215,15 +217,22 @@ def _join(
 ) -> tuple[Start, JointFit, BundleAdjustment, BoardClocks | None, float]:
     """Cameras joined and adjusted; where they do not see the same board, with clocks that make them do."""
 
-    def choose(position: Array) -> Start:
+    def choose(position: Array, extrinsics: ExtrinsicsSettings = settings.extrinsics) -> Start:
         most = settings.maximum_frames
-        return choose_start(lenses, position, board, maximum_frames=most, settings=settings.extrinsics)
+        return choose_start(lenses, position, board, maximum_frames=most, settings=extrinsics)
 
-    start, clocks = choose(position), None
+    clocks, refusal = None, None
+    try:
+        start = choose(position)
+    except CalibrationError as error:
+        # Boards that move under clocks that are apart agree in few frames; those may do to find the clocks.
+        if len(lenses) == 1 or not is_dense(times):
+            raise
+        start, refusal = choose(position, replace(settings.extrinsics, smallest_share=_FEW_AGREE)), error
     chosen, adjustment = adjust_rig(start, joint, lenses)
     together = position[:, : times.shape[1]]
     for _ in range(_CLOCK_ROUNDS if len(lenses) > 1 else 0):
-        if excess_of(adjustment, lenses) <= EXCESS:
+        if clocks is None and refusal is None and excess_of(adjustment, lenses) <= EXCESS:
             break
         found = find_clocks(start, joint, together, times, float(np.median(adjustment.noise)), clocks)
         if found is None or (clocks is not None and found.agrees(clocks)):
@@ -232,5 +241,7 @@ def _join(
         moved = whole_enough(resample_corners(together, times, clocks.offsets))
         start = choose(np.concatenate([moved, position[:, times.shape[1] :]], axis=1))
         chosen, adjustment = adjust_rig(start, joint, lenses)
+    if refusal is not None and clocks is None:
+        raise refusal
     chosen, adjustment, excess = temper(start, chosen, adjustment, lenses)
     return start, chosen, adjustment, clocks, excess
