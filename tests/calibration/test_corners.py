@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 from calibration.boards.geometry import AprilGrid, Board, Charuco, Chessboard
-from calibration.corners import CORNERS, board_of, corners
-from calibration.errors import InvalidValueError
+from calibration.corners import CORNERS, board_of, corners, join_corners
+from calibration.errors import InvalidValueError, MismatchError
 from calibration.schema import check
 
 BOARDS = [
@@ -120,3 +120,67 @@ def test_more_variables_are_allowed() -> None:
     dataset = make()
     dataset["occluded"] = (("camera", "frame", "corner"), np.zeros(POSITION.shape[:3], dtype=bool))
     assert check(dataset, CORNERS) is dataset
+
+
+def test_joined_corners_are_those_of_both_one_behind_the_other() -> None:
+    first = make(frames=[4, 7, 9], sources=["a.mp4", "b.mp4"])
+    second = make(POSITION[:, :2] + 1.0, frames=[0, 5], time=[[0.5, 0.6], [0.7, 0.8]])
+    joined = join_corners(first, second)
+    assert joined["frame"].values.tolist() == [4, 7, 9, 10, 15]
+    np.testing.assert_array_equal(joined["position"].values[:, :3], POSITION)
+    np.testing.assert_array_equal(joined["position"].values[:, 3:], POSITION[:, :2] + 1.0)
+    np.testing.assert_array_equal(joined["time"].values[:, 3:], [[0.5, 0.6], [0.7, 0.8]])
+    np.testing.assert_array_equal(joined["image_size"], SIZE)
+    assert board_of(joined) == BOARD
+    assert check(joined, CORNERS) is joined
+
+
+def test_cameras_that_the_second_has_not_see_nothing_in_its_frames() -> None:
+    second = corners(POSITION[1:], board=BOARD, cameras=["right"], image_size=SIZE[1:])
+    joined = join_corners(make(), second)
+    assert joined["camera"].values.tolist() == ["left", "right"]
+    assert np.isnan(joined["position"].values[0, 3:]).all()
+    assert np.isnan(joined["source_frame"].values[0, 3:]).all()
+    np.testing.assert_array_equal(joined["position"].values[1, 3:], POSITION[1])
+
+
+def test_cameras_are_matched_by_name_not_by_order() -> None:
+    second = corners(POSITION[::-1], board=BOARD, cameras=["right", "left"], image_size=SIZE[::-1])
+    np.testing.assert_array_equal(join_corners(make(), second)["position"].values[:, 3:], POSITION)
+
+
+@pytest.mark.parametrize("empty", ["first", "second"])
+def test_nothing_is_joined_to_something(empty: str) -> None:
+    parts = [make(), make()]
+    place = 0 if empty == "first" else 1
+    parts[place] = parts[place].isel(frame=slice(0, 0))
+    joined = join_corners(*parts)
+    assert joined["frame"].values.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(joined["position"], POSITION)
+
+
+def test_the_parts_are_left_as_they_were() -> None:
+    first, second = make(), make()
+    before = first.copy(deep=True), second.copy(deep=True)
+    joined = join_corners(first, second)
+    joined["position"].values[:] = 0.0
+    xr.testing.assert_identical(first, before[0])
+    xr.testing.assert_identical(second, before[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"board": Chessboard(6, 5, 25.0)}, "board"),
+        ({"cameras": ["left", "top"]}, "camera 'top'"),
+        ({"image_size": [(640, 480), (800, 601)]}, r"camera 'right'.*800, 600"),
+    ],
+)
+def test_parts_that_do_not_fit_are_not_joined(changes: dict[str, object], named: str) -> None:
+    with pytest.raises(MismatchError, match=named):
+        join_corners(make(), make(**changes))
+
+
+def test_what_is_no_corners_dataset_is_not_joined() -> None:
+    with pytest.raises(InvalidValueError, match="Corners"):
+        join_corners(make(), make().drop_vars("time"))
