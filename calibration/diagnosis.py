@@ -46,6 +46,8 @@ _TREND_SIGNIFICANCE = 5.0
 _TREND_SHARE = 0.2
 # A corner this many standard deviations off is no noise: of Gaussian noise in two axes, 1.5 in 10^8 are.
 _OUTLIER = 6.0
+# Nor is it a mistake where it is off by less than this (px): detectors err so far where a board blurs.
+_LEAST_OUTLIER = 0.5
 # Names of the thirds of the volume along x, y and z of the first camera.
 REGION_WORDS = (("left", "middle", "right"), ("upper", "middle", "lower"), ("near", "middle", "far"))
 _WORST = 6
@@ -58,7 +60,7 @@ class Errors:
     Attributes:
         count: number of corners.
         outliers: share of those that are farther off than six times the noise, which not one in ten million is by
-            chance.
+            chance, and than half a pixel.
         rms, median, p95: of the others; NaN where there are none.
     """
 
@@ -228,7 +230,7 @@ def lens_values(lens: Lens) -> dict[str, float]:
 def _errors(residuals: Array, noise: Array) -> Errors:
     """Errors of residuals (camera, frame, corner, 2), with the noise of each camera (camera,)."""
     distance = np.hypot(residuals[..., 0], residuals[..., 1])
-    limit = np.broadcast_to(_OUTLIER * noise[:, None, None], distance.shape)
+    limit = np.broadcast_to(_outlier_limit(noise)[:, None, None], distance.shape)
     seen = np.isfinite(distance)
     distance, limit = distance[seen], limit[seen]
     if not len(distance):
@@ -243,6 +245,11 @@ def _errors(residuals: Array, noise: Array) -> Errors:
     )
 
 
+def _outlier_limit(noise: Array) -> Array:
+    """(camera,) px, beyond which a corner is an outlier."""
+    return np.maximum(_OUTLIER * noise, _LEAST_OUTLIER)
+
+
 def _camera(calibration: Calibration, index: int) -> CameraDiagnosis:
     camera = calibration.rig.cameras[index]
     position = calibration.corners["position"].values[index]
@@ -252,7 +259,7 @@ def _camera(calibration: Calibration, index: int) -> CameraDiagnosis:
     weights = calibration.adjustment.weights[index]
     seen = np.isfinite(position[..., 0])
     deviations = calibration.adjustment.standard_deviations(camera.name)
-    believed = position[np.hypot(*np.moveaxis(residuals, -1, 0)) <= _OUTLIER * noise]
+    believed = position[np.hypot(*np.moveaxis(residuals, -1, 0)) <= _outlier_limit(noise)]
     coverage = _coverage(believed, camera.size)
     offset = believed - (np.array(camera.size) - 1) / 2
     model = calibration.models.get(camera.name)

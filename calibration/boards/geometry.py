@@ -156,7 +156,7 @@ class Charuco(Board):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.marker:
-            object.__setattr__(self, "marker", 0.75 * self.square)
+            object.__setattr__(self, "marker", float(f"{0.75 * self.square:.12g}"))
         fits = _is_positive(self.marker) and self.marker < self.square
         _require("charuco, marker", fits, f"a length below the square of {self.square:g} {self.unit}", self.marker)
         object.__setattr__(self, "marker", float(self.marker))

@@ -116,7 +116,7 @@ def overlap_figure(diagnosis: Diagnosis) -> Figure:
     most = max(float(counts.max()), 1.0)
     axes.imshow(np.where(counts > 0, counts, np.nan), cmap=_HEAT, vmin=0, vmax=most)
     for row, column in np.ndindex(*counts.shape):
-        color = _readable(_HEAT(counts[row, column] / most)) if counts[row, column] else INK
+        color = _readable(_HEAT(float(counts[row, column]) / most)) if counts[row, column] else INK
         axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=8, color=color)
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from calibration.errors import SuiteWarning
+from calibration.errors import FileFormatError, OutputError, SuiteWarning
 from pose3d.cli._console import console, print_json, print_table
 from pose3d.cli._paths import check_outputs
 
@@ -78,6 +78,7 @@ _FILMING = (
     required=True,
     help="File to print: .pdf or .png; the board file is written beside it.",
 )
+@click.option("--force", is_flag=True, help="Overwrite files of another board.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def board(
     kind: str,
@@ -94,6 +95,7 @@ def board(
     page: str | None,
     dpi: float,
     output: Path,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Make a calibration board to print, at true scale and with a ruler on it, and say how to film it.
@@ -118,6 +120,7 @@ def board(
     chosen = _board(
         kind, columns, rows, square, unit, {name: value for name, value in options.items() if value is not None}
     )
+    _check_other(output.with_suffix(".toml"), chosen, force=force)
     notes = _notes(chosen)
     for note in notes:
         warnings.warn(note, SuiteWarning, stacklevel=1)
@@ -129,6 +132,25 @@ def board(
         print_json(_as_json(printout, notes))
     else:
         _show(printout)
+
+
+def _check_other(file: Path, chosen: Board, *, force: bool) -> None:
+    """Refuse to replace the file of another board: users write the size that they measured on the print into it."""
+    if force or not file.exists():
+        return
+    from calibration.boards import load_board
+
+    try:
+        present = str(load_board(file)) if load_board(file) != chosen else ""
+    except FileFormatError:
+        present = "a file of another kind"
+    if present:
+        raise OutputError(
+            file,
+            expected=f"no file, or that of this board ({chosen})",
+            got=present,
+            remedy="Choose another name with -o, or overwrite it with --force.",
+        )
 
 
 def _board(kind: str, columns: int, rows: int, square: float, unit: str, options: dict[str, object]) -> Board:

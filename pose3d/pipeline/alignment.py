@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+from warnings import warn
 
 import numpy as np
 import xarray as xr
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from calibration.alignment import frame_from_board, frame_from_ground, frame_from_points, frame_from_up, up_from_fall
 from calibration.bundle import fit_board_poses
 from calibration.corners import board_of
-from calibration.errors import InvalidValueError, MismatchError
+from calibration.errors import InvalidValueError, MismatchError, SuiteWarning
 from calibration.rig import Rig
 from calibration.transforms import RigidTransform
 
@@ -76,7 +77,9 @@ def align_rig(
         CalibrationError: it determines no frame.
     """
     if choice.mode == "board":
-        return frame_from_board(_board_poses(rig, choice.names, corners)[0])
+        new_from_world = frame_from_board(_board_poses(rig, choice.names, corners)[0])
+        _warn_of_cameras_below(rig, new_from_world, choice.names[0])
+        return new_from_world
     if choice.mode == "points":
         return frame_from_points(*(np.nanmedian(_points(poses3d, name), axis=0) for name in choice.names))
     if choice.mode == "ground":
@@ -92,6 +95,18 @@ def align_rig(
     fall = _points(poses3d, choice.names[0])
     assert poses3d is not None  # it has points
     return frame_from_up(rig, up_from_fall(fall, _seconds(poses3d)))
+
+
+def _warn_of_cameras_below(rig: Rig, new_from_world: RigidTransform, frame: str) -> None:
+    """A board that lies on the ground has no camera below it."""
+    below = [camera.name for camera in rig if new_from_world(camera.center)[2] < 0]
+    if below:
+        warn(
+            f"alignment by the board, frame {frame}: {', '.join(below)} would be below the ground: the board seems to "
+            "be held in the air there; choose a frame in which it lies on the ground, face up",
+            SuiteWarning,
+            stacklevel=3,
+        )
 
 
 def _board_poses(rig: Rig, names: Sequence[str], corners: xr.Dataset | None) -> list[RigidTransform]:

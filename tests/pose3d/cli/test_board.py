@@ -67,7 +67,7 @@ def test_a_symmetric_chessboard_is_made_with_a_warning(tmp_path: Path, capsys: p
     warning = capsys.readouterr().err
     assert "Warning" in warning
     assert "Make it 10 x 7, or a charuco" in warning
-    assert run("board", *options, "--columns", 10, "-o", tmp_path / "b.pdf") == 0
+    assert run("board", *options, "--columns", 10, "-o", tmp_path / "told.pdf") == 0
     assert "Warning" not in capsys.readouterr().err
 
 
@@ -100,3 +100,16 @@ def test_other_files_than_pdf_and_png_are_refused(
 ) -> None:
     assert run("board", "--columns", 8, "--rows", 11, "--square", 5, "-o", tmp_path / name) == 2
     assert "name a .pdf or a .png" in capsys.readouterr().err
+
+
+def test_the_file_of_another_board_is_replaced_only_when_that_is_said(tmp_path, capsys):
+    output = tmp_path / "board.pdf"
+    words = ("board", "--type", "charuco", "--rows", "11", "--square", "24", "-o", output)
+    assert run(*words, "--columns", "8") == 0
+    assert run(*words, "--columns", "8") == 0
+    before = (tmp_path / "board.toml").read_bytes()
+    assert run(*words, "--columns", "6") == 1
+    assert "--force" in capsys.readouterr().err
+    assert (tmp_path / "board.toml").read_bytes() == before
+    assert run(*words, "--columns", "6", "--force") == 0
+    assert (tmp_path / "board.toml").read_bytes() != before
