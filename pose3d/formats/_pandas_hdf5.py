@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError
-from pose3d.formats._hdf5 import open_hdf5, peek_hdf5, text, texts
 from calibration.formats.plain_pickle import NotPlainDataError, plain_data
+from pose3d.formats._hdf5 import open_hdf5, peek_hdf5, text, texts
 from pose3d.formats._pose_table import PoseTable
 
 __all__ = ["peek_table", "read_table"]
