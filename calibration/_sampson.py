@@ -8,7 +8,7 @@ two moves of the cameras, and so are its derivatives by a pose.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
@@ -84,6 +84,7 @@ class Pair:
     Attributes:
         first, second: numbers of the cameras.
         rows: (n,) rows of the recording, ascending.
+        points: (n,) which of the points of the row.
         seen_first, seen_second: (n, 3) homogeneous normalized image coordinates.
         focal_first, focal_second: px.
     """
@@ -91,23 +92,25 @@ class Pair:
     first: int
     second: int
     rows: NDArray[np.intp]
+    points: NDArray[np.intp]
     seen_first: Array
     seen_second: Array
     focal_first: float
     focal_second: float
 
+    def select(self, kept: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Pair:
+        """Some of the points."""
+        return replace(
+            self,
+            rows=self.rows[kept],
+            points=self.points[kept],
+            seen_first=self.seen_first[kept],
+            seen_second=self.seen_second[kept],
+        )
+
     def thinned(self, count: int) -> Pair:
         """At most `count` of the points, spread evenly."""
-        kept = np.unique(np.linspace(0, len(self.rows) - 1, count).astype(np.intp))
-        return Pair(
-            self.first,
-            self.second,
-            self.rows[kept],
-            self.seen_first[kept],
-            self.seen_second[kept],
-            self.focal_first,
-            self.focal_second,
-        )
+        return self.select(np.unique(np.linspace(0, len(self.rows) - 1, count).astype(np.intp)))
 
 
 def make_pairs(rig: Rig, pixels: Array, *, maximum: int, seed: int) -> list[Pair]:
@@ -122,7 +125,7 @@ def make_pairs(rig: Rig, pixels: Array, *, maximum: int, seed: int) -> list[Pair
     rng = np.random.default_rng(seed)
     normalized = np.stack([camera.lens.undistort(pixels[:, :, index]) for index, camera in enumerate(rig)], axis=2)
     known = np.asarray(np.isfinite(normalized).all(axis=-1))
-    rows = np.broadcast_to(np.arange(len(pixels))[:, None], known.shape[:2])
+    count = known.shape[1]
     pairs = []
     for first, second in combinations(range(len(rig)), 2):
         both = np.flatnonzero(known[:, :, first] & known[:, :, second])
@@ -132,7 +135,7 @@ def make_pairs(rig: Rig, pixels: Array, *, maximum: int, seed: int) -> list[Pair
             both = np.sort(rng.choice(both, maximum, replace=False))
         seen = [np.insert(normalized[:, :, each].reshape(-1, 2)[both], 2, 1.0, axis=1) for each in (first, second)]
         focal = [float(np.sqrt(np.linalg.det(rig.cameras[each].lens.camera_matrix))) for each in (first, second)]
-        pairs.append(Pair(first, second, rows.reshape(-1)[both], seen[0], seen[1], focal[0], focal[1]))
+        pairs.append(Pair(first, second, both // count, both % count, seen[0], seen[1], focal[0], focal[1]))
     return pairs
 
 

@@ -102,6 +102,7 @@ class Drift:
         residual: (window, camera) px, median epipolar residual of what a camera saw in each window, with the
             calibration as it is; NaN where it shared nothing with others.
         noise: px, of the points, from pairs of cameras that agree.
+        unexplained: names of cameras that disagree with the others, but by no move that holds for all points and times.
         rig: with the new poses of cameras that have moved.
     """
 
@@ -109,6 +110,7 @@ class Drift:
     rows: NDArray[np.intp]
     residual: Array
     noise: float
+    unexplained: tuple[str, ...]
     rig: Rig
 
     @property
@@ -146,7 +148,8 @@ def check_drift(rig: Rig, pixels: ArrayLike, *, settings: DriftSettings | None =
     noise = _noise(pairs, poses)
     rows = np.unique(np.linspace(0, len(seen), settings.windows + 1).astype(np.intp))
     evidence = Evidence(pairs, poses, noise, len(seen))
-    moves = find_moves(evidence, max(settings.minimum_change, settings.noise_share * noise))
+    moves, disagreeing = find_moves(evidence, max(settings.minimum_change, settings.noise_share * noise))
+    unexplained = tuple(rig.names[camera] for camera in sorted(disagreeing))
     certain = certain_moves(evidence, moves)
     cameras = tuple(
         _describe(camera, index, evidence, moves, certain=index in certain) for index, camera in enumerate(rig)
@@ -155,7 +158,8 @@ def check_drift(rig: Rig, pixels: ArrayLike, *, settings: DriftSettings | None =
         replace(camera, cam_from_world=known.cam_from_world) for camera, known in zip(rig, cameras, strict=True)
     )
     residual = _over_time(len(rig), pairs, poses, rows)
-    return Drift(cameras, rows, residual, noise, Rig(moved, unit=rig.unit, metadata=rig.metadata))
+    _warn(rig, moves, unexplained)
+    return Drift(cameras, rows, residual, noise, unexplained, Rig(moved, unit=rig.unit, metadata=rig.metadata))
 
 
 def _check_shared(rig: Rig, pairs: Sequence[Pair]) -> None:
@@ -173,6 +177,23 @@ def _check_shared(rig: Rig, pairs: Sequence[Pair]) -> None:
     for name in lonely:
         warn(
             f"camera '{name}' shares fewer than {FEWEST_POINTS} points with the others: whether it moved is not known",
+            SuiteWarning,
+            stacklevel=3,
+        )
+
+
+def _warn(rig: Rig, moves: dict[int, Move], unexplained: tuple[str, ...]) -> None:
+    if unexplained:
+        warn(
+            f"what {', '.join(unexplained)} saw disagrees with the other cameras, but no new pose explains that for "
+            "all points and times: check that the recordings are synchronized, the lenses, and the points",
+            SuiteWarning,
+            stacklevel=3,
+        )
+    if len(rig) > 2 and 2 * len(moves) > len(rig):
+        warn(
+            f"{len(moves)} of {len(rig)} cameras seem to have moved: more likely the recordings are not synchronized, "
+            "or this is not their calibration",
             SuiteWarning,
             stacklevel=3,
         )
@@ -201,15 +222,7 @@ def _spread(pair: Pair, poses: Sequence[RigidTransform]) -> float:
 def _pieces(pair: Pair) -> list[Pair]:
     """The points of a pair in pieces that follow each other, each large enough to tell its spread."""
     count = max(1, len(pair.rows) // (4 * FEWEST_POINTS))
-    return [
-        replace(pair, rows=rows, seen_first=first, seen_second=second)
-        for rows, first, second in zip(
-            np.array_split(pair.rows, count),
-            np.array_split(pair.seen_first, count),
-            np.array_split(pair.seen_second, count),
-            strict=True,
-        )
-    ]
+    return [pair.select(piece) for piece in np.array_split(np.arange(len(pair.rows)), count)]
 
 
 def _describe(camera: Camera, index: int, evidence: Evidence, moves: dict[int, Move], *, certain: bool) -> CameraDrift:

@@ -40,7 +40,7 @@ def recording(
     rig: Rig,
     moves: dict[str, tuple[int, RigidTransform]] | None = None,
     *,
-    rows: int = 240,
+    rows: int = 200,
     noise: float = 2.0,
     outliers: float = 0.05,
     bias: float = 0.0,
@@ -166,8 +166,29 @@ def test_of_two_cameras_one_moved_but_which_is_not_known(start: int) -> None:
 
 def test_where_all_but_one_of_three_moved_it_is_not_known_which() -> None:
     rig, other = make_rig(3), RigidTransform.from_rotation_vector([-0.02, 0.01, 0.01], [-2.0, 6.0, 1.0])
-    drift = check_drift(rig, recording(rig, {"cam_1": (0, BUMP), "cam_3": (0, other)}))
+    with pytest.warns(SuiteWarning, match="2 of 3 cameras seem to have moved: more likely .* not synchronized"):
+        drift = check_drift(rig, recording(rig, {"cam_1": (0, BUMP), "cam_3": (0, other)}, rows=120))
     assert len(drift.moved) == 2
+    assert not any(camera.certain for camera in drift.cameras if camera.moved)
+
+
+def test_keypoints_that_one_camera_sees_elsewhere_are_no_move() -> None:
+    """Each keypoint of the mouse is off in its own direction, as where a detector saw few pictures from behind."""
+    rig, rng = make_rig(3), np.random.default_rng(5)
+    pixels = recording(rig, rows=150)
+    pixels[:, :, 1] += rng.normal(0.0, 10.0, (8, 2))
+    with pytest.warns(SuiteWarning, match="what cam_2 saw disagrees with the other cameras, but no new pose explains"):
+        drift = check_drift(rig, pixels)
+    assert drift.moved == ()
+    assert drift.unexplained == ("cam_2",)
+
+
+def test_recordings_that_are_not_synchronized_are_not_silently_called_moved() -> None:
+    rig = make_rig(3)
+    pixels = recording(rig, rows=160, noise=0.5)
+    late = np.stack([np.roll(pixels[:, :, camera], 3 * camera, axis=0) for camera in range(3)], axis=2)[10:]
+    with pytest.warns(SuiteWarning, match="synchronized"):
+        drift = check_drift(rig, late)
     assert not any(camera.certain for camera in drift.cameras if camera.moved)
 
 
@@ -181,14 +202,14 @@ def test_corners_of_a_board_show_moves_of_a_third_of_a_pixel_of_the_residual() -
 
 
 def test_residuals_over_time_rise_where_the_camera_moved() -> None:
-    rig = make_rig(4)
-    drift = check_drift(rig, recording(rig, {"cam_2": (120, BUMP)}), settings=DriftSettings(windows=12))
+    rig = make_rig(3)
+    drift = check_drift(rig, recording(rig, {"cam_2": (120, BUMP)}, rows=240), settings=DriftSettings(windows=12))
     assert drift.rows.tolist() == list(range(0, 241, 20))
-    assert drift.residual.shape == (12, 4)
+    assert drift.residual.shape == (12, 3)
     before, after = drift.residual[:6], drift.residual[6:]
     assert before.max() < 2.5
     assert after[:, 1].min() > 4.0
-    assert after[:, [0, 2, 3]].max() < after[:, 1].min()
+    assert after[:, [0, 2]].max() < after[:, 1].min()
 
 
 def test_lengths_in_meters_and_in_millimeters_say_the_same() -> None:
