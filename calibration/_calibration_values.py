@@ -53,13 +53,20 @@ def to_dict(calibration: Calibration, diagnosis: Diagnosis, verdict: Verdict) ->
             "regions": [_lengths(region) for region in diagnosis.regions],
         },
         "excess": calibration.excess,
+        "bend": calibration.bend,
         "clocks": clocks
         and {
             name: {"offset_s": offset, "standard_deviation_s": deviation}
             for name, offset, deviation in zip(names, clocks.offsets, clocks.deviations, strict=True)
         },
         "worst_views": [
-            {"camera": view.camera, "frame": view.frame, "picture": view.picture, "rms_px": view.rms}
+            {
+                "camera": view.camera,
+                "frame": view.frame,
+                "picture": view.picture,
+                "median_px": view.median,
+                "outliers": view.outliers,
+            }
             for view in diagnosis.worst
         ],
         "fit": {

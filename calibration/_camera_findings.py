@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +38,11 @@ _LENS_ADVICE = {
     },
 }
 _NAMED = 4  # so many cameras are named in a sentence
-# What calibrations of single lenses also say, and findings here judge by the numbers of the whole.
+# What the steps on the way also say, and findings judge by numbers.
 _JUDGED_HERE = re.compile(
     r"no corners beyond \d+% of the way|corners in \d+% of the image only|the focal length is known to"
-    r"|\d+% of the corners were left out as wrong"
+    r"|\d+% of the corners were left out as wrong|the pictures of the cameras were not taken at the same instants"
+    r"|the board is not flat|cameras together (still )?miss the board"
 )
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w])")
 
@@ -177,8 +178,7 @@ def _focal_share(camera: CameraDiagnosis) -> float | None:
 
 def noticed(calibration: Calibration) -> Finding | None:
     """What the steps on the way said, of several cameras at once where they said the same; None if nothing."""
-    texts = collapsed((name, text) for name, lens in calibration.lenses.items() for text in _remaining(lens.warnings))
-    texts += [] if calibration.extrinsics is None else [_sentence(text) for text in calibration.extrinsics.warnings]
+    texts = collapsed(_by_camera(calibration))
     if not texts:
         return None
     return Finding(
@@ -189,19 +189,29 @@ def noticed(calibration: Calibration) -> Finding | None:
     )
 
 
-def _remaining(warnings: Sequence[str]) -> list[str]:
-    return [text for text in warnings if not _JUDGED_HERE.match(text)]
+def _by_camera(calibration: Calibration) -> Iterator[tuple[str, str]]:
+    """(camera, text) of the warnings that no other finding judges; no camera where a text is of the whole."""
+    names = sorted(calibration.rig.names, key=len, reverse=True)
+    for text in calibration.warnings:
+        name = next((name for name in names if text.startswith(f"{name}: ")), "")
+        rest = text.removeprefix(f"{name}: ") if name else text
+        if not _JUDGED_HERE.match(rest):
+            yield name, rest
 
 
 def collapsed(warnings: Iterable[tuple[str, str]]) -> list[str]:
-    """Sentences of (camera, text): texts that differ in numbers only become one, with the range of the numbers."""
+    """Sentences of (camera, text): texts that differ in numbers only become one, with the range of the numbers.
+
+    Texts of no camera stay as they are.
+    """
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, text in warnings:
-        groups.setdefault(_NUMBER.sub("#", text), []).append((name, text))
+        groups.setdefault(_NUMBER.sub("#", text) if name else text, []).append((name, text))
     sentences = []
     for members in groups.values():
-        named = _listed([name for name, _ in members])
-        sentences.append(_sentence(f"{named}: {_ranges([text for _, text in members])}"))
+        named = _listed([name for name, _ in members if name])
+        text = _ranges([text for _, text in members])
+        sentences.append(_sentence(f"{named}: {text}" if named else text[:1].upper() + text[1:]))
     return sentences
 
 

@@ -12,7 +12,7 @@ from calibration.diagnosis import Diagnosis
 from calibration.findings import Finding, Level, graded, percent
 from calibration.rig_calibration import Calibration
 
-__all__ = ["convergence", "fit", "instants", "lengths", "outliers", "pixels", "prediction"]
+__all__ = ["convergence", "fit", "flatness", "instants", "lengths", "outliers", "pixels", "prediction"]
 
 # RMS reprojection error of corners as a share of the image diagonal. Detectors err by 0.05 to 0.3 px on sharp images of
 # 1280 x 720 (diagonal 1469): 0.0002. Boards in motion blur or bent reach three times that; beyond, something is wrong.
@@ -181,6 +181,28 @@ def instants(calibration: Calibration) -> Finding | None:
             f"the cameras together miss the board by {excess:.1f} times what each does alone",
         )
     return Finding(question, Level.GOOD, f"Nothing speaks against it. {together}.", "", limits)
+
+
+def flatness(calibration: Calibration) -> Finding:
+    """Whether the board is flat."""
+    question, unit = "Is the board flat?", calibration.rig.unit
+    estimated = float(np.ptp(calibration.board_points[:, 2]))
+    if estimated > 0:
+        return Finding(
+            question,
+            Level.GOOD,
+            f"Its corners differ by {estimated:.2g} {unit} in height. That was estimated, and is no error any more.",
+        )
+    if not calibration.bend:
+        return Finding(question, Level.GOOD, "Nothing is explained better by a board that is not.")
+    return Finding(
+        question,
+        Level.LOOK,
+        f"No: its corners differ by {calibration.bend:.2g} {unit} in height; that explains what a flat board does not.",
+        "Calibrate again with --bend, or glue the board to a stiff, flat plate and film it again.",
+        "Told where the corners fit clearly better once their heights are free.",
+        f"the board is not flat ({calibration.bend:.2g} {unit})",
+    )
 
 
 def outliers(diagnosis: Diagnosis) -> Finding:

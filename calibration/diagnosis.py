@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration._lengths import REGION_WORDS, LengthErrors, length_errors
 from calibration.lens import Lens
 from calibration.lens_models import LensModel, parameter_names
 from calibration.rig_calibration import Calibration
@@ -38,6 +39,8 @@ PARTS = ("upper left", "upper", "upper right", "left", "middle", "right", "lower
 # Cells of the coverage map: small enough to show a bare corner, large enough that some boards fill them.
 _COVERAGE = (8, 12)
 _RADIAL_BINS = 10
+# Corners of less weight do not say how far out the board was.
+_BELIEVED = 0.2
 # Fewest corners in a bin of a residual map.
 _FEWEST = 12
 # A radial trend counts where it stands out of its standard error by this factor in some bin, and is larger than a
@@ -48,8 +51,6 @@ _TREND_SHARE = 0.2
 _OUTLIER = 6.0
 # Nor is it a mistake where it is off by less than this (px): detectors err so far where a board blurs.
 _LEAST_OUTLIER = 0.5
-# Names of the thirds of the volume along x, y and z of the first camera.
-REGION_WORDS = (("left", "middle", "right"), ("upper", "middle", "lower"), ("near", "middle", "far"))
 _WORST = 6
 
 
@@ -126,31 +127,6 @@ class CameraDiagnosis:
 
 
 @dataclass(frozen=True)
-class LengthErrors:
-    """Lengths of the board's edges between triangulated corners of left-out frames, against the printed ones.
-
-    Corners that are outliers in a camera are not used; else the board is not known to the triangulation.
-
-    Attributes:
-        region: where in the volume, as "near, left, low"; "everywhere" for all of it.
-        center: (3,) middle of the region in the world.
-        count: number of edges.
-        mean: measured minus printed length, in the unit of the rig.
-        error: standard error of the mean, as if edges were independent.
-        rms: root of the mean squared difference.
-        mean_length: mean measured length.
-    """
-
-    region: str
-    center: tuple[float, float, float]
-    count: int
-    mean: float
-    error: float
-    rms: float
-    mean_length: float
-
-
-@dataclass(frozen=True)
 class WorstView:
     """A board in one camera that fits worst.
 
@@ -158,13 +134,15 @@ class WorstView:
         camera: its name.
         frame: number of the frame in the Corners.
         picture: number of the picture in the camera's video or folder; None for a view of another video.
-        rms: px, of all its corners.
+        median: px, of the distances between its corners as seen and as projected.
+        outliers: how many of its corners are outliers.
     """
 
     camera: str
     frame: int
     picture: int | None
-    rms: float
+    median: float
+    outliers: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +179,7 @@ def diagnose(calibration: Calibration) -> Diagnosis:
     """Measure how good a calibration is."""
     residuals, noise = calibration.adjustment.residuals, calibration.adjustment.noise
     left_out = None if calibration.held_out is None else calibration.held_out.residuals
-    overall, regions = _lengths(calibration)
+    overall, regions = length_errors(calibration)
     poses = calibration.world_from_board
     points = np.einsum("fij,cj->fci", poses.rotation, calibration.board_points) + poses.translation[:, None]
     return Diagnosis(
@@ -299,7 +277,8 @@ def _trend(position: Array, residuals: Array, weights: Array, center: Array, mod
     with np.errstate(invalid="ignore"):
         along = (residuals * offset).sum(axis=-1) / radius
     known = np.isfinite(along) & (radius > 0)
-    edges = radius[known].max(initial=1.0) * np.sqrt(np.linspace(0, 1, _RADIAL_BINS + 1))
+    believed = known & (weights > _BELIEVED)
+    edges = radius[believed].max(initial=1.0) * np.sqrt(np.linspace(0, 1, _RADIAL_BINS + 1))
     place = np.clip(np.searchsorted(edges, radius[known], side="right") - 1, 0, _RADIAL_BINS - 1)
     weight, value = np.nan_to_num(weights[known]), along[known]
     count = np.bincount(place, weight, minlength=_RADIAL_BINS)
@@ -334,64 +313,27 @@ def _overlap(calibration: Calibration) -> NDArray[np.intp]:
 
 
 def _worst(calibration: Calibration) -> tuple[WorstView, ...]:
-    squared = (calibration.adjustment.residuals**2).sum(axis=-1)
-    count = np.isfinite(squared).sum(axis=-1)
-    rms = np.sqrt(np.nansum(squared, axis=-1) / np.maximum(count, 1))
-    order = np.argsort(np.where(count > 0, rms, -1.0), axis=None, kind="stable")[::-1][:_WORST]
+    """The views with the largest root mean square, to which an outlier counts no more than another one."""
+    distance = np.hypot(*np.moveaxis(calibration.adjustment.residuals, -1, 0))
+    limit = _OUTLIER * calibration.adjustment.noise[:, None, None]
+    known = np.isfinite(distance)
+    capped = np.where(known, np.minimum(distance, limit), 0.0)
+    rms = np.sqrt((capped**2).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
+    order = np.argsort(rms / limit[..., 0], axis=None, kind="stable")[::-1][:_WORST]
     frames, pictures = calibration.corners["frame"].values, calibration.corners["source_frame"].values
     found = []
     for camera, frame in zip(*np.unravel_index(order, rms.shape), strict=True):
-        if count[camera, frame]:
-            shared = bool(calibration.shared[frame]) and np.isfinite(pictures[camera, frame])
-            picture = int(pictures[camera, frame]) if shared else None
-            name = calibration.rig.names[camera]
-            found.append(WorstView(name, int(frames[frame]), picture, float(rms[camera, frame])))
+        seen = distance[camera, frame][known[camera, frame]]
+        if not len(seen):
+            continue
+        shared = bool(calibration.shared[frame]) and np.isfinite(pictures[camera, frame])
+        found.append(
+            WorstView(
+                camera=calibration.rig.names[camera],
+                frame=int(frames[frame]),
+                picture=int(pictures[camera, frame]) if shared else None,
+                median=float(np.median(seen)),
+                outliers=int((seen > limit[camera, 0, 0]).sum()),
+            )
+        )
     return tuple(found)
-
-
-def _lengths(calibration: Calibration) -> tuple[LengthErrors | None, tuple[LengthErrors, ...]]:
-    """Length errors everywhere, and in each region of the volume."""
-    if calibration.held_out is None:
-        return None, ()
-    points, edges = calibration.held_out.points, calibration.board.edges
-    ends = points[:, edges]
-    length = np.linalg.norm(ends[..., 1, :] - ends[..., 0, :], axis=-1)
-    printed = np.linalg.norm(np.diff(calibration.board.points[edges], axis=1)[:, 0], axis=-1)
-    known = np.isfinite(length)
-    if not known.any():
-        return None, ()
-    difference = (length - printed)[known]
-    middle, measured = ends.mean(axis=-2)[known], length[known]
-    everywhere = _length_errors("everywhere", middle, difference, measured)
-    cells = _cells(calibration, middle)
-    regions = [
-        _length_errors(name, middle[inside], difference[inside], measured[inside])
-        for name, inside in cells.items()
-        if inside.sum() >= _FEWEST
-    ]
-    return everywhere, tuple(regions)
-
-
-def _cells(calibration: Calibration, middle: Array) -> dict[str, NDArray[np.bool_]]:
-    """Thirds of the volume along the axes of the first camera, named as it sees them."""
-    seen = calibration.rig.cameras[0].cam_from_world(middle)
-    low, high = np.percentile(seen, (2, 98), axis=0)
-    third = np.clip((3 * (seen - low) / np.maximum(high - low, 1e-12)).astype(np.intp), 0, 2)
-    cells = {}
-    for cell in np.ndindex(3, 3, 3):
-        name = ", ".join(REGION_WORDS[axis][cell[axis]] for axis in (2, 1, 0))
-        cells[name] = np.asarray((third == cell).all(axis=-1))
-    return cells
-
-
-def _length_errors(region: str, middle: Array, difference: Array, measured: Array) -> LengthErrors:
-    x, y, z = (float(value) for value in middle.mean(axis=0))
-    return LengthErrors(
-        region=region,
-        center=(x, y, z),
-        count=len(difference),
-        mean=float(difference.mean()),
-        error=float(difference.std() / np.sqrt(len(difference))),
-        rms=float(np.sqrt((difference**2).mean())),
-        mean_length=float(measured.mean()),
-    )

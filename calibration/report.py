@@ -285,7 +285,8 @@ def _view(calibration: Calibration, view: WorstView, picture: Picture) -> str:
     camera = calibration.rig.names.index(view.camera)
     frame = int(np.flatnonzero(calibration.corners["frame"].values == view.frame)[0])
     position = calibration.corners["position"].values[camera, frame]
-    title = f"{view.camera}, picture {view.picture}: {view.rms:.2f} px RMS"
+    title = f"{view.camera}, picture {view.picture}: median {view.median:.2f} px"
+    title += f", {view.outliers} outliers" if view.outliers else ""
     figure = view_figure(picture, position, position - calibration.adjustment.residuals[camera, frame], title)
     return _photograph(figure, title)
 

@@ -20,10 +20,11 @@ def judge(diagnosis: Diagnosis, calibration: Calibration) -> Verdict:
     prediction = rig.prediction(diagnosis)
     asked = (
         rig.convergence(calibration),
+        rig.instants(calibration),  # causes come before what follows from them
+        rig.flatness(calibration),
         rig.fit(diagnosis, calibration),
         prediction,
         rig.lengths(diagnosis),
-        rig.instants(calibration),
         cameras.overlap(diagnosis),
         cameras.coverage(diagnosis),
         cameras.lens_models(diagnosis),

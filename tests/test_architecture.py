@@ -89,6 +89,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration._board_clocks",
                 "calibration._held_out",
                 "calibration._joint_fit",
+                "calibration._lengths",
                 "calibration._lens_choice",
                 "calibration._rig_findings",
                 "calibration._rig_messages",
