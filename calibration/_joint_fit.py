@@ -37,6 +37,8 @@ _SAME = 0.02
 _BENT = 1.02
 # Where views do not fit together for other reasons, heights fit a little of that, too.
 _BENT_AMONG_OTHERS = 1.2
+# So many frames tell the shape of a board to a thirtieth of the noise or better.
+_BEND_FRAMES = 100
 # Of fits whose differences tell the clocks: a hundredth of a standard deviation is nothing beside them.
 _ROUGH = 0.01
 
@@ -98,17 +100,19 @@ def adjust_rig(
     Returns:
         How it was adjusted in the end, and the outcome.
     """
-    outcome = joint.run(start)
     tried = richer_models(joint.models, joint.growing)
-    if len(start.rig) == 1 or tried == joint.models or excess_of(outcome, lenses) > EXCESS:
-        return joint, outcome
-    begin = _continued(start, outcome)
+    if len(start.rig) == 1 or tried == joint.models:
+        return joint, joint.run(start)
+    rough = replace(joint, settings=replace(joint.settings, covariance=False, gradient_tolerance=_ROUGH)).run(start)
+    begin = _continued(start, rough)
+    if excess_of(rough, lenses) > EXCESS:
+        return joint, joint.run(begin)
     rich = replace(joint, models=tried)
     richest = rich.run(begin)
     chosen = replace(joint, models=choose_jointly(richest, tried, joint.models, lenses))
     if chosen.models == tried:
         return rich, richest
-    return chosen, outcome if chosen.models == joint.models else chosen.run(begin)
+    return chosen, chosen.run(begin)
 
 
 def temper(
@@ -133,11 +137,11 @@ def temper(
         settings = replace(joint.settings, noise=noise)
         joint = replace(joint, settings=settings, prior=_prior(start, joint.models, lenses, noise))
         outcome = joint.run(start)
-        before, noise = noise, float(np.median(_noise_by_camera(outcome)))
+        before, noise = noise, float(np.median(_noise_by_camera(outcome.residuals)))
         if abs(noise - before) < _SAME * before:
             break
     single = np.array([lens.noise for lens in lenses.values()])
-    return joint, replace(outcome, noise=_noise_by_camera(outcome)), float(np.median(noise / single))
+    return joint, replace(outcome, noise=_noise_by_camera(outcome.residuals)), float(np.median(noise / single))
 
 
 def excess_of(outcome: BundleAdjustment, lenses: Mapping[str, LensCalibration]) -> float:
@@ -187,11 +191,15 @@ def find_bend(start: Start, joint: JointFit, outcome: BundleAdjustment) -> float
     if joint.settings.bend:
         return 0.0
     settings = replace(joint.settings, bend=True, covariance=False, gradient_tolerance=_ROUGH)
+    several = np.flatnonzero(board_views(start.position).sum(axis=0) > (len(start.rig) > 1))
+    kept = several[np.unique(np.linspace(0, len(several) - 1, _BEND_FRAMES).astype(np.intp))]
+    blind = np.flatnonzero(~board_views(start.position[:, kept]).any(axis=1))
+    held = [start.rig.names[index] for index in blind]
     try:
-        bent = replace(joint, settings=settings).run(_continued(start, outcome))
+        bent = replace(joint, settings=settings).run(_continued(start, outcome), kept, held)
     except CalibrationError:  # views of too few places to tell
         return 0.0
-    gain = _noise_by_camera(outcome) / _noise_by_camera(bent)
+    gain = _noise_by_camera(outcome.residuals[:, kept]) / _noise_by_camera(bent.residuals)
     least = _BENT if joint.prior is None else _BENT_AMONG_OTHERS
     return float(np.ptp(bent.board_points[:, 2])) if np.nanmedian(gain) > least else 0.0
 
@@ -232,8 +240,8 @@ def _prior(
     return CameraPrior(start.rig, tuple(labels), covariance)
 
 
-def _noise_by_camera(outcome: BundleAdjustment) -> Array:
+def _noise_by_camera(residuals: Array) -> Array:
     """(camera,) robust standard deviation of a coordinate: that of Gaussian noise with the same median distance."""
-    distance = np.hypot(outcome.residuals[..., 0], outcome.residuals[..., 1])
+    distance = np.hypot(residuals[..., 0], residuals[..., 1])
     medians = np.array([np.nanmedian(each) if np.isfinite(each).any() else np.nan for each in distance])
     return np.asarray(medians / np.sqrt(2 * np.log(2)))
