@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -150,18 +148,19 @@ def test_clocks_that_are_apart_are_found_from_the_motion_of_the_board(seed: int)
     """Offsets of up to 60 ms at 15 pictures per second. Of the first recording so few boards agree that the cameras
     cannot be joined before the clocks are known."""
     recording, dataset = filmed(seed, delay=0.06)
-    found = calibrate(dataset)
+    found = calibrate(dataset)  # pytest makes errors of warnings: what steps in between say is no longer true
     assert found.clocks is not None
     np.testing.assert_allclose(found.clocks.offsets, recording.delay - recording.delay[0], atol=2e-3)
     assert found.clocks.error[1] < 0.9 * found.clocks.error[0]
     assert mean_error(recording.rig, found) < 0.05
     assert any("were not taken at the same instants" in text for text in found.warnings)
+    assert len(set(found.warnings)) == len(found.warnings)
     assert level(found) >= Level.LOOK
 
 
 def test_clocks_are_found_beside_videos_of_single_cameras() -> None:
     recording, dataset = filmed(2, delay=0.06)
-    own = make_board_scene(recording.rig, Charuco(8, 6, 40.0), frames=15, seed=8).corners
+    own = make_board_scene(recording.rig, Charuco(8, 6, 40.0), frames=8, seed=8).corners
     found = calibrate(dataset, own_corners=own)
     assert found.clocks is not None
     np.testing.assert_allclose(found.clocks.offsets, recording.delay - recording.delay[0], atol=2e-3)
@@ -169,7 +168,7 @@ def test_clocks_are_found_beside_videos_of_single_cameras() -> None:
 
 
 def test_times_that_jitter_are_told() -> None:
-    recording, dataset = filmed(1, delay=0.0, jitter=0.01)
+    recording, dataset = filmed(1, delay=0.0, jitter=0.01, frames=60)
     found = calibrate(dataset)
     assert mean_error(recording.rig, found) < 0.3
     assert found.excess > 1.5
@@ -358,12 +357,3 @@ def test_settings_out_of_range_are_refused() -> None:
     for wrong in ({"folds": 1}, {"maximum_frames": 2}):
         with pytest.raises(InvalidValueError, match=next(iter(wrong))):
             CalibrationSettings(**wrong)
-
-
-def test_nothing_is_said_but_in_the_result() -> None:
-    """What extrinsics and adjustments warn of is in `Calibration.warnings`, once, and of the last round only."""
-    _, dataset = filmed(2, delay=0.06)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = calibrate(dataset)
-    assert len(set(found.warnings)) == len(found.warnings)
