@@ -4,8 +4,12 @@ import re
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from calibration.boards import Charuco
+from calibration.corners import corners
+from calibration.formats import save_corners
 from calibration.synthetic import make_rig
 from calibration.triangulation import Status
 from pose3d.formats import save_session, write_csv
@@ -29,6 +33,10 @@ def test_an_example_runs_by_itself_or_after_the_first(tmp_path, monkeypatch, mak
         poses3d=make_solid(),
         provenance={"inputs": []},
     )
+    seen = corners(
+        np.ones((2, 3, 12, 2)), board=Charuco(5, 4, 30.0), cameras=["left", "right"], image_size=[[9, 9]] * 2
+    )
+    save_corners(seen, tmp_path / "calibration" / "corners.nc")
     monkeypatch.chdir(tmp_path)
     code = "from pose3d import open_session\n" + EXAMPLES[number]
     names: dict[str, object] = {}
