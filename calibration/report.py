@@ -135,7 +135,7 @@ def _clocks(calibration: Calibration) -> str:
     clocks = calibration.clocks
     if clocks is None:
         return ""
-    caption = (
+    lead = (
         "The pictures were not taken at the same instants: what is to be added to the clock of each camera, by the "
         f"motion of the board. It lowers the error of the corners from {clocks.error[0]:.2f} to "
         f"{clocks.error[1]:.2f} px."
@@ -144,8 +144,9 @@ def _clocks(calibration: Calibration) -> str:
         (name, (f"{1000 * offset:+.1f} ± {1000 * deviation:.1f}" if deviation > 0 else "reference",))
         for name, offset, deviation in zip(calibration.rig.names, clocks.offsets, clocks.deviations, strict=True)
     ]
-    table = value_table("camera", (("offset ms", "To be added to the times of the camera"),), rows, caption=caption)
-    return f"<h3>Clocks</h3>{table}"
+    columns = (("offset ms", "To be added to the times of the camera"),)
+    table = value_table("camera", columns, rows, caption="Offsets of the clocks")
+    return f"<h3>Clocks</h3><p class='lead'>{lead}</p>{table}"
 
 
 def _three(errors: Errors | None) -> tuple[float, float, float]:
