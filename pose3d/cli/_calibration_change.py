@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from warnings import warn
 
 import click
 
-from calibration.errors import FileFormatError
+from calibration.errors import FileFormatError, SuiteWarning
 from pose3d.cli._calibration_inputs import Inputs
 from pose3d.cli._console import console, print_json
 
@@ -62,7 +63,7 @@ def choose_world(inputs: Inputs, rig: Rig, corners: xr.Dataset | None) -> tuple[
 
 def refine(inputs: Inputs, rig: Rig, calibration: Calibration | None) -> Refinement:
     """The rig refined by 2D poses; together with the frames of the board where there are any."""
-    from calibration.bundle import BoardFrames
+    from calibration.bundle import BoardFrames, BundleStatus
     from pose3d.formats import load_poses2d
     from pose3d.pipeline import refine_rig
 
@@ -76,7 +77,7 @@ def refine(inputs: Inputs, rig: Rig, calibration: Calibration | None) -> Refinem
                 calibration.board_points, calibration.world_from_board, calibration.corners["position"].values
             )
             models = {} if inputs.fix_lenses else {name: lens.model for name, lens in calibration.lenses.items()}
-        return refine_rig(
+        refined = refine_rig(
             rig,
             poses2d,
             lengths=_lengths(inputs.lengths),
@@ -84,6 +85,14 @@ def refine(inputs: Inputs, rig: Rig, calibration: Calibration | None) -> Refinem
             boards=boards,
             minimum_confidence=inputs.min_confidence,
         )
+    if refined.adjustment.status != BundleStatus.CONVERGED:
+        warn(
+            f"--refine-with: {refined.adjustment.status.meaning}: the 2D poses hardly determine the cameras. Use more of "
+            "them, spread over the volume, or refine together with the frames of the board; check before using the result",
+            SuiteWarning,
+            stacklevel=2,
+        )
+    return refined
 
 
 def _lengths(texts: Sequence[str]) -> dict[tuple[str, str], float]:

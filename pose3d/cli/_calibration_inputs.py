@@ -77,6 +77,10 @@ class Inputs:
         yield self.lenses_only and (changes or bool(self.own)), "--lenses-only makes no rig that could be changed."
         yield bool(self.own) and self.board_path is None, "--lens-from needs the board: --board board.toml"
         yield self.fix_lenses and self.lenses_path is None, "--fix-lenses needs the lenses to keep: --lenses RIG.toml"
+        yield (
+            self.timestamps is not None and self.sync_path is not None,
+            ("Give either --timestamps or --sync: both together would correct the clocks twice."),
+        )
         yield bool(self.lengths) and not self.refine_with, "--length is used together with --refine-with."
 
     def files(self) -> list[str | Path]:
@@ -107,8 +111,11 @@ class Inputs:
         return find_sources(self.sources) if self.sources else None
 
     def table_of_times(self) -> Path | None:
-        """The table of frame times that was named, or lies beside the videos of the one folder that was named."""
-        if self.timestamps is not None:
+        """The table of frame times that was named, or lies beside the videos of the one folder that was named.
+
+        Clocks of `pose3d sync` take its place: both together would correct twice.
+        """
+        if self.timestamps is not None or self.sync_path is not None:
             return self.timestamps
         beside = Path(self.sources[0]) / "timestamps.csv" if len(self.sources) == 1 else None
         return beside if beside is not None and beside.is_file() else None

@@ -48,8 +48,10 @@ def show_calibration(diagnosis: Diagnosis, verdict: Verdict, written: Iterable[P
         )
     to.print(f"verdict: [{_STYLES[verdict.level]}]{escape(verdict.level.words)}[/]. {escape(verdict.headline)}")
     for finding in verdict.findings:
+        if finding.level > 0:
+            to.print(f"  {escape(finding.question)} {escape(finding.answer)}")
         if finding.next_step:
-            to.print(f"  next: {escape(finding.next_step)}")
+            to.print(f"    next: {escape(finding.next_step)}")
     _show_files(written)
 
 

@@ -117,6 +117,7 @@ def test_the_corners_that_are_read_are_never_written_over(folder, capsys):
         (("--rig", "rig.toml", "-o", "x"), "--align"),
         (("--check", "later"), "--rig"),
         (("--rig", "r.toml", "--check", "later", "--align", "board=1"), "leave out"),
+        (("videos", "--board", "b.toml", "--timestamps", "t.csv", "--sync", "s.toml", "-o", "x"), "correct the clocks"),
         (("--corners", "c.nc", "--length", "a-b", "-o", "x"), "--refine-with"),
     ],
 )
