@@ -87,8 +87,8 @@ def refine(inputs: Inputs, rig: Rig, calibration: Calibration | None) -> Refinem
         )
     if refined.adjustment.status != BundleStatus.CONVERGED:
         warn(
-            f"--refine-with: {refined.adjustment.status.meaning}: the 2D poses hardly determine the cameras. Use more of "
-            "them, spread over the volume, or refine together with the frames of the board; check before using the result",
+            f"--refine-with: {refined.adjustment.status.meaning}: the 2D poses hardly determine the cameras. Use more "
+            "of them, spread over the volume, or refine together with the frames of the board; check the result first",
             SuiteWarning,
             stacklevel=2,
         )
