@@ -47,7 +47,7 @@ def drift_figure(drift: Drift, times: ArrayLike | None = None) -> Figure:
             linewidth=2.2 if camera.moved else 1.2,
             marker="o",
             markersize=3,
-            label=plain(f"{camera.name}: {_words(camera, drift.rig.unit)}", 70),
+            label=plain(f"{camera.name}: {_words(camera, drift)}", 70),
         )
         if camera.start is not None:
             axes.axvline(instants[camera.start], color=colors[camera.name], linewidth=1.2, linestyle=":")
@@ -59,8 +59,10 @@ def drift_figure(drift: Drift, times: ArrayLike | None = None) -> Figure:
     return figure
 
 
-def _words(camera: CameraDrift, unit: str) -> str:
+def _words(camera: CameraDrift, drift: Drift) -> str:
+    if camera.name in drift.unexplained:
+        return "disagrees, but not by a move"
     if not camera.moved:
         return "not moved"
     doubt = "" if camera.certain else " (or another camera)"
-    return f"moved by {np.rad2deg(camera.rotation[0]):.2g}° and {camera.distance[0]:.2g} {unit}{doubt}"
+    return f"moved by {np.rad2deg(camera.rotation[0]):.2g}° and {camera.distance[0]:.2g} {drift.rig.unit}{doubt}"

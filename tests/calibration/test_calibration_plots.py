@@ -198,6 +198,14 @@ def test_moves_are_marked_where_they_happened() -> None:
     assert not overflows(figure)
 
 
+def test_what_no_move_explains_is_not_called_unmoved() -> None:
+    (legend,) = drift_figure(replace(drift((False, False)), unexplained=("cam_2",))).legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "cam_1: not moved",
+        "cam_2: disagrees, but not by a move",
+    ]
+
+
 def test_times_take_the_place_of_rows() -> None:
     (axes,) = drift_figure(drift((True, False)), times=np.arange(200) / 50).axes
     assert axes.get_xlabel() == "time (s)"
