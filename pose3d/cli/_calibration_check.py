@@ -113,6 +113,7 @@ def _write_page(inputs: Inputs, drift: Drift) -> Path:
 def _as_json(drift: Drift) -> dict[str, object]:
     return {
         "moved": list(drift.moved),
+        "unexplained": list(drift.unexplained),
         "noise_px": drift.noise,
         "cameras": {
             camera.name: {
