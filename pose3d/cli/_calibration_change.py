@@ -11,7 +11,7 @@ import click
 
 from calibration.errors import FileFormatError, SuiteWarning
 from pose3d.cli._calibration_inputs import Inputs
-from pose3d.cli._console import console, print_json
+from pose3d.cli._console import console, plain_number, print_json
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,7 +76,7 @@ def refine(inputs: Inputs, rig: Rig, calibration: Calibration | None) -> Refinem
             boards = BoardFrames(
                 calibration.board_points, calibration.world_from_board, calibration.corners["position"].values
             )
-            models = {} if inputs.fix_lenses else {name: lens.model for name, lens in calibration.lenses.items()}
+            models = calibration.models
         refined = refine_rig(
             rig,
             poses2d,
@@ -138,12 +138,8 @@ def _as_json(rig: Rig, refined: Refinement | None, aligned_by: str) -> dict[str,
             "points": refined.points,
             "status": refined.adjustment.status.meaning,
             "median_reprojection_error_px": {
-                name: {"before": _number(before), "after": _number(after)}
+                name: {"before": plain_number(before), "after": plain_number(after)}
                 for name, before, after in zip(refined.rig.names, refined.before, refined.after, strict=True)
             },
         }
     return content
-
-
-def _number(value: float) -> float | None:
-    return float(value) if value == value else None

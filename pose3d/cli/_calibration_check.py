@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from calibration.errors import MismatchError
+from pose3d.cli._calibration_detection import look_for_board
 from pose3d.cli._calibration_inputs import Inputs
-from pose3d.cli._console import console, print_json, progress
+from pose3d.cli._console import console, plain_number, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,10 +59,8 @@ def _is_board(inputs: Inputs) -> bool:
 
 
 def _from_board(inputs: Inputs, rig: Rig) -> tuple[NDArray[np.float64], Rig]:
-    from calibration.boards.files import load_board
-    from calibration.observations import detect_corners, find_sources
+    from calibration.observations import find_sources
 
-    assert inputs.board_path is not None  # that is how it is known to be a board
     sources = find_sources(list(inputs.check_paths))
     known = {name: source for name, source in sources.items() if name in rig.names}
     if len(known) < 2:
@@ -70,17 +70,8 @@ def _from_board(inputs: Inputs, rig: Rig) -> tuple[NDArray[np.float64], Rig]:
             got=", ".join(sources),
             remedy="Name the cameras as the calibration does: --check CAMERA=PATH.",
         )
-    table = Path(inputs.check_paths[0]) / "timestamps.csv"
-    times = inputs.timestamps or (table if table.is_file() else None)
-    with progress("Looking for the board", 1, "pictures") as bar:
-        corners = detect_corners(
-            known,
-            load_board(inputs.board_path),
-            timestamps=times,
-            progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
-            workers=inputs.workers,
-            cache=False if inputs.no_cache else None,
-        )
+    times = inputs.table_of_times(inputs.check_paths)
+    corners = look_for_board(inputs, known, inputs.board(), timestamps=times)
     names = [str(name) for name in corners["camera"].values]
     return corners["position"].transpose("frame", "corner", "camera", "space").values, rig.select(names)
 
@@ -119,24 +110,20 @@ def _as_json(drift: Drift) -> dict[str, object]:
             camera.name: {
                 "moved": camera.moved,
                 "certain": camera.certain,
-                "residual_px": _number(camera.before),
-                "residual_with_new_pose_px": _number(camera.after),
-                "image_shift_px": _number(camera.shift),
-                "turned_degrees": _number(57.29577951308232 * camera.rotation[0]),
-                "turned_degrees_std": _number(57.29577951308232 * camera.rotation[1]),
-                "moved_distance": _number(camera.distance[0]),
-                "moved_distance_std": _number(camera.distance[1]),
+                "residual_px": plain_number(camera.before),
+                "residual_with_new_pose_px": plain_number(camera.after),
+                "image_shift_px": plain_number(camera.shift),
+                "turned_degrees": plain_number(math.degrees(camera.rotation[0])),
+                "turned_degrees_std": plain_number(math.degrees(camera.rotation[1])),
+                "moved_distance": plain_number(camera.distance[0]),
+                "moved_distance_std": plain_number(camera.distance[1]),
                 "since_row": camera.start,
             }
             for camera in drift.cameras
         },
         "residual_over_time_px": {
-            camera.name: [_number(value) for value in drift.residual[:, index]]
+            camera.name: [plain_number(value) for value in drift.residual[:, index]]
             for index, camera in enumerate(drift.cameras)
         },
         "windows_start_at_row": drift.rows[:-1].tolist(),
     }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if value == value else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,11 +91,11 @@ class Inputs:
         return [path for path in (*named, *paths) if path is not None and Path(path).is_file()]
 
     def board(self) -> Board:
-        """The board, of its file or of the corners."""
+        """The board of its file."""
         from calibration.boards.files import load_board
-        from calibration.corners import board_of
 
-        return board_of(self.load_corners()) if self.board_path is None else load_board(self.board_path)
+        assert self.board_path is not None  # usage was checked
+        return load_board(self.board_path)
 
     def load_corners(self) -> xr.Dataset:
         """The corners of an earlier run."""
@@ -110,12 +110,15 @@ class Inputs:
 
         return find_sources(self.sources) if self.sources else None
 
-    def table_of_times(self) -> Path | None:
+    def table_of_times(self, paths: Sequence[str]) -> Path | None:
         """The table of frame times that was named, or lies beside the videos of the one folder that was named.
 
         Clocks of `pose3d sync` take its place: both together would correct twice.
+
+        Args:
+            paths: where the pictures are, as they were named.
         """
         if self.timestamps is not None or self.sync_path is not None:
             return self.timestamps
-        beside = Path(self.sources[0]) / "timestamps.csv" if len(self.sources) == 1 else None
+        beside = Path(paths[0]) / "timestamps.csv" if len(paths) == 1 else None
         return beside if beside is not None and beside.is_file() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,7 +98,7 @@ def show_drift(drift: Drift, unit: str) -> None:
         if not camera.moved:
             table.add_row(escape(camera.name), "no", _pixels(camera.before), "", "", "", "")
             continue
-        turned, turned_error = (57.29577951308232 * value for value in camera.rotation)
+        turned, turned_error = (math.degrees(value) for value in camera.rotation)
         table.add_row(
             escape(camera.name),
             "yes" if camera.certain else "this or another",

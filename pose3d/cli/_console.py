@@ -16,7 +16,7 @@ from rich.table import Table
 
 from calibration.errors import SuiteError, SuiteWarning
 
-__all__ = ["console", "print_error", "print_json", "print_table", "progress", "showing_warnings"]
+__all__ = ["console", "plain_number", "print_error", "print_json", "print_table", "progress", "showing_warnings"]
 
 
 def console(*, result: bool = False) -> Console:
@@ -39,6 +39,11 @@ def print_error(error: SuiteError | str) -> None:
 def print_json(content: Mapping[str, object]) -> None:
     """One JSON object on standard output."""
     sys.stdout.write(json.dumps(content, indent=2, allow_nan=False, default=str) + "\n")
+
+
+def plain_number(value: float) -> float | None:
+    """A number as JSON knows it: null where it is missing or infinite."""
+    return float(value) if abs(value) < float("inf") else None
 
 
 def print_table(table: Table) -> None:

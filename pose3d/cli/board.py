@@ -141,7 +141,8 @@ def _check_other(file: Path, chosen: Board, *, force: bool) -> None:
     from calibration.boards import load_board
 
     try:
-        present = str(load_board(file)) if load_board(file) != chosen else ""
+        known = load_board(file)
+        present = "" if known == chosen else str(known)
     except FileFormatError:
         present = "a file of another kind"
     if present:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from calibration.errors import OutputError
-from pose3d.cli._console import console, print_json, progress
+from pose3d.cli._calibration_detection import look_for_board
+from pose3d.cli._calibration_inputs import Inputs
+from pose3d.cli._console import console, print_json
 from pose3d.cli._paths import check_outputs
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from calibration.lens import Lens
     from calibration.lens_models import LensModel
     from calibration.observations import Source
-    from pose3d.cli._calibration_inputs import Inputs
 
 __all__ = ["calibrate"]
 
@@ -66,8 +67,6 @@ def calibrate(as_json: bool, force: bool, **options: object) -> None:
     rig.toml, corners.nc and report.html. With --rig an existing calibration is aligned, refined by 2D poses, or
     checked.
     """
-    from pose3d.cli._calibration_inputs import Inputs
-
     inputs = Inputs(**options)  # type: ignore[arg-type]  # click has converted and named them
     inputs.check_usage()
     if inputs.check_paths:
@@ -114,8 +113,7 @@ def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
     from pose3d.pipeline import save_calibration
 
     assert inputs.output is not None  # usage was checked
-    board, sources = inputs.board(), inputs.sources_of_cameras()
-    corners = inputs.load_corners() if sources is None else _detect(inputs, sources, board)
+    corners, board, sources = _read(inputs)
     own = _detect_own(inputs, board)
     lenses, models = _lenses(inputs, corners), _models(inputs, corners)
     settings = CalibrationSettings(bundle=BundleSettings(bend=inputs.bend), maximum_frames=inputs.max_frames)
@@ -168,10 +166,10 @@ def _calibrate_lenses(inputs: Inputs, *, as_json: bool) -> None:
     from pose3d.pipeline import save_calibration, save_lenses
 
     assert inputs.output is not None  # usage was checked
-    board, sources = inputs.board(), inputs.sources_of_cameras()
-    corners = inputs.load_corners() if sources is None else _detect(inputs, sources, board)
+    corners, board, sources = _read(inputs)
     lenses, models = _lenses(inputs, corners), _models(inputs, corners)
     settings = CalibrationSettings(maximum_frames=inputs.max_frames)
+    provenance = provenance_of(inputs.files(), settings)
     done = {}
     for name in map(str, corners["camera"].values):
         with console().status(f"Calibrating {name} (the kernels are compiled once, about a minute) ..."):
@@ -186,7 +184,6 @@ def _calibrate_lenses(inputs: Inputs, *, as_json: bool) -> None:
             diagnosis = diagnose(outcome)
             verdict = judge(diagnosis, outcome)
             done[name] = outcome, diagnosis, verdict
-            provenance = provenance_of(inputs.files(), settings)
             save_calibration(
                 inputs.output / name, outcome, diagnosis, verdict, corners=own, sources=sources, provenance=provenance
             )
@@ -203,42 +200,37 @@ def _calibrate_lenses(inputs: Inputs, *, as_json: bool) -> None:
     show_lenses({name: (diagnosis, verdict) for name, (_, diagnosis, verdict) in done.items()}, written)
 
 
-def _detect(inputs: Inputs, sources: dict[str, Source], board: Board) -> xr.Dataset:
-    """The corners of the board in all pictures, with a progress bar."""
-    from calibration.observations import ObservationSettings, detect_corners
+def _read(inputs: Inputs) -> tuple[xr.Dataset, Board, dict[str, Source] | None]:
+    """The corners, their board, and the pictures they were found in; None where corners were given instead."""
+    from calibration.corners import board_of
     from calibration.synchronization import load_synchronization
 
+    sources = inputs.sources_of_cameras()
+    if sources is None:
+        corners = inputs.load_corners()
+        return corners, board_of(corners) if inputs.board_path is None else inputs.board(), None
     assert inputs.output is not None  # usage was checked
-    offsets = None if inputs.sync_path is None else load_synchronization(inputs.sync_path).offsets()
-    with progress("Looking for the board", 1, "pictures") as bar:
-        return detect_corners(
-            sources,
-            board,
-            timestamps=inputs.table_of_times(),
-            offsets=offsets,
-            settings=ObservationSettings(synchronized=not inputs.lenses_only),
-            progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
-            workers=inputs.workers,
-            cache=False if inputs.no_cache else None,
-            examples=inputs.output / "examples",
-        )
+    board = inputs.board()
+    corners = look_for_board(
+        inputs,
+        sources,
+        board,
+        timestamps=inputs.table_of_times(inputs.sources),
+        offsets=None if inputs.sync_path is None else load_synchronization(inputs.sync_path).offsets(),
+        synchronized=not inputs.lenses_only,
+        examples=inputs.output / "examples",
+    )
+    return corners, board, sources
 
 
 def _detect_own(inputs: Inputs, board: Board) -> xr.Dataset | None:
     """The corners in pictures that serve single lenses; none of them is of the same instant as another."""
     if not inputs.own:
         return None
-    from calibration.observations import ObservationSettings, detect_corners, find_sources
+    from calibration.observations import find_sources
 
-    with progress("Looking for the board (single lenses)", 1, "pictures") as bar:
-        return detect_corners(
-            find_sources(inputs.own),
-            board,
-            settings=ObservationSettings(synchronized=False),
-            progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
-            workers=inputs.workers,
-            cache=False if inputs.no_cache else None,
-        )
+    what = "Looking for the board (single lenses)"
+    return look_for_board(inputs, find_sources(inputs.own), board, synchronized=False, what=what)
 
 
 def _lenses(inputs: Inputs, corners: xr.Dataset) -> dict[str, Lens]:

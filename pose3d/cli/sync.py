@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from pose3d.cli._console import console, print_json, print_table
+from pose3d.cli._console import console, plain_number, print_json, print_table
 from pose3d.cli._paths import check_outputs
 
 if TYPE_CHECKING:
@@ -221,10 +221,10 @@ def _as_json(found: Synchronization, target: Path) -> dict[str, object]:
         cameras[clock.camera] = {
             "offset_s": clock.offset,
             "offset_frames": clock.offset_frames,
-            "offset_std_s": _plain(clock.offset_std),
+            "offset_std_s": plain_number(clock.offset_std),
             "rate": clock.rate,
             "drift_ppm": clock.drift,
-            "drift_std_ppm": _plain(clock.rate_std * 1e6),
+            "drift_std_ppm": plain_number(clock.rate_std * 1e6),
             "frame_rate": timing.frame_rate,
             "frames": timing.count,
             "dropped": [list(pair) for pair in timing.dropped],
@@ -233,14 +233,10 @@ def _as_json(found: Synchronization, target: Path) -> dict[str, object]:
             "quality": clock.quality,
             "verification": {
                 "status": check.status,
-                "error_frames": _plain(check.error),
-                "error_std_frames": _plain(check.error_std),
-                "before_px": _plain(check.before),
-                "after_px": _plain(check.after),
+                "error_frames": plain_number(check.error),
+                "error_std_frames": plain_number(check.error_std),
+                "before_px": plain_number(check.before),
+                "after_px": plain_number(check.after),
             },
         }
     return {"reference": found.reference, "cameras": cameras, "written": str(target)}
-
-
-def _plain(value: float) -> float | None:
-    return value if abs(value) < float("inf") else None
