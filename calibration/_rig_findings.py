@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibration._joint_fit import EXCESS
 from calibration.bundle import BundleStatus
 from calibration.diagnosis import Diagnosis
 from calibration.findings import Finding, Level, graded, percent
@@ -26,9 +27,6 @@ _LENGTH_BIAS = (0.002, 0.01)
 # Edges of one frame share their errors: three standard errors of independent ones are no proof.
 _REGION_SIGNIFICANCE = 6.0
 _OUTLIERS = (0.05, 0.2)
-# Noise of all cameras together over that within single views: 1.00 to 1.05 on simulated recordings, 2.5 to 12 on one of
-# webcams that are 25 to 120 ms apart.
-_EXCESS = 1.5
 
 
 def convergence(calibration: Calibration) -> Finding:
@@ -149,7 +147,7 @@ def instants(calibration: Calibration) -> Finding | None:
     question, clocks, excess = "Were the pictures taken at the same instants?", calibration.clocks, calibration.excess
     together = f"All cameras together miss the board by {excess:.1f} times what each does alone"
     limits = (
-        f"Looked at from {_EXCESS:g} times on: corners are found equally well in one view and in many, so that more "
+        f"Looked at from {EXCESS:g} times on: corners are found equally well in one view and in many, so that more "
         "comes from clocks, from a board that bends, or from lenses."
     )
     if clocks is not None:
@@ -170,7 +168,7 @@ def instants(calibration: Calibration) -> Finding | None:
             limits,
             f"pictures were taken up to {1000 * float(np.ptp(clocks.offsets)):.0f} ms apart",
         )
-    if not np.isfinite(excess) or excess > _EXCESS:
+    if not np.isfinite(excess) or excess > EXCESS:
         return Finding(
             question,
             Level.LOOK if np.isfinite(excess) else Level.UNKNOWN,

@@ -87,14 +87,8 @@ class Board(ABC):
 
 
 @dataclass(frozen=True)
-class Chessboard(Board):
-    """A chessboard; its upper left square is black. Corners are those between four squares.
-
-    Attributes:
-        columns, rows: number of squares (not of inner corners, of which there is one less each way).
-    """
-
-    kind: ClassVar[str] = "chessboard"
+class _Squares(Board):
+    """Black and white squares; corners are those between four of them, which OpenCV numbers in the same order."""
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -116,6 +110,17 @@ class Chessboard(Board):
         """One square each way."""
         return self.square, self.square
 
+
+@dataclass(frozen=True)
+class Chessboard(_Squares):
+    """A chessboard; its upper left square is black. Corners are those between four squares.
+
+    Attributes:
+        columns, rows: number of squares (not of inner corners, of which there is one less each way).
+    """
+
+    kind: ClassVar[str] = "chessboard"
+
     @property
     def partial(self) -> bool:
         """False: the corners are counted from the edge, which must be seen."""
@@ -134,7 +139,7 @@ class Chessboard(Board):
 
 
 @dataclass(frozen=True)
-class Charuco(Board):
+class Charuco(_Squares):
     """A chessboard with an ArUco marker in every white square (OpenCV's ChArUco).
 
     Attributes:
@@ -161,26 +166,6 @@ class Charuco(Board):
         _require("charuco, marker", fits, f"a length below the square of {self.square:g} {self.unit}", self.marker)
         object.__setattr__(self, "marker", float(self.marker))
         _require("charuco, dictionary", _is_name(self.dictionary), "a name as DICT_4X4_50", self.dictionary)
-
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """(corner, 3) the inner corners of the chessboard, in the order of their ids."""
-        return _grid(self.columns - 1, self.rows - 1, self.square)
-
-    @property
-    def edges(self) -> NDArray[np.intp]:
-        """(edge, 2) neighbors in rows and in columns."""
-        return _neighbors(self.columns - 1, self.rows - 1)
-
-    @property
-    def extent(self) -> tuple[float, float]:
-        """Width and height of all squares."""
-        return self.columns * self.square, self.rows * self.square
-
-    @property
-    def margin(self) -> tuple[float, float]:
-        """One square each way."""
-        return self.square, self.square
 
 
 @dataclass(frozen=True)
