@@ -216,12 +216,13 @@ def move_cameras(table: Floats, layout: Layout, step: Floats) -> Floats:
     place = np.where(layout.columns >= 0, layout.first[:, None] + layout.columns, len(step))
     change = padded[place]
     moved = table.copy()
-    turn = _rotations(change[:, :3])
-    pose = table[:, POSE : POSE + 12]
     free = layout.columns[:, 0] >= 0
-    rotation = np.einsum("cij,cjk->cik", turn, pose[:, :9].reshape(-1, 3, 3)).reshape(-1, 9)
-    translation = np.einsum("cij,cj->ci", turn, pose[:, 9:]) + change[:, 3:6]
-    moved[free, POSE : POSE + 12] = np.concatenate([rotation, translation], axis=1)[free]
+    if free.any():
+        turn = _rotations(change[:, :3])
+        pose = table[:, POSE : POSE + 12]
+        rotation = np.einsum("cij,cjk->cik", turn, pose[:, :9].reshape(-1, 3, 3)).reshape(-1, 9)
+        translation = np.einsum("cij,cj->ci", turn, pose[:, 9:]) + change[:, 3:6]
+        moved[free, POSE : POSE + 12] = np.concatenate([rotation, translation], axis=1)[free]
     moved[:, LENS : LENS + 18] += change[:, 6:]
     for index in np.flatnonzero(moved[:, MODEL] == TILTED):
         _fill_tilt(moved[index])
@@ -231,8 +232,8 @@ def move_cameras(table: Floats, layout: Layout, step: Floats) -> Floats:
 def _rotations(vector: Floats) -> Floats:
     """Rotation matrices (n, 3, 3) of rotation vectors (n, 3); Rodrigues' formula, for steps of every size."""
     x, y, z = vector.T
-    angle = np.sqrt(x * x + y * y + z * z)
-    sine, half = np.sinc(angle / np.pi), np.sinc(angle / (2 * np.pi))  # NumPy's sinc(t) is sin(pi t) / (pi t)
+    angle = np.maximum(np.sqrt(x * x + y * y + z * z), 1e-100)  # of which the sine is itself
+    sine, half = np.sin(angle) / angle, np.sin(0.5 * angle) / (0.5 * angle)
     result = np.einsum("n,ni,nj->nij", 0.5 * half * half, vector, vector)
     result[:, (0, 1, 2), (0, 1, 2)] += np.cos(angle)[:, None]
     for row, column, value in ((1, 2, x), (2, 0, y), (0, 1, z)):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -40,14 +41,18 @@ _MARGIN = 1e-9
 class _Lens(ABC):
     camera_matrix: NDArray[np.float64]
     coefficients: NDArray[np.float64]
-    valid_radius: float = field(init=False)
 
     model: ClassVar[str]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "camera_matrix", _as_camera_matrix(self.camera_matrix))
         object.__setattr__(self, "coefficients", self._as_coefficients(self.coefficients))
-        object.__setattr__(self, "valid_radius", self._find_valid_radius())
+
+    @cached_property
+    def valid_radius(self) -> float:
+        """Radius of the disc of normalized coordinates on which the model is one-to-one."""
+        # Found when it is needed: a lens of every step of an adjustment would take a millisecond longer.
+        return self._find_valid_radius()
 
     def __eq__(self, other: object) -> bool:
         return (
