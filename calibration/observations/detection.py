@@ -7,9 +7,9 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -19,6 +19,7 @@ from calibration.boards.geometry import Board
 from calibration.corners import corners as make_corners
 from calibration.errors import InvalidValueError, SuiteWarning
 from calibration.observations._cache import cache_folder, content_key, file_digests, load_arrays, save_arrays
+from calibration.observations._common_instants import to_common_instants
 from calibration.observations._inventory import Inventory, take_inventory
 from calibration.observations._rounds import Progress, observe
 from calibration.observations._sightings import NOT_LOOKED, Sightings, new_views
@@ -28,6 +29,9 @@ from calibration.observations.matching import Instants, match_pictures
 from calibration.observations.settings import ObservationSettings
 from calibration.observations.sources import Source, named_source
 from calibration.observations.statistics import CameraStatistics
+
+if TYPE_CHECKING:
+    from calibration.synchronization.clocks import Synchronization
 
 __all__ = ["Cache", "detect_corners"]
 
@@ -40,6 +44,7 @@ def detect_corners(
     *,
     timestamps: str | os.PathLike[str] | None = None,
     offsets: Mapping[str, float] | None = None,
+    clocks: Synchronization | None = None,
     settings: ObservationSettings | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
@@ -57,7 +62,10 @@ def detect_corners(
         sources: camera -> a video, a folder of images, or what `find_sources` gives.
         board: the board.
         timestamps: CSV of frame times, see `calibration.observations.timestamps`.
-        offsets: seconds to add to the times of a camera, as the synchronization of the recordings finds them.
+        offsets: seconds to add to the times of a camera.
+        clocks: of all cameras, as `calibration.synchronization` finds them: with drift and dropped frames, instead of
+            a table or offsets. Corners are then interpolated to common instants, because pictures that belong together
+            are up to half a frame apart.
         settings: which pictures to look at, and how.
         progress: called with the number of pictures done and the number to do, which may grow.
         workers: processes to work in; by default one for every core that this process may use.
@@ -82,7 +90,9 @@ def detect_corners(
     if not sources:
         raise InvalidValueError("sources", expected="at least one camera", got="none", remedy="Name a video.")
     cameras = take_inventory({str(name): named_source(source, str(name)) for name, source in sources.items()})
-    instants = match_pictures(cameras, timestamps=timestamps, offsets=offsets, synchronized=settings.synchronized)
+    instants = match_pictures(
+        cameras, timestamps=timestamps, offsets=offsets, clocks=clocks, synchronized=settings.synchronized
+    )
     folder = None if cache is False else cache_folder() if cache is None else Path(cache)
     key = "" if folder is None else _key(cameras, board, instants, settings)
     kept = None if folder is None else load_arrays(folder, key)
@@ -102,7 +112,29 @@ def detect_corners(
             SuiteWarning,
             stacklevel=2,
         )
+    if clocks is not None and settings.synchronized:
+        sightings, instants = _moved(clocks, board, instants, sightings)
     return _to_corners(cameras, board, instants, sightings, settings)
+
+
+def _moved(
+    clocks: Synchronization, board: Board, instants: Instants, sightings: Sightings
+) -> tuple[Sightings, Instants]:
+    """Corners at common instants, where neighboring pictures tell; they are up to half a frame apart otherwise."""
+    times = instants.time[:, sightings.looked]
+    interval = max(clock.timing.interval for clock in clocks)
+    moved = to_common_instants(sightings.position, times, board, interval)
+    if moved.kept:
+        warnings.warn(
+            f"{moved.left} views of the board are {1000 * moved.apart:.1f} ms (in the median) from the others of their "
+            "instant, and no picture close before and after them was looked at to tell where the board was; they are "
+            "taken as they are. Hold the board still while filming, or calibrate a shorter part of the recording",
+            SuiteWarning,
+            stacklevel=3,
+        )
+    time = instants.time.copy()
+    time[:, sightings.looked] = moved.time
+    return replace(sightings, position=moved.position), replace(instants, time=time)
 
 
 def _warn_of_symmetry(board: Board) -> None:
@@ -151,7 +183,7 @@ def _to_corners(
     sightings: Sightings,
     settings: ObservationSettings,
 ) -> xr.Dataset:
-    kept = np.asarray(sightings.seen.any(axis=0))
+    kept = np.asarray(np.isfinite(sightings.position[..., 0]).any(axis=(0, 2)))
     if settings.still and any(camera.source.kind == "video" for camera in cameras.values()):
         kept[kept] = new_views(sightings.position[:, kept], sightings.size, settings.still)
     at = sightings.looked[kept]

@@ -6,14 +6,19 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError, MismatchError, SuiteWarning
+from calibration.observations._clock_times import times_by_clocks
 from calibration.observations._inventory import Inventory
 from calibration.observations._naming import match_names
 from calibration.observations.timestamps import CameraStamps, read_timestamps
+
+if TYPE_CHECKING:
+    from calibration.synchronization.clocks import Synchronization
 
 __all__ = ["Instants", "match_pictures", "match_times"]
 
@@ -48,6 +53,7 @@ def match_pictures(
     *,
     timestamps: str | os.PathLike[str] | None = None,
     offsets: Mapping[str, float] | None = None,
+    clocks: Synchronization | None = None,
     synchronized: bool = True,
 ) -> Instants:
     """Match the pictures of cameras.
@@ -56,20 +62,32 @@ def match_pictures(
         cameras: the pictures of each.
         timestamps: a table of frame times, see `calibration.observations.timestamps`.
         offsets: seconds to add to the times of a camera to come to the common clock; 0 where left out.
+        clocks: of all cameras, with drift and dropped frames, instead of a table or offsets.
         synchronized: False takes every picture for an instant of its own, as for intrinsics alone.
 
     Raises:
-        MismatchError: the pictures cannot be matched, or the table does not fit the cameras.
-        InvalidValueError: an offset is for no camera, or no finite number.
+        MismatchError: the pictures cannot be matched, or the table or the clocks do not fit the cameras.
+        InvalidValueError: an offset is for no camera, or no finite number; clocks are given beside a table or offsets.
         FileFormatError: the table cannot be read.
 
     Warns:
         SuiteWarning: cameras or pictures are left out, or it is only assumed that the cameras started together.
     """
     shift = _check_offsets(cameras, offsets)
+    if clocks is not None and (timestamps is not None or offsets is not None):
+        raise InvalidValueError(
+            "clocks",
+            expected="clocks, or a table of frame times, or offsets",
+            got="clocks and " + ("a table of frame times" if timestamps is not None else "offsets"),
+            remedy="Give one of them: both together would correct twice.",
+        )
     kinds = {camera.source.kind for camera in cameras.values()}
     if not synchronized:
         return _each_alone(cameras)
+    if clocks is not None:
+        return match_times(
+            times_by_clocks(cameras, clocks), how=f"the clocks of all cameras, told by {clocks.reference}'s"
+        )
     if timestamps is not None:
         return _by_table(cameras, timestamps, shift)
     if kinds == {"images"}:

@@ -71,7 +71,7 @@ def _from_board(inputs: Inputs, rig: Rig) -> tuple[NDArray[np.float64], Rig]:
             remedy="Name the cameras as the calibration does: --check CAMERA=PATH.",
         )
     times = inputs.table_of_times(inputs.check_paths)
-    corners = look_for_board(inputs, known, inputs.board(), timestamps=times)
+    corners = look_for_board(inputs, known, inputs.board(), timestamps=times, clocks=inputs.clocks())
     names = [str(name) for name in corners["camera"].values]
     return corners["position"].transpose("frame", "corner", "camera", "space").values, rig.select(names)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from calibration.boards import Board
     from calibration.observations import Source
+    from calibration.synchronization import Synchronization
 
 __all__ = ["look_for_board"]
 
@@ -24,7 +25,7 @@ def look_for_board(
     board: Board,
     *,
     timestamps: Path | None = None,
-    offsets: Mapping[str, float] | None = None,
+    clocks: Synchronization | None = None,
     synchronized: bool = True,
     examples: Path | None = None,
     what: str = "Looking for the board",
@@ -35,7 +36,7 @@ def look_for_board(
         inputs: how many workers, and whether results are kept.
         sources: the pictures of every camera.
         board: the board.
-        timestamps, offsets, examples: as for `calibration.observations.detect_corners`.
+        timestamps, clocks, examples: as for `calibration.observations.detect_corners`.
         synchronized: whether pictures of different cameras belong together.
         what: beside the bar.
     """
@@ -46,7 +47,7 @@ def look_for_board(
             sources,
             board,
             timestamps=timestamps,
-            offsets=offsets,
+            clocks=clocks,
             settings=ObservationSettings(synchronized=synchronized),
             progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
             workers=inputs.workers,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from calibration.boards import Board
     from calibration.observations import Source
+    from calibration.synchronization import Synchronization
 
 __all__ = ["Inputs"]
 
@@ -109,6 +110,12 @@ class Inputs:
         from calibration.observations import find_sources
 
         return find_sources(self.sources) if self.sources else None
+
+    def clocks(self) -> Synchronization | None:
+        """The clocks of `--sync`; None where there are none."""
+        from calibration.synchronization import load_synchronization
+
+        return None if self.sync_path is None else load_synchronization(self.sync_path)
 
     def table_of_times(self, paths: Sequence[str]) -> Path | None:
         """The table of frame times that was named, or lies beside the videos of the one folder that was named.

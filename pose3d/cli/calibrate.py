@@ -203,7 +203,6 @@ def _calibrate_lenses(inputs: Inputs, *, as_json: bool) -> None:
 def _read(inputs: Inputs) -> tuple[xr.Dataset, Board, dict[str, Source] | None]:
     """The corners, their board, and the pictures they were found in; None where corners were given instead."""
     from calibration.corners import board_of
-    from calibration.synchronization import load_synchronization
 
     sources = inputs.sources_of_cameras()
     if sources is None:
@@ -216,7 +215,7 @@ def _read(inputs: Inputs) -> tuple[xr.Dataset, Board, dict[str, Source] | None]:
         sources,
         board,
         timestamps=inputs.table_of_times(inputs.sources),
-        offsets=None if inputs.sync_path is None else load_synchronization(inputs.sync_path).offsets(),
+        clocks=inputs.clocks(),
         synchronized=not inputs.lenses_only,
         examples=inputs.output / "examples",
     )

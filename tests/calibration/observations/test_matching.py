@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from calibration.boards import Charuco, Chessboard
 from calibration.errors import FileFormatError, InvalidValueError, MismatchError, SuiteWarning
 from calibration.observations import match_pictures, match_times, read_timestamps
+from calibration.observations._common_instants import to_common_instants
 from calibration.observations._inventory import Inventory
 from calibration.observations.sources import Source
+from calibration.synchronization import Clock, Synchronization, Timing
 
 
 def video(count: int, *, rate: float = 30.0) -> Inventory:
@@ -99,6 +102,98 @@ def test_videos_of_other_lengths_are_told() -> None:
 def test_wrong_offsets_are_refused(offsets: dict[str, float], message: str) -> None:
     with pytest.raises(InvalidValueError, match=message):
         match_pictures({"a": video(9), "b": video(9)}, offsets=offsets)
+
+
+# By clocks
+
+
+def clocks_of(*clocks: Clock) -> Synchronization:
+    return Synchronization(clocks, clocks[0].camera)
+
+
+def test_clocks_match_pictures_with_drift_and_dropped_frames() -> None:
+    # 1 % of drift is a frame after 100; b misses 3 pictures before its 200th, which its own presentation times hide
+    drifting = Clock("a", Timing(30.0, 300)), Clock("b", Timing(30.0, 300, ((200, 3),)), offset=0.1, rate=1.01)
+    matched = match_pictures({"a": video(300), "b": video(300)}, clocks=clocks_of(*drifting))
+    both = (matched.picture >= 0).all(axis=0)
+    assert both.sum() > 280
+    a, b = matched.picture[:, both]
+    number = np.arange(300) + 3 * (np.arange(300) >= 200)
+    np.testing.assert_array_less(np.abs(a / 30 - (0.1 + 1.01 * number[b] / 30)), 0.5 * 1.01 / 30 + 1e-9)
+    assert set(a - b) == {3, 4, 5, 8, 9}, "not one offset, but 3 frames, the drift, and 3 that were dropped"
+    np.testing.assert_allclose(matched.time[1, both], 0.1 + 1.01 * number[b] / 30)
+    assert "clocks" in matched.how
+
+
+def test_clocks_know_the_cameras_by_number_too() -> None:
+    clocks = clocks_of(Clock("Cam01", Timing(30.0, 9)), Clock("Cam02", Timing(30.0, 9), offset=2 / 30))
+    matched = match_pictures({"cam_1": video(9), "cam_2": video(9)}, clocks=clocks)
+    assert matched.picture[1, 2:9].tolist() == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "told"),
+    [
+        (("left", "top"), 9, "one for each of the cameras left, right, got clocks of left, top"),
+        (("left", "right"), 8, "9 frames, as many as its video has, got one of 8 frames.*another recording"),
+    ],
+)
+def test_clocks_of_something_else_are_refused(names: tuple[str, str], count: int, told: str) -> None:
+    clocks = clocks_of(Clock(names[0], Timing(30.0, 9)), Clock(names[1], Timing(30.0, count)))
+    with pytest.raises(MismatchError, match=told):
+        match_pictures({"left": video(9), "right": video(9)}, clocks=clocks)
+
+
+@pytest.mark.parametrize("other", [{"timestamps": "times.csv"}, {"offsets": {"a": 0.1}}])
+def test_clocks_and_another_correction_are_refused(other: dict[str, object]) -> None:
+    clocks = clocks_of(Clock("a", Timing(30.0, 9)), Clock("b", Timing(30.0, 9)))
+    with pytest.raises(InvalidValueError, match="correct twice"):
+        match_pictures({"a": video(9), "b": video(9)}, clocks=clocks, **other)  # type: ignore[arg-type]
+
+
+def carried(board: Charuco | Chessboard, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(picture, corner, 2) px of a board on a bent path, 300 px/s."""
+    middle = np.stack([200 + 150 * np.sin(2 * times), 150 + 100 * np.cos(2 * times)], axis=-1)
+    return board.points[:, :2] + middle[:, None]
+
+
+@pytest.mark.parametrize("board", [Charuco(5, 4, 20.0), Chessboard(6, 6, 20.0)], ids=str)
+def test_corners_half_a_frame_apart_are_moved_to_the_same_instant(board: Charuco | Chessboard) -> None:
+    times = np.arange(60) / 30 + np.array([[0.0], [0.5 / 30], [0.3 / 30]])
+    seen = np.stack([carried(board, each) for each in times])
+    turned = board.symmetries[0] if len(board.symmetries) else slice(None)
+    seen[2, 5::7] = seen[2, 5::7][:, turned]  # nobody knows which way up these are
+    moved = to_common_instants(seen, times, board, 1 / 30)
+    truth = carried(board, times.mean(axis=0))
+    inner = slice(2, -2)  # straight lines instead of cubics at the ends
+    assert np.abs(seen[:2, inner] - truth[inner]).max() > 2.0
+    np.testing.assert_allclose(moved.position[:, inner], np.tile(truth[inner], (3, 1, 1, 1)), atol=0.02)
+    np.testing.assert_allclose(moved.time[:, inner], np.tile(times.mean(axis=0)[inner], (3, 1)))
+    assert not moved.kept
+
+
+def test_pictures_of_one_instant_stay_as_they_are_bit_by_bit() -> None:
+    board = Charuco(5, 4, 20.0)
+    seen = np.random.default_rng(0).uniform(0, 300, (2, 9, len(board.points), 2))
+    seen[1, 3:5] = np.nan
+    times = np.tile(np.arange(9) / 30, (2, 1))
+    np.testing.assert_array_equal(to_common_instants(seen, times, board, 1 / 30).position, seen)
+
+
+def test_views_without_neighbors_are_left_out_or_kept_where_there_are_no_others() -> None:
+    board = Charuco(5, 4, 20.0)
+    times = np.arange(30) / 30 + np.array([[0.0], [0.4 / 30]])
+    seen = np.stack([carried(board, each) for each in times])
+    seen[:, 10] = np.nan
+    dense = to_common_instants(seen, times, board, 1 / 30)
+    assert not dense.kept
+    assert dense.left == 4, "of each camera one beside the gap and one at an end"
+    assert np.isnan(dense.position[0, 9]).all()
+    seldom = times + 19 * times[:1]  # every 20th picture was looked at
+    sparse = to_common_instants(seen, seldom, board, 1 / 30)
+    assert sparse.kept
+    np.testing.assert_array_equal(sparse.position, seen)
+    assert sparse.apart > 0.05 / 30
 
 
 def test_without_synchronization_every_picture_is_an_instant_of_its_own() -> None:
