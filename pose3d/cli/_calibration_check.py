@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 
 from calibration.errors import MismatchError
 from pose3d.cli._calibration_detection import look_for_board
@@ -17,10 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from calibration.boards import Board
     from calibration.drift import Drift
     from calibration.rig import Rig
 
 __all__ = ["check_rig"]
+
+# What lies beside videos and is not of 2D poses: boards, clocks and calibrations, notes, reports.
+_BESIDE = (".toml", ".txt", ".md", ".html", ".pdf")
 
 
 def check_rig(inputs: Inputs, *, as_json: bool) -> None:
@@ -30,7 +37,8 @@ def check_rig(inputs: Inputs, *, as_json: bool) -> None:
 
     assert inputs.rig_path is not None  # usage was checked
     rig = load_rig(inputs.rig_path)
-    pixels, rig = _from_board(inputs, rig) if _is_board(inputs) else _from_poses(inputs, rig)
+    board = _board(inputs)
+    pixels, rig = _from_poses(inputs, rig) if board is None else _from_board(inputs, rig, board)
     with console().status("Comparing the cameras ..."):
         drift = check_drift(rig, pixels)
     written = _write_page(inputs, drift) if inputs.output is not None else None
@@ -41,24 +49,57 @@ def check_rig(inputs: Inputs, *, as_json: bool) -> None:
 
     show_drift(drift, rig.unit)
     if written is not None:
-        console(result=True).print(f"wrote [bold]{written}[/]")
+        console(result=True).print(f"wrote [bold]{escape(str(written))}[/]")
 
 
-def _is_board(inputs: Inputs) -> bool:
-    """Pictures need the board; poses say by themselves what they are."""
+def _board(inputs: Inputs) -> Board | None:
+    """The board that the pictures show; None where there are 2D poses, which say by themselves what they are.
+
+    It is the one that was named, that lies beside the videos, or that the calibration was made with.
+    """
+    if inputs.board_path is None and not _are_pictures(inputs.check_paths):
+        return None
+    assert inputs.rig_path is not None  # usage was checked
+    rig = inputs.rig_path
+    folder = rig if rig.is_dir() else rig.parent
+    places = [inputs.board_file(inputs.check_paths), folder / "board.toml", folder / "corners.nc"]
+    file = next((place for place in places if place is not None and place.is_file()), None)
+    if file is None:
+        raise click.UsageError(
+            f"--check {' '.join(inputs.check_paths)}: these are pictures, but of which board? Add --board board.toml "
+            f"(made by `pose3d board`). No board.toml lies beside them, no board.toml or corners.nc in {folder}."
+        )
+    if inputs.board_path is None:
+        console().print(f"The board is that of [bold]{escape(str(file))}[/].")
+    return _board_in(file)
+
+
+def _board_in(file: Path) -> Board:
+    from calibration.boards.files import load_board
+    from calibration.corners import board_of
+    from calibration.formats import load_corners
+
+    return board_of(load_corners(file)) if file.suffix == ".nc" else load_board(file)
+
+
+def _are_pictures(texts: Sequence[str]) -> bool:
+    """Whether there are videos or images, and nothing beside them that could be 2D poses."""
     from calibration.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-    if inputs.board_path is not None:
-        return True
-    paths = [Path(text.split("=", 1)[-1]) for text in inputs.check_paths]
+    paths = [Path(text if Path(text).exists() else text.split("=", 1)[-1]) for text in texts]
+    inside = [file for path in paths for file in ([*path.glob("*"), *path.glob("*/*")] if path.is_dir() else [path])]
     pictures = {suffix.lower() for suffix in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)}
-    inside = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
-    if inside and all(file.suffix.lower() in pictures for file in inside if file.is_file()):
-        raise click.UsageError("--check with pictures needs the board that they show: --board board.toml")
-    return False
+    kinds = {file.suffix.lower() for file in inside if not file.is_dir() and not _is_beside(file)}
+    return bool(kinds) and kinds <= pictures
 
 
-def _from_board(inputs: Inputs, rig: Rig) -> tuple[NDArray[np.float64], Rig]:
+def _is_beside(file: Path) -> bool:
+    """Whether a file is one that lies beside videos: times, clocks, a board, a calibration, or hidden."""
+    name = file.name.lower()
+    return name.startswith(".") or file.suffix.lower() in _BESIDE or bool(re.search(r"time_?stamps?.*\.csv$", name))
+
+
+def _from_board(inputs: Inputs, rig: Rig, board: Board) -> tuple[NDArray[np.float64], Rig]:
     from calibration.observations import find_sources
 
     sources = find_sources(list(inputs.check_paths))
@@ -71,7 +112,7 @@ def _from_board(inputs: Inputs, rig: Rig) -> tuple[NDArray[np.float64], Rig]:
             remedy="Name the cameras as the calibration does: --check CAMERA=PATH.",
         )
     times = inputs.table_of_times(inputs.check_paths)
-    corners = look_for_board(inputs, known, inputs.board(), timestamps=times, clocks=inputs.clocks())
+    corners = look_for_board(inputs, known, board, timestamps=times, clocks=inputs.clocks())
     names = [str(name) for name in corners["camera"].values]
     return corners["position"].transpose("frame", "corner", "camera", "space").values, rig.select(names)
 

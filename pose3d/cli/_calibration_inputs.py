@@ -72,11 +72,17 @@ class Inputs:
         yield not pictures and self.corners_path is None, "Say where the pictures are: a folder, or CAMERA=PATH..."
         yield pictures and self.corners_path is not None, "Give either pictures or --corners, not both."
         yield (
-            pictures and self.board_path is None,
-            ("Say which board was filmed: --board board.toml (made by `pose3d board`, or written by hand)"),
+            pictures and self.board_file(self.sources) is None,
+            (
+                "Say which board was filmed: --board board.toml (made by `pose3d board`, or written by hand), or put "
+                "it as board.toml beside the videos"
+            ),
         )
         yield self.lenses_only and (changes or bool(self.own)), "--lenses-only makes no rig that could be changed."
-        yield bool(self.own) and self.board_path is None, "--lens-from needs the board: --board board.toml"
+        yield (
+            bool(self.own) and self.board_file(self.sources) is None,
+            "--lens-from needs the board: --board board.toml",
+        )
         yield self.fix_lenses and self.lenses_path is None, "--fix-lenses needs the lenses to keep: --lenses RIG.toml"
         yield (
             self.timestamps is not None and self.sync_path is not None,
@@ -86,17 +92,27 @@ class Inputs:
 
     def files(self) -> list[str | Path]:
         """Everything that is read and exists, for provenance and for not being overwritten."""
-        named = [self.board_path, self.corners_path, self.timestamps, self.sync_path, self.lenses_path, self.rig_path]
+        board = self.board_file(self.sources or self.check_paths)
+        named = [board, self.corners_path, self.timestamps, self.sync_path, self.lenses_path, self.rig_path]
         texts = [*self.sources, *self.own, *self.align_with, *self.refine_with, *self.check_paths]
         paths = [text if Path(text).exists() or "=" not in text else text.split("=", 1)[1] for text in texts]
         return [path for path in (*named, *paths) if path is not None and Path(path).is_file()]
 
+    def board_file(self, paths: Sequence[str]) -> Path | None:
+        """The board that was named, or lies as board.toml beside the videos of the one folder that was named.
+
+        Args:
+            paths: where the pictures are, as they were named.
+        """
+        return self.board_path or _beside(paths, "board.toml")
+
     def board(self) -> Board:
-        """The board of its file."""
+        """The board that was filmed."""
         from calibration.boards.files import load_board
 
-        assert self.board_path is not None  # usage was checked
-        return load_board(self.board_path)
+        file = self.board_file(self.sources)
+        assert file is not None  # usage was checked
+        return load_board(file)
 
     def load_corners(self) -> xr.Dataset:
         """The corners of an earlier run."""
@@ -127,5 +143,10 @@ class Inputs:
         """
         if self.timestamps is not None or self.sync_path is not None:
             return self.timestamps
-        beside = Path(paths[0]) / "timestamps.csv" if len(paths) == 1 else None
-        return beside if beside is not None and beside.is_file() else None
+        return _beside(paths, "timestamps.csv")
+
+
+def _beside(paths: Sequence[str], name: str) -> Path | None:
+    """A file in the one folder that was named; None where there is none."""
+    file = Path(paths[0]) / name if len(paths) == 1 else None
+    return file if file is not None and file.is_file() else None

@@ -33,7 +33,9 @@ _MODELS = ("f", "f+k1", "pinhole", "radial1", "radial2", "brown4", "brown5", "br
     "Has a camera moved since?  pose3d calibrate --rig calibration/rig.toml --check later/ --board board.toml"
 )
 @click.argument("sources", nargs=-1, metavar="[CAMERA=PATH... | FOLDER]")
-@click.option("--board", "board_path", type=_FILE, help="The board: TOML as `pose3d board` writes it.")
+@click.option(
+    "--board", "board_path", type=_FILE, help="The board: TOML of `pose3d board`  [board.toml beside the videos]"
+)
 @click.option("-o", "--output", type=_FILE, help="Folder for rig.toml, corners.nc and report.html.")
 @click.option("--corners", "corners_path", type=_FILE, help="corners.nc of an earlier run, instead of pictures.")
 @click.option("--timestamps", type=_FILE, help="CSV of frame times  [a timestamps.csv beside the videos]")

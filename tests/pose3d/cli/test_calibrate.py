@@ -1,6 +1,7 @@
 """`pose3d calibrate`: what a user types, sees and finds on disk."""
 
 import json
+import shutil
 import warnings
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from calibration.formats import load_corners, save_corners, save_rig
 from calibration.lens_models import LENS_MODELS
 from calibration.rig import Rig
 from calibration.synthetic import make_board_scene, make_rig
+from calibration.synthetic.recordings import RecordingSettings, record_board, write_board_videos
 from calibration.transforms import RigidTransform
 from pose3d.cli import calibrate as command
 from pose3d.cli import main
@@ -242,6 +244,50 @@ def test_a_camera_that_has_moved_is_found_with_poses_of_animals(animals, tmp_pat
     assert camera["turned_degrees"] == pytest.approx(0.6, abs=3 * camera["turned_degrees_std"])
     assert camera["turned_degrees_std"] < 0.2
     assert (tmp_path / "check" / "check.png").stat().st_size > 10_000
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory):
+    """A folder of board videos with board.toml and timestamps.csv beside them, and the true rig in `rig`."""
+    folder = tmp_path_factory.mktemp("filmed")
+    rig = make_rig(2, size=(320, 240), focal_length=350, seed=7)
+    board = Charuco(5, 4, 90.0)
+    recording = record_board(rig, board, RecordingSettings(frames=40, frame_rate=5.0, hand=0.0, seed=7))
+    write_board_videos(recording, folder / "later")
+    save_board(board, folder / "later" / "board.toml")
+    (folder / "rig").mkdir()
+    save_rig(rig, folder / "rig" / "rig.toml")
+    save_corners(recording.corners.drop_vars("occluded"), folder / "rig" / "corners.nc")
+    return folder
+
+
+@pytest.mark.parametrize("place", ["later/board.toml", "rig/board.toml", "rig/corners.nc"])
+def test_the_board_of_a_check_is_found_beside_the_videos_or_the_calibration(filmed, place, tmp_path, capsys):
+    shutil.copytree(filmed, tmp_path / "here")
+    (tmp_path / "here" / "later" / "board.toml").rename(tmp_path / "board.toml")
+    if not place.endswith(".nc"):
+        (tmp_path / "here" / "rig" / "corners.nc").unlink()
+        (tmp_path / "board.toml").rename(tmp_path / "here" / place)
+    words = ("--rig", tmp_path / "here" / "rig" / "rig.toml", "--check", tmp_path / "here" / "later")
+    assert run("calibrate", *words, "--json", "--no-cache", "--workers", 1) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["moved"] == []
+    assert f"{tmp_path / 'here' / place}" in shown.err
+
+
+def test_without_any_board_a_check_of_videos_says_which_option_to_give(filmed, tmp_path, capsys):
+    shutil.copytree(filmed, tmp_path / "here")
+    (tmp_path / "here" / "later" / "board.toml").unlink()
+    (tmp_path / "here" / "rig" / "corners.nc").unlink()
+    words = ("--rig", tmp_path / "here" / "rig" / "rig.toml", "--check", tmp_path / "here" / "later")
+    assert run("calibrate", *words) == 2
+    assert "--board board.toml" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_board_beside_the_videos_is_that_of_a_calibration(filmed, tmp_path, capsys):
+    words = (filmed / "later", "--lenses", filmed / "rig" / "rig.toml", "--fix-lenses", "-o", tmp_path / "new")
+    assert run("calibrate", *words, "--no-cache", "--workers", 1) == 0
+    assert load_rig(tmp_path / "new" / "rig.toml").metadata["board"] == "charuco of 5 x 4, 90 mm"
 
 
 def test_poses_of_animals_refine_a_calibration_and_say_by_how_much(animals, tmp_path, capsys):
