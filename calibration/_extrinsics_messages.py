@@ -15,12 +15,32 @@ from calibration._extrinsics_settings import ExtrinsicsSettings
 from calibration._extrinsics_views import Views
 from calibration.errors import CalibrationError
 
-__all__ = ["Evidence", "disconnected", "doubts", "overlap_of"]
+__all__ = ["Evidence", "FrameNames", "disconnected", "doubts", "overlap_of"]
 
 # Of the views of a camera: below this share of agreement something is wrong with the camera, not with some frames.
 _LEAST_AGREEMENT = 0.5
 # So many instants are named where two groups of cameras saw the board nearest in time.
 _NAMED_FRAMES = 3
+# Seconds beyond which times are those of a calendar, which no video player shows: eleven days.
+_CALENDAR = 1e6
+
+
+class FrameNames(NamedTuple):
+    """What the frames are called where people read it.
+
+    Attributes:
+        numbers: (frame,) as in `corners["frame"]`.
+        times: (camera, frame) seconds, NaN where unknown; None where no time is known at all.
+    """
+
+    numbers: NDArray[np.int64]
+    times: NDArray[np.float64] | None
+
+    def of(self, frame: int, camera: int) -> str:
+        """Its number, and the time of the camera's picture where that is known."""
+        time = np.nan if self.times is None else float(self.times[camera, frame])
+        shown = f" ({time:.2f} s)" if abs(time) < _CALENDAR else ""
+        return f"{self.numbers[frame]}{shown}"
 
 
 class Evidence(NamedTuple):
@@ -40,7 +60,12 @@ def overlap_of(views: Views) -> NDArray[np.intp]:
 
 
 def disconnected(
-    names: Sequence[str], label: NDArray[np.intp], views: Views, votes: Votes, settings: ExtrinsicsSettings
+    names: Sequence[str],
+    label: NDArray[np.intp],
+    views: Views,
+    votes: Votes,
+    settings: ExtrinsicsSettings,
+    frames: FrameNames,
 ) -> CalibrationError:
     """The error that tells which cameras are not connected, and what to film.
 
@@ -49,13 +74,14 @@ def disconnected(
         label: (camera,) number of its group.
         views, votes: what was found.
         settings: what is required of a connection.
+        frames: what they are called.
     """
     parts = [np.flatnonzero(label == number) for number in range(label.max() + 1)]
     blind = [name for name, row in zip(names, views.row, strict=True) if (row < 0).all()]
     got = f"{len(parts)} groups: " + ", ".join(_braced(names, part) for part in parts)
     if blind:
         got += f"; {_listed(blind)} saw the board (with {settings.fewest_corners} corners or more) in no frame"
-    found = [_nearest(names, views, votes, parts, index) for index in range(1, len(parts))]
+    found = [_nearest(names, views, votes, parts, index, frames) for index in range(1, len(parts))]
     details = "; ".join(text for text in found if text)
     got += f"; {details}" if details else ""
     got += f". Frames in common: {_overlap_text(names, overlap_of(views))}"
@@ -67,21 +93,32 @@ def disconnected(
     )
 
 
-def _nearest(names: Sequence[str], views: Views, votes: Votes, parts: list[NDArray[np.intp]], index: int) -> str:
+def _nearest(
+    names: Sequence[str],
+    views: Views,
+    votes: Votes,
+    parts: list[NDArray[np.intp]],
+    index: int,
+    frames: FrameNames,
+) -> str:
     """What comes closest to a connection of a group with those before it; empty where it never saw the board."""
     own, others = parts[index], np.concatenate(parts[:index])
     pair = _closest_pair(votes, own, others)
     if pair is not None:
-        a, b = votes.cameras[pair]
+        a, b = votes.cameras[pair].tolist()
         agree, common = votes.support[pair, 0], votes.common[pair]
         together = np.flatnonzero((views.row[[a, b]] >= 0).all(axis=0))
-        which = f" ({', '.join(map(str, together))})" if common <= _NAMED_FRAMES else ""
+        known = ", ".join(frames.of(frame, a) for frame in together.tolist())
+        which = f": {known}" if common <= _NAMED_FRAMES else ""
         saw = f"{names[a]} and {names[b]} saw the board together in {_counted(common, 'frame')}{which}"
         return f"{saw}, of which {agree} {'agrees' if agree == 1 else 'agree'} on their pose"
     gaps = _gaps(views, own, others)
     if not gaps:
         return ""
-    texts = [f"{names[a]} at frame {early} and {names[b]} at frame {late}" for early, late, a, b in gaps]
+    texts = [
+        f"{names[a]} at frame {frames.of(early, a)} and {names[b]} at frame {frames.of(late, b)}"
+        for early, late, a, b in gaps
+    ]
     both = f"both {_braced(names, others)} and {_braced(names, own)}"
     return f"no frame shows the board to {both}; closest: {', '.join(texts)}"
 

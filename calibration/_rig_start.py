@@ -67,6 +67,8 @@ def choose_start(
     *,
     maximum_frames: int,
     settings: ExtrinsicsSettings,
+    frame_numbers: NDArray[np.int64] | None = None,
+    times: Array | None = None,
 ) -> Start:
     """Join the cameras, and choose frames: those that several cameras see, and those that serve a lens.
 
@@ -76,6 +78,7 @@ def choose_start(
         board: the board.
         maximum_frames: at most so many frames that several cameras see, spread evenly.
         settings: of the extrinsics.
+        frame_numbers, times: what errors call the frames, see `estimate_extrinsics`.
 
     Raises:
         CalibrationError: the cameras cannot be joined.
@@ -94,6 +97,8 @@ def choose_start(
             position,
             board,
             settings=settings,
+            frame_numbers=frame_numbers,
+            times=times,
         )
     several = np.flatnonzero(board_views(joined.position)[:, joined.frames].sum(axis=0) > 1)
     several = several[np.unique(np.linspace(0, len(several) - 1, maximum_frames).astype(np.intp))]

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from calibration._extrinsics_frames import agree
 from calibration._extrinsics_graph import believed, groups, is_certain, solve
-from calibration._extrinsics_messages import Evidence, disconnected, doubts, overlap_of
+from calibration._extrinsics_messages import Evidence, FrameNames, disconnected, doubts, overlap_of
 from calibration._extrinsics_pairs import turned_rotations, vote
 from calibration._extrinsics_settings import ExtrinsicsSettings
 from calibration._extrinsics_views import board_turns, find_views
@@ -178,6 +178,8 @@ def estimate_extrinsics(
     board: Board,
     *,
     settings: ExtrinsicsSettings | None = None,
+    frame_numbers: ArrayLike | None = None,
+    times: ArrayLike | None = None,
 ) -> Extrinsics:
     """A consistent first rig from the corners of a board that several cameras saw at the same instants.
 
@@ -190,6 +192,8 @@ def estimate_extrinsics(
         position: (camera, frame, corner, 2) px, NaN where not seen.
         board: the board; its unit becomes that of the rig.
         settings: see `ExtrinsicsSettings`.
+        frame_numbers: (frame,) what errors call the frames; counted from 0 by default.
+        times: (camera, frame) seconds, which errors name beside them; NaN where unknown.
 
     Raises:
         InvalidValueError, MismatchError: the arguments do not fit together.
@@ -198,13 +202,14 @@ def estimate_extrinsics(
     """
     settings = settings or ExtrinsicsSettings()
     unposed, pixels = _checked(names, sizes, lenses, position, board)
+    frames = _frame_names(pixels, frame_numbers, times)
     views = find_views(lenses, pixels, board, fewest=settings.fewest_corners, seed=settings.seed)
     turns = board_turns(board)
     rotations = turned_rotations(views, turns)
     votes = vote(views, rotations, settings)
     label = groups(len(unposed), votes.cameras[believed(votes, settings)])
     if label.max() > 0 or not len(views.camera):
-        raise disconnected(unposed.names, label, views, votes, settings)
+        raise disconnected(unposed.names, label, views, votes, settings, frames)
     graph = solve(len(unposed), votes, settings)
     consensus = agree(views, rotations, turns, graph.rotation, graph.translation)
     evidence = Evidence(unposed.names, views, votes, graph, consensus)
@@ -256,6 +261,21 @@ def _checked(
     identity = RigidTransform.identity()
     cameras = zip(names, sizes, lenses, strict=True)
     return Rig(tuple(Camera(name, size, lens, identity) for name, size, lens in cameras), unit=board.unit), pixels
+
+
+def _frame_names(pixels: NDArray[np.float64], numbers: ArrayLike | None, times: ArrayLike | None) -> FrameNames:
+    count = pixels.shape[1]
+    called = np.arange(count) if numbers is None else np.asarray(numbers, dtype=np.int64)
+    seconds = None if times is None else as_floats(times, "extrinsics, times")
+    shapes = called.shape, pixels.shape[:2] if seconds is None else seconds.shape
+    if shapes != ((count,), pixels.shape[:2]):
+        raise MismatchError(
+            "extrinsics",
+            expected=f"{count} frame numbers and times of shape {pixels.shape[:2]}",
+            got=f"shapes {shapes[0]} and {shapes[1]}",
+            remedy="Give one number per frame, and one time per camera and frame.",
+        )
+    return FrameNames(called, seconds)
 
 
 def _values(unposed: Rig, pixels: NDArray[np.float64], board: Board, evidence: Evidence) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def calibrate(
     free = {name: found[name].model for name in names if name not in fixed_lenses}
     joint = JointFit(board.points, free, settings.bundle, growing=frozenset(free) - frozenset(models))
     times = corners["time"].values
-    start, joint, adjustment, clocks, excess = _join(found, joint, position, times, board, settings)
+    start, joint, adjustment, clocks, excess = _join(found, joint, position, times, together, settings)
     bend = find_bend(start, joint, adjustment)
     used = together.isel(frame=start.frames).copy()
     used["position"] = used["position"].copy(data=start.position)
@@ -212,14 +212,23 @@ def _join(
     joint: JointFit,
     position: Array,
     times: Array,
-    board: Board,
+    corners: xr.Dataset,
     settings: CalibrationSettings,
 ) -> tuple[Start, JointFit, BundleAdjustment, BoardClocks | None, float]:
     """Cameras joined and adjusted; where they do not see the same board, with clocks that make them do."""
+    board = board_of(corners)
 
     def choose(position: Array, extrinsics: ExtrinsicsSettings = settings.extrinsics) -> Start:
         most = settings.maximum_frames
-        return choose_start(lenses, position, board, maximum_frames=most, settings=extrinsics)
+        return choose_start(
+            lenses,
+            position,
+            board,
+            maximum_frames=most,
+            settings=extrinsics,
+            frame_numbers=corners["frame"].values,
+            times=_known_times(corners),
+        )
 
     clocks, refusal = None, None
     try:
@@ -245,3 +254,9 @@ def _join(
         raise refusal
     chosen, adjustment, excess = temper(start, chosen, adjustment, lenses)
     return start, chosen, adjustment, clocks, excess
+
+
+def _known_times(corners: xr.Dataset) -> Array | None:
+    """(camera, frame) seconds; None where only numbers of pictures stand in for them."""
+    times = corners["time"].values
+    return None if np.array_equal(times, corners["source_frame"].values, equal_nan=True) else times

@@ -415,6 +415,33 @@ def test_cameras_that_are_not_connected_are_told(break_it: Callable[[Array], Non
         assert re.search(text, str(caught.value))
 
 
+def test_frames_are_named_as_the_corners_number_them_with_the_time_of_the_picture() -> None:
+    scene = make_board_scene(make_rig(6), BOARD, frames=100)
+    position = scene.corners["position"].values.copy()
+    cut(position)
+    rig, numbers = scene.rig, 1000 + 3 * np.arange(100)
+    sizes, lenses = [camera.size for camera in rig], [camera.lens for camera in rig]
+    times = np.tile(numbers / 30, (6, 1))
+
+    def told(**names: object) -> str:
+        with pytest.raises(CalibrationError) as caught:
+            estimate_extrinsics(rig.names, sizes, lenses, position, BOARD, **names)  # type: ignore[arg-type]
+        return str(caught.value)
+
+    plain = re.search(r"closest: cam_\d at frame (\d+) and cam_\d at frame (\d+)", told())
+    assert plain is not None
+    early, late = int(plain[1]), int(plain[2])
+    assert (early, late) == (49, 53)
+    assert re.search(r"closest: cam_\d at frame 1147 and cam_\d at frame 1159", told(frame_numbers=numbers))
+    named = told(frame_numbers=numbers, times=times)
+    assert re.search(r"closest: cam_\d at frame 1147 \(38.23 s\) and cam_\d at frame 1159 \(38.63 s\)", named)
+    assert "49" not in named.replace("1149", "")
+    of_the_calendar = told(frame_numbers=numbers, times=times + 1.7e9)
+    assert re.search(r"closest: cam_\d at frame 1147 and cam_\d at frame 1159", of_the_calendar)
+    with pytest.raises(MismatchError, match="100 frame numbers"):
+        estimate_extrinsics(rig.names, sizes, lenses, position, BOARD, frame_numbers=numbers[:5])
+
+
 def test_cameras_tied_by_few_frames_are_warned_about() -> None:
     scene = make_board_scene(make_rig(6), BOARD, frames=100)
     position = scene.corners["position"].values.copy()

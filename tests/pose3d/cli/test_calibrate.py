@@ -1,6 +1,7 @@
 """`pose3d calibrate`: what a user types, sees and finds on disk."""
 
 import json
+import re
 import shutil
 import warnings
 from dataclasses import replace
@@ -177,10 +178,14 @@ def test_cameras_that_never_see_the_board_together_are_named(scene, tmp_path, ca
     position = apart["position"].values
     position[2, :30] = np.nan
     position[:2, 30:] = np.nan
+    apart = apart.assign_coords(frame=500 + 10 * np.arange(60))
+    apart["time"] = apart["time"].copy(data=np.tile(apart["frame"].values / 30, (3, 1)))
     save_corners(apart, tmp_path / "corners.nc")
     assert run("calibrate", "--corners", tmp_path / "corners.nc", "-o", tmp_path / "x") == 1
-    shown = capsys.readouterr().err
-    assert "cam_3" in shown
+    shown = " ".join(capsys.readouterr().err.split())
+    found = re.findall(r"cam_3 at frame (\d+) \((\d+\.\d\d) s\)", shown)
+    assert found
+    assert all(int(frame) >= 800 and float(time) == round(int(frame) / 30, 2) for frame, time in found)
     assert not (tmp_path / "x" / "rig.toml").exists()
 
 
