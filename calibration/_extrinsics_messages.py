@@ -21,6 +21,9 @@ __all__ = ["Evidence", "FrameNames", "disconnected", "doubts", "overlap_of"]
 _LEAST_AGREEMENT = 0.5
 # So many instants are named where two groups of cameras saw the board nearest in time.
 _NAMED_FRAMES = 3
+# A video that ends before this share of the longest is short; recorders stop within a second of each other.
+_EARLY = 0.9
+_COPY_AGAIN = "If a video was cut or not copied whole, copy it again. "
 # Seconds beyond which times are those of a calendar, which no video player shows: eleven days.
 _CALENDAR = 1e6
 
@@ -41,6 +44,13 @@ class FrameNames(NamedTuple):
         time = np.nan if self.times is None else float(self.times[camera, frame])
         shown = f" ({time:.2f} s)" if abs(time) < _CALENDAR else ""
         return f"{self.numbers[frame]}{shown}"
+
+    def ends(self) -> NDArray[np.intp]:
+        """(camera,) the last frame of which each camera has a picture; -1 where that is unknown."""
+        if self.times is None:
+            return np.full(0, -1, dtype=np.intp)
+        known = np.isfinite(self.times)
+        return np.where(known.any(axis=1), known.shape[1] - 1 - np.argmax(known[:, ::-1], axis=1), -1)
 
 
 class Evidence(NamedTuple):
@@ -78,19 +88,35 @@ def disconnected(
     """
     parts = [np.flatnonzero(label == number) for number in range(label.max() + 1)]
     blind = [name for name, row in zip(names, views.row, strict=True) if (row < 0).all()]
-    got = f"{len(parts)} groups: " + ", ".join(_braced(names, part) for part in parts)
+    short = _short(names, label, frames)
+    got = short + (f"{len(parts)} groups: " if len(parts) > 1 else "")
+    got += "; ".join(_together(names, part) for part in parts)
     if blind:
-        got += f"; {_listed(blind)} saw the board (with {settings.fewest_corners} corners or more) in no frame"
+        got += f". {_listed(blind)} saw the board (with {settings.fewest_corners} corners or more) in no frame"
     found = [_nearest(names, views, votes, parts, index, frames) for index in range(1, len(parts))]
     details = "; ".join(text for text in found if text)
-    got += f"; {details}" if details else ""
+    got += f". {details}" if details else ""
     got += f". Frames in common: {_overlap_text(names, overlap_of(views))}"
     return CalibrationError(
         "extrinsics",
         expected=f"all {len(names)} cameras connected by pairs that agree in {settings.fewest_votes} frames or more",
         got=got,
-        remedy=_remedy(names, views, votes, parts, blind),
+        remedy=_COPY_AGAIN * bool(short) + _remedy(names, views, votes, parts, blind),
     )
+
+
+def _short(names: Sequence[str], label: NDArray[np.intp], frames: FrameNames) -> str:
+    """Which videos end before those of the others and are not connected to them, and when; empty where none does."""
+    ends = frames.ends()
+    if not len(ends) or label.max() == 0:
+        return ""
+    last = int(np.argmax(ends))
+    early = np.flatnonzero((ends >= 0) & (ends < _EARLY * ends[last]) & (label != label[last])).tolist()
+    texts = [f"{names[camera]} ends at frame {frames.of(int(ends[camera]), camera)}" for camera in early]
+    if not texts:
+        return ""
+    longest = f"that of {names[last]} at frame {frames.of(int(ends[last]), last)}"
+    return f"the video of {', that of '.join(texts)}, {longest}, which leaves "
 
 
 def _nearest(
@@ -119,8 +145,9 @@ def _nearest(
         f"{names[a]} at frame {frames.of(early, a)} and {names[b]} at frame {frames.of(late, b)}"
         for early, late, a, b in gaps
     ]
-    both = f"both {_braced(names, others)} and {_braced(names, own)}"
-    return f"no frame shows the board to {both}; closest: {', '.join(texts)}"
+    both = f"one of {_together(names, others)} and " if len(others) > 1 else f"{names[others[0]]} and "
+    both += f"one of {_together(names, own)}" if len(own) > 1 else names[own[0]]
+    return f"No frame shows the board to {both}; closest: {', '.join(texts)}"
 
 
 def _closest_pair(votes: Votes, own: NDArray[np.intp], others: NDArray[np.intp]) -> int | None:
@@ -162,7 +189,7 @@ def _remedy(
     for index in range(1, len(parts)):
         own, others = parts[index], np.concatenate(parts[:index])
         if set(blind) & {names[camera] for camera in own}:
-            pairs.append(f"{_braced(names, own)} together with any other camera")
+            pairs.append(f"{_together(names, own)} together with any other camera")
             continue
         pair, gaps = _closest_pair(votes, own, others), _gaps(views, own, others)
         if pair is not None:
@@ -202,7 +229,7 @@ def _ambiguous(evidence: Evidence, settings: ExtrinsicsSettings) -> Iterator[str
         parts = [np.flatnonzero(label == number) for number in range(label.max() + 1)]
         share = max(votes.ambiguity[pair] for pair in _disagreeing(votes, parts) if graph.used[pair])
         yield (
-            f"The poses of {' and '.join(_braced(names, part) for part in parts)} to each other are ambiguous: another"
+            f"The poses of {_separate(names, parts)} to each other are ambiguous: another"
             f" pose (as a mirror image has) gets {share:.0%} of the votes of the best one. The rig may be wrong"
             " although its errors in pixels are small. Film the board tilted by 30 degrees and more, in all directions,"
             " and nearer to the cameras."
@@ -247,9 +274,10 @@ def _weak(evidence: Evidence, settings: ExtrinsicsSettings) -> Iterator[str]:
         a, b = votes.cameras.T
         across = graph.used & (np.isin(a, part) != np.isin(b, part))
         most = votes.support[across, 0].max()
+        are = "is" if len(part) == 1 else "are"
         yield (
-            f"{_braced(names, part)} is tied to the other cameras by pairs of at most {_counted(most, 'frame')}: film"
-            " more there."
+            f"{_together(names, part)} {are} tied to the other cameras by pairs of at most {_counted(most, 'frame')}: "
+            "film more there."
         )
 
 
@@ -264,8 +292,14 @@ def _left_out(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _braced(names: Sequence[str], part: NDArray[np.intp]) -> str:
-    return names[part[0]] if len(part) == 1 else "{" + ", ".join(names[camera] for camera in part) + "}"
+def _together(names: Sequence[str], part: NDArray[np.intp]) -> str:
+    return _listed([names[camera] for camera in part])
+
+
+def _separate(names: Sequence[str], parts: Sequence[NDArray[np.intp]]) -> str:
+    """Groups of cameras, told apart by semicolons where one has several."""
+    texts = [_together(names, part) for part in parts]
+    return _listed(texts) if all(len(part) == 1 for part in parts) else "; ".join(texts)
 
 
 def _listed(words: Sequence[str]) -> str:

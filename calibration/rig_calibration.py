@@ -227,7 +227,7 @@ def _join(
             maximum_frames=most,
             settings=extrinsics,
             frame_numbers=corners["frame"].values,
-            times=_known_times(corners),
+            times=_known_times(corners, shared=times.shape[1]),
         )
 
     clocks, refusal = None, None
@@ -256,7 +256,9 @@ def _join(
     return start, chosen, adjustment, clocks, excess
 
 
-def _known_times(corners: xr.Dataset) -> Array | None:
-    """(camera, frame) seconds; None where only numbers of pictures stand in for them."""
+def _known_times(corners: xr.Dataset, shared: int) -> Array | None:
+    """(camera, frame) seconds of the first `shared` frames, then NaN; None where numbers of pictures stand for them."""
     times = corners["time"].values
-    return None if np.array_equal(times, corners["source_frame"].values, equal_nan=True) else times
+    if np.array_equal(times, corners["source_frame"].values, equal_nan=True):
+        return None
+    return np.where(np.arange(times.shape[1]) < shared, times, np.nan)

@@ -189,16 +189,19 @@ def _each_alone(cameras: Mapping[str, Inventory]) -> Instants:
 
 
 def _warn_of_other_lengths(cameras: Mapping[str, Inventory], offsets: Mapping[str, float] | None) -> None:
-    if len(cameras) < 2:
+    if len(cameras) < 2 or offsets is not None:
         return
-    length = {name: float(camera.times[-1] + np.nan_to_num(camera.interval)) for name, camera in cameras.items()}
-    short, long = min(length, key=length.__getitem__), max(length, key=length.__getitem__)
+    ends = {name: float(camera.times[-1] + np.nan_to_num(camera.interval)) for name, camera in cameras.items()}
+    longest = max(ends.values())
     frame = max(float(np.nan_to_num(camera.interval)) for camera in cameras.values())
-    if offsets is None and length[long] - length[short] > 2 * frame:
+    short = [name for name, end in ends.items() if longest - end > 2 * frame]
+    if short:
+        whole = [name for name in ends if name not in short]
+        told = ", that of ".join(f"{name} ends at {ends[name]:.2f} s" for name in short)
         warnings.warn(
-            f"camera '{short}' recorded {length[short]:.2f} s, camera '{long}' {length[long]:.2f} s: they did not "
-            "start or stop together. That they started together is assumed; if they did not, give a table of frame "
-            "times, or offsets.",
+            f"the video of {told}, before {'that' if len(whole) == 1 else 'those'} of {', '.join(whole)} at "
+            f"{longest:.2f} s. If a file was cut or not copied whole, copy it again. All videos are taken to have "
+            "started together; if they did not, give their clocks (`pose3d sync`) or a table of frame times.",
             SuiteWarning,
             stacklevel=4,
         )
@@ -313,6 +316,13 @@ def _pictures_of(path: object, name: str, rows: CameraStamps, count: int) -> NDA
         return rows.frame - rows.frame[0]
     inside = rows.frame < count
     lost = int((~inside).sum())
+    if rows.frame[0] == 0 and lost > _LARGEST_LOSS * length:
+        raise MismatchError(
+            f"video of camera '{name}'",
+            expected=f"{rows.frame[-1] + 1} pictures, as {path} says",
+            got=f"{count} pictures: it ends{_when(rows, count)}",
+            remedy="If the video was cut or not copied whole, copy it again; else check that the table belongs to it.",
+        )
     if rows.frame[0] < 0 or lost > _LARGEST_LOSS * length:
         raise MismatchError(
             f"{path}, camera '{name}'",
@@ -327,6 +337,14 @@ def _pictures_of(path: object, name: str, rows: CameraStamps, count: int) -> NDA
             stacklevel=5,
         )
     return rows.frame[inside]
+
+
+def _when(rows: CameraStamps, count: int) -> str:
+    """How long after the first picture a video of so many pictures ends, and the table."""
+    if rows.time is None or rows.frame is None:
+        return " early"
+    last = int(np.searchsorted(rows.frame, count - 1, side="right")) - 1
+    return f" after {rows.time[last] - rows.time[0]:.2f} s, the table goes on to {rows.time[-1] - rows.time[0]:.2f} s"
 
 
 def _check_unit(path: object, name: str, rows: CameraStamps, camera: Inventory) -> None:
