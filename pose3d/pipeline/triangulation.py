@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from calibration.errors import InvalidValueError
+from calibration.errors import InvalidValueError, SuiteWarning
+from calibration.findings import Level
 from calibration.rig import Rig
 from calibration.schema import check
 from calibration.triangulation import Status, TriangulationSettings
@@ -83,8 +85,12 @@ def triangulate_session(
         InvalidValueError: the poses do not follow the schema, or have no frame.
         MismatchError: see `pose3d.reconstruction.match_cameras`.
         OutputError: the file cannot be written.
+
+    Warns:
+        SuiteWarning: the calibration says of itself that it is broken, or that it has lenses only.
     """
     check(poses2d, POSES2D, values=False)
+    _warn_of_calibration(rig)
     if not poses2d.sizes["time"] or not poses2d.sizes["keypoint"] or not poses2d.sizes["individual"]:
         raise InvalidValueError(
             poses2d.attrs.get("source_file") or "2D poses",
@@ -107,6 +113,25 @@ def triangulate_session(
             if progress is not None:
                 progress(chunk.sizes["time"])
     return TriangulationSummary(poses2d.sizes["time"], rig.names, rig.unit, noise, histogram, statuses)
+
+
+def _warn_of_calibration(rig: Rig) -> None:
+    """Say what a calibration says of itself, where nobody reads its report."""
+    if rig.metadata.get("verdict") == Level.BROKEN.words:
+        warnings.warn(
+            "the calibration is broken by its own verdict (rig.toml, [metadata]): 3D positions made with it may be "
+            "wrong although they look smooth. Read the report.html beside it, which says what to film again, "
+            "and calibrate anew",
+            SuiteWarning,
+            stacklevel=3,
+        )
+    if rig.metadata.get("lenses_only") is True:
+        warnings.warn(
+            "the calibration has lenses only, its cameras all stand at one place: 3D positions made with it mean "
+            "nothing. Calibrate the cameras together, starting from it: `pose3d calibrate FOLDER --lenses RIG.toml`",
+            SuiteWarning,
+            stacklevel=3,
+        )
 
 
 def _chunks(poses2d: xr.Dataset) -> Iterator[xr.Dataset]:

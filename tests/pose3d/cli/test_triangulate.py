@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,27 @@ def test_the_result_file_holds_everything_and_the_terminal_says_how_it_went(sess
         assert np.nanmedian(error) < 2.0
         inputs = found.provenance["inputs"]
         assert [len(entry["sha256"]) for entry in inputs] == [64, 64]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"verdict": "broken"}, "broken by its own verdict"),
+        ({"lenses_only": True}, "lenses only"),
+        ({"verdict": "look at this"}, None),
+        ({"verdict": "good"}, None),
+    ],
+)
+def test_a_calibration_that_calls_itself_broken_is_warned_about(session, tmp_path, capsys, metadata, said):
+    folder, scene = session
+    save_rig(replace(scene.rig, metadata=metadata), tmp_path / "rig.toml", format="rig-toml")
+    words = ("--rig", tmp_path / "rig.toml", "--poses2d", folder / "poses2d.nc", "-o", tmp_path / "out.nc", "--json")
+    assert run("triangulate", *words) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    if said is None:
+        assert "verdict" not in shown
+    else:
+        assert said in shown
 
 
 def test_json_is_one_object_and_agrees_with_the_file(session, tmp_path, capsys):
