@@ -56,6 +56,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
             {
                 "calibration._bundle_boards",
                 "calibration._bundle_checks",
+                "calibration._bundle_clusters",
                 "calibration._bundle_covariance",
                 "calibration._bundle_kernels",
                 "calibration._bundle_points",
@@ -360,6 +361,7 @@ DISTRIBUTIONS: Mapping[str, str] = {
     "cv2": "opencv-contrib-python-headless",
     "netCDF4": "netcdf4",
     "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibration.video.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ImageSequence, read_image
+from calibration.video.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, ImageSequence, image_size, read_image, write_png
 from calibration.video.reading import Frame, PixelFormat, Video, open_video, read_frames
 from calibration.video.writing import VideoWriter
 
@@ -14,7 +14,9 @@ __all__ = [
     "PixelFormat",
     "Video",
     "VideoWriter",
+    "image_size",
     "open_video",
     "read_frames",
     "read_image",
+    "write_png",
 ]

@@ -12,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, InvalidValueError
+from calibration.files import atomic_path
 from calibration.video.reading import Frame, PixelFormat
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "ImageSequence", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "ImageSequence", "image_size", "read_image", "write_png"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
 )
+
+
+_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
 class ImageSequence:
@@ -112,6 +116,47 @@ def read_image(path: str | os.PathLike[str], *, pixel_format: PixelFormat = "rgb
     if pixel_format == "rgb":
         image = np.ascontiguousarray(image[..., ::-1])
     return np.asarray(image, dtype=np.uint8)
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height of an image file, upright. Of PNG files only the header is read.
+
+    Raises:
+        FileFormatError: the file is missing, empty, damaged or no image.
+    """
+    file = Path(path)
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(24)
+    except OSError as error:
+        raise _unreadable(file, error.strerror or str(error)) from error
+    if len(head) == 24 and head.startswith(_PNG):
+        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    height, width = read_image(file, pixel_format="gray").shape
+    return width, height
+
+
+def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
+    """Write an image as PNG, completely or not at all.
+
+    Args:
+        path: the file; folders that are missing are made.
+        image: (height, width, 3) RGB, or (height, width) gray.
+
+    Raises:
+        OutputError: the file cannot be written.
+        InvalidValueError: the image has another shape or type.
+    """
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or not image.size:
+        raise InvalidValueError(
+            "image",
+            expected="uint8 of shape (height, width) or (height, width, 3)",
+            got=f"{image.dtype} of shape {image.shape}",
+            remedy="Give one picture.",
+        )
+    content = cv2.imencode(".png", image if image.ndim == 2 else image[..., ::-1])[1]
+    with atomic_path(path) as partial:
+        content.tofile(partial)  # imwrite cannot open paths beyond ASCII on Windows
 
 
 def _to_bytes(image: NDArray[np.generic]) -> NDArray[np.uint8]:

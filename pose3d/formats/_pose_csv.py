@@ -21,8 +21,12 @@ _WHAT = "a csv table of poses, whose first lines begin with scorer, bodyparts an
 _REMEDY = "Export the poses again from the tool that made them; a spreadsheet program may have changed the file."
 
 
-def read_pose_csv(path: Path) -> PoseTable:
+def read_pose_csv(path: Path, *, also: tuple[str, ...] = ()) -> PoseTable:
     """The table of a csv file.
+
+    Args:
+        path: the file.
+        also: names of coords whose numbers are wanted beyond those of poses; other columns are NaN.
 
     Raises:
         FileFormatError: the file is missing, empty, cut off or not of this layout, or a cell is no number.
@@ -37,7 +41,7 @@ def read_pose_csv(path: Path) -> PoseTable:
     values = np.full((len(frame), len(columns)), np.nan)
     for index, coord in enumerate(coords):
         # Other columns are not used, and may be text: `set` of Lightning Pose.
-        if coord in (*COORDS, *VARIANCES):
+        if coord in (*COORDS, *VARIANCES, *also):
             subject = f"{path}, column {' / '.join(columns[index])}"
             values[:, index] = _numbers(frame[leading + index], subject, len(lines))
     rows = ["/".join(map(str, label)) for label in zip(*(frame[column] for column in range(leading)), strict=True)]

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, InvalidValueError, OutputError, SuiteWarning
-from calibration.video import VideoWriter, open_video, read_frames
+from calibration.video import VideoWriter, image_size, open_video, read_frames, read_image, write_png
 
 WIDTH, HEIGHT = 64, 48
 
@@ -328,3 +328,23 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError), VideoWriter(tmp_path / "file" / "a.mp4", 30) as writer:
         writer.write(bar_code(0))
+
+
+def test_a_png_is_written_whole_and_its_size_is_read_from_the_header(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    file = tmp_path / "new folder" / "ä.png"
+    write_png(file, picture)
+    np.testing.assert_array_equal(read_image(file), picture)
+    assert [item.name for item in file.parent.iterdir()] == ["ä.png"]
+    file.write_bytes(file.read_bytes()[:24])  # the rest is not needed
+    assert image_size(file) == (7, 5)
+    with pytest.raises(InvalidValueError, match=r"uint8 of shape \(height, width\).*got float64"):
+        write_png(file, picture / 2)
+
+
+def test_the_size_of_what_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="No such file"):
+        image_size(tmp_path / "gone.png")
+    (tmp_path / "bad.png").write_bytes(b"not a picture, but long enough")
+    with pytest.raises(FileFormatError, match="an image that OpenCV can read"):
+        image_size(tmp_path / "bad.png")

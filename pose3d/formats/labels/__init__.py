@@ -1,0 +1,37 @@
+"""Files of labels: DeepLabCut, Lightning Pose, SLEAP, COCO and CVAT, read and written.
+
+Packages add formats of labels through the entry-point group `pose3d.label_formats`, whose entries are `LabelFormat`s.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pose3d.formats.labels.label_format import LabelFormat
+    from pose3d.formats.labels.loading import read_labels
+
+    LABEL_FORMATS: Mapping[str, LabelFormat]
+
+_HOMES = {
+    "LabelFormat": "label_format",
+    "read_labels": "loading",
+}
+
+__all__ = ["LABEL_FORMATS", "LabelFormat", "read_labels"]
+
+
+def __getattr__(name: str) -> object:
+    # PEP 562: a format's module is loaded when its name is first used; other packages' formats are looked up then.
+    if name == "LABEL_FORMATS":
+        return import_module("pose3d.formats.labels._registry").known_formats()
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pose3d.formats.labels' has no attribute '{name}'")
+    return getattr(import_module(f"pose3d.formats.labels.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

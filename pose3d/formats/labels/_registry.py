@@ -1,0 +1,80 @@
+"""The table of known formats of labels, and which of them a file or folder is in."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+
+from calibration.errors import FileFormatError, InvalidValueError
+from calibration.extensions import collect
+from pose3d.formats.labels import deeplabcut, lightning_pose
+from pose3d.formats.labels.label_format import LabelFormat
+
+__all__ = ["ENTRY_POINT_GROUP", "detect_format", "known_formats", "named_format"]
+
+ENTRY_POINT_GROUP = "pose3d.label_formats"
+
+# In the order in which files are shown to them; no file fits two of them.
+_BUILT_IN = (
+    deeplabcut.FORMAT,
+    lightning_pose.FORMAT,
+)
+
+
+@functools.cache
+def known_formats() -> Mapping[str, LabelFormat]:
+    """The formats of this package, then those of installed packages, by name.
+
+    Raises:
+        InvalidValueError: see `calibration.extensions.collect`.
+    """
+    return MappingProxyType(collect(LabelFormat, _BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
+
+
+def named_format(name: str) -> LabelFormat:
+    """The format of that name.
+
+    Raises:
+        InvalidValueError: there is none.
+    """
+    formats = known_formats()
+    if name not in formats:
+        raise InvalidValueError(
+            "format", expected=f"one of {', '.join(formats)}", got=f"'{name}'", remedy="Use one of these names."
+        )
+    return formats[name]
+
+
+def detect_format(path: Path) -> LabelFormat:
+    """The format of a file or folder, by its content.
+
+    Raises:
+        FileFormatError: it fits none, or two (of which one is another package's).
+    """
+    fitting = [known for known in known_formats().values() if known.sniff(path)]
+    if len(fitting) == 1:
+        return fitting[0]
+    raise FileFormatError(
+        path,
+        expected=f"labels in one of the formats {', '.join(known_formats())}",
+        got=f"what could be {' or '.join(known.name for known in fitting)}" if fitting else _describe(path),
+        remedy="Check the path for spelling."
+        if not path.exists()
+        else "Check the path; if it is right, name the format, and the error will say what is missing in it.",
+    )
+
+
+def _describe(path: Path) -> str:
+    """What a path that fits no format looks like."""
+    if path.is_dir():
+        names = sorted(item.name for item in path.iterdir())[:5]
+        return f"a folder with {', '.join(names)}" if names else "an empty folder"
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        return error.strerror or str(error)
+    return f"a file that begins with {head[:40]!r}" if head.strip() else "an empty file"

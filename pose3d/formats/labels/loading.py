@@ -1,0 +1,69 @@
+"""`read_labels`: labels of any known format."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from calibration.errors import SuiteWarning
+from pose3d.formats.labels._registry import detect_format, named_format
+from pose3d.labeling.labels import Labels
+
+__all__ = ["read_labels"]
+
+
+def read_labels(path: str | os.PathLike[str], format: str | None = None) -> Labels:  # noqa: A002
+    """Labels from a file or folder of another tool, in this package's conventions.
+
+    Positions are in pixels, the center of the top-left pixel is (0, 0). Paths of images are relative to `Labels.root`.
+    No label is left out: those outside of their image and those of missing images are kept, and counted in warnings.
+
+    Args:
+        path: a DeepLabCut project, its folder labeled-data or a CollectedData file; a CollectedData.csv of Lightning
+            Pose.
+        format: a name out of `LABEL_FORMATS`; by default the content says it.
+
+    Raises:
+        FileFormatError: the path is in no known format, damaged, or holds no labels.
+        InvalidValueError: the format is unknown, or a label is infinite.
+
+    Warns:
+        SuiteWarning: image files are missing, labels lie outside of their image, or rows are repeated.
+    """
+    place = Path(path)
+    known = detect_format(place) if format is None else named_format(format)
+    labels = known.read(place)
+    _warn_of_missing_images(labels, place)
+    _warn_of_labels_outside(labels, place)
+    return labels
+
+
+def _warn_of_missing_images(labels: Labels, path: Path) -> None:
+    missing = [frame.image for frame in labels.frames if frame.size is None]
+    if missing:
+        warnings.warn(
+            f"{path}: {len(missing)} of {len(labels)} image files are missing or cannot be read (first: {missing[0]}); "
+            "their labels are kept",
+            SuiteWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_labels_outside(labels: Labels, path: Path) -> None:
+    if not len(labels):
+        return
+    sizes = np.array([frame.size or (np.inf, np.inf) for frame in labels.frames])[:, None, None]
+    # Pixels reach half a pixel beyond their centers.
+    outside = ((labels.position < -0.5) | (labels.position > sizes - 0.5)).any(axis=-1)
+    if outside.any():
+        row, individual, keypoint = (int(index[0]) for index in np.nonzero(outside))
+        x, y = labels.position[row, individual, keypoint]
+        warnings.warn(
+            f"{path}: {int(outside.sum())} labels lie outside of their image and are kept (first: "
+            f"{labels.frames[row].image}, {labels.keypoints[keypoint]} at ({x:.1f}, {y:.1f}))",
+            SuiteWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,40 @@
+"""Labels of real projects: what their tools wrote is what is read."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from pose3d.formats.labels import read_labels
+from pose3d.labeling import Visibility
+
+OPENFIELD = "openfield/openfield-Pranav-2018-10-30"
+MIRROR_MOUSE = "mirror_mouse/CollectedData.csv"
+
+
+def test_the_openfield_project_of_deeplabcut(real_data: Path) -> None:
+    labels = read_labels(real_data / OPENFIELD)
+    assert len(labels) == 116
+    assert labels.keypoints == ("snout", "leftear", "rightear", "tailbase")
+    assert (labels.visibility == Visibility.VISIBLE).all()
+    assert {frame.size for frame in labels.frames} == {(640, 480)}
+    assert all(path.is_file() for path in labels.image_paths)
+    assert labels.frames[1].frame == 1
+    assert labels.position[1, 0].tolist() == [
+        [10.248, 288.487],
+        [19.984, 297.198],
+        [12.298, 281.313],
+        [95.821, 221.361],
+    ]
+
+
+def test_the_mirror_mouse_of_lightning_pose(real_data: Path) -> None:
+    labels = read_labels(real_data / MIRROR_MOUSE)
+    assert (len(labels), len(labels.keypoints)) == (90, 17)
+    with (real_data / MIRROR_MOUSE).open(newline="") as file:
+        rows = list(csv.reader(file))[3:]
+    expected = np.array([[float(cell or "nan") for cell in row[1:]] for row in rows]).reshape(90, 1, 17, 2)
+    np.testing.assert_array_equal(labels.position, expected)
+    assert int((labels.visibility == Visibility.UNLABELED).sum()) == 134
+    assert {frame.size for frame in labels.frames} == {(396, 406)}
+    assert set(labels.annotator) == {"rick"}
