@@ -1,4 +1,4 @@
-"""Writing results so that a killed run never leaves a half file under a final name."""
+"""Writing results so that a killed run never leaves a half file under a final name; endings of pictures and videos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from pathlib import Path
 
 from calibration.errors import OutputError
 
-__all__ = ["atomic_path", "write_text"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "atomic_path", "write_text"]
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
+)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.findings",
                 "calibration.schema",
                 "calibration.transforms",
+                "pose3d.camera_names",
             }
         ),
     ),

@@ -12,15 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, InvalidValueError
-from calibration.files import atomic_path
+from calibration.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, atomic_path
 from calibration.video.reading import Frame, PixelFormat
 
 __all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "ImageSequence", "image_size", "read_image", "write_png"]
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv"}
-)
 
 
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"

@@ -11,7 +11,7 @@ import xarray as xr
 
 from calibration.errors import MismatchError, SuiteWarning
 from calibration.rig import Rig
-from pose3d.formats._camera_names import distinguishing_names, matching_cameras, path_parts
+from pose3d.camera_names import distinguishing_names, matching_cameras, path_parts
 from pose3d.formats._sources import Source
 
 __all__ = ["CameraPoses", "name_cameras"]

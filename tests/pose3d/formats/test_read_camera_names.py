@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose3d.formats._camera_names import distinguishing_names, matching_cameras, path_parts
+from pose3d.camera_names import distinguishing_names, matching_cameras, path_parts
 
 TWELVE = tuple(f"cam_{number}" for number in range(1, 13))
 

@@ -1,0 +1,118 @@
+"""A section of project.toml as the frozen dataclass of a stage, and back."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from calibration.errors import FileFormatError, InvalidValueError
+
+__all__ = ["line_of", "nearest", "read_settings", "table_of"]
+
+Settings = TypeVar("Settings")
+
+
+def read_settings(table: Mapping[str, object], kind: type[Settings], file: Path, section: str) -> Settings:
+    """The settings in a table.
+
+    Args:
+        table: setting -> value, as TOML has it; a setting that is a dataclass is a table itself.
+        kind: a frozen dataclass whose `__post_init__` raises InvalidValueError for values out of range.
+        file: where the table is from, for messages.
+        section: its name there.
+
+    Raises:
+        FileFormatError: a setting is unknown, of the wrong type, or out of its range.
+    """
+    import pydantic
+
+    _check_known(table, kind, file, section)
+    try:
+        # JSON, because it has the types of TOML, and pydantic's strict mode then takes lists for tuples and nothing
+        # else for anything else.
+        return pydantic.TypeAdapter(kind).validate_json(json.dumps(table), strict=True)
+    except TypeError as error:
+        raise FileFormatError(
+            _place(file, section, ""), expected="numbers, texts and lists", got=str(error), remedy="Correct this value."
+        ) from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        keys = [str(part) for part in first["loc"]]
+        if isinstance(cause, InvalidValueError):
+            raise FileFormatError(
+                f"{_place(file, '.'.join([section, *keys]), '')}, {cause.subject}",
+                expected=cause.expected,
+                got=cause.got,
+                remedy=cause.remedy,
+            ) from error
+        raise FileFormatError(
+            _place(file, ".".join([section, *keys[:-1]]), keys[-1] if keys else ""),
+            expected=str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, "),
+            got=repr(first["input"])[:80],
+            remedy="Correct this value, or remove the line to use the default.",
+        ) from error
+
+
+def table_of(settings: object) -> dict[str, Any]:
+    """The settings as a table that TOML can hold; what is None is left out."""
+    assert is_dataclass(settings)
+    assert not isinstance(settings, type)
+    return _plain(asdict(settings))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _check_known(table: Mapping[str, object], kind: type, file: Path, section: str) -> None:
+    assert is_dataclass(kind)
+    known = [field.name for field in fields(kind)]
+    hints = get_type_hints(kind)
+    for key, value in table.items():
+        if key not in known:
+            raise FileFormatError(
+                _place(file, section, key),
+                expected=f"settings out of {', '.join(known)}",
+                got=f"'{key}'",
+                remedy=nearest(key, known) or "Remove this line.",
+            )
+        inner = hints[key]
+        if isinstance(inner, type) and is_dataclass(inner) and isinstance(value, Mapping):
+            _check_known(value, inner, file, f"{section}.{key}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """'Did you mean ...?', or an empty text."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"Did you mean '{close[0]}'?" if close else ""
+
+
+def _place(file: Path, section: str, key: str) -> str:
+    line = line_of(file, section, key)
+    where = f"[{section}]" + (f" {key}" if key else "")
+    return f"{file}, line {line}, {where}" if line else f"{file}, {where}"
+
+
+def line_of(file: Path, section: str, key: str) -> int | None:
+    """The number of the line of a key in a section (empty: at the top) of a TOML file; None where it is not found."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    current = ""
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if text.startswith("["):
+            current = text.split("]")[0].strip("[ ").replace('"', "").replace("'", "")
+            if current == section and not key:
+                return number
+        elif key and current == section and text.split("=")[0].strip().strip("\"'") == key:
+            return number
+    return None
