@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from calibration.transforms import RigidTransform
     from pose3d.pipeline import Refinement
 
-__all__ = ["change_rig", "choose_world", "refine"]
+__all__ = ["change_rig", "choose_world", "refine", "refinement_as_json", "words_of_world"]
 
 
 def change_rig(inputs: Inputs, *, as_json: bool) -> None:
@@ -38,16 +39,16 @@ def change_rig(inputs: Inputs, *, as_json: bool) -> None:
     new_from_world, aligned_by = choose_world(inputs, rig, corners)
     rig = rig if new_from_world is None else move_rig(rig, new_from_world)
     added = {"world": aligned_by} if aligned_by else {}
-    if refined is not None:
+    if refined is not None and refined.accepted:
         added["refined_with"] = ", ".join(inputs.refine_with)
     target = inputs.output / "rig.toml"
     save_rig(replace(rig, metadata={**rig.metadata, **added}), target, format="rig-toml")
     if as_json:
-        print_json(_as_json(rig, refined, aligned_by) | {"written": [str(target)]})
+        print_json(_as_json(inputs, rig, refined) | {"written": [str(target)]})
         return
     from pose3d.cli._calibration_tables import show_rig
 
-    show_rig(rig, refined, aligned_by, target)
+    show_rig(rig, refined, words_of_world(inputs, rig), target)
 
 
 def choose_world(inputs: Inputs, rig: Rig, corners: xr.Dataset | None) -> tuple[RigidTransform | None, str]:
@@ -61,37 +62,36 @@ def choose_world(inputs: Inputs, rig: Rig, corners: xr.Dataset | None) -> tuple[
     return align_rig(rig, choice, corners=corners, poses3d=poses3d), inputs.align
 
 
+def words_of_world(inputs: Inputs, rig: Rig) -> str:
+    """Where the origin is and what the axes are after --align; "" without it."""
+    if inputs.align is None:
+        return ""
+    from pose3d.pipeline import WorldChoice
+
+    return WorldChoice.parse(inputs.align).words(rig, boards=not inputs.align_with)
+
+
 def refine(inputs: Inputs, rig: Rig, calibration: Calibration | None) -> Refinement:
-    """The rig refined by 2D poses; together with the frames of the board where there are any."""
-    from calibration.bundle import BoardFrames, BundleStatus
+    """The rig refined by 2D poses, as far as they know better than the calibration; else the rig as it was."""
     from pose3d.formats import load_poses2d
     from pose3d.pipeline import refine_rig
+    from pose3d.pipeline.refinement import prior_of_calibration
 
     with console().status("Refining the cameras with the 2D poses ..."):
         poses2d = load_poses2d(
             list(inputs.refine_with), rig=rig, keypoints=inputs.keypoints, frame_rate=inputs.frame_rate
         )
-        boards, models = None, None
-        if calibration is not None:
-            boards = BoardFrames(
-                calibration.board_points, calibration.world_from_board, calibration.corners["position"].values
-            )
-            models = calibration.models
+        prior = None if calibration is None else prior_of_calibration(calibration.adjustment)
         refined = refine_rig(
             rig,
             poses2d,
             lengths=_lengths(inputs.lengths),
-            models=models,
-            boards=boards,
+            models=None if calibration is None or prior is None else calibration.models,
+            prior=prior,
             minimum_confidence=inputs.min_confidence,
         )
-    if refined.adjustment.status != BundleStatus.CONVERGED:
-        warn(
-            f"--refine-with: {refined.adjustment.status.meaning}: the 2D poses hardly determine the cameras. Use more "
-            "of them, spread over the volume, or refine together with the frames of the board; check the result first",
-            SuiteWarning,
-            stacklevel=2,
-        )
+    if not refined.accepted:
+        warn(f"--refine-with: the cameras stay as they were: {refined.reason}", SuiteWarning, stacklevel=2)
     return refined
 
 
@@ -127,19 +127,32 @@ def _poses3d(inputs: Inputs, rig: Rig) -> xr.Dataset:
     return triangulate(poses2d, rig)
 
 
-def _as_json(rig: Rig, refined: Refinement | None, aligned_by: str) -> dict[str, object]:
+def _as_json(inputs: Inputs, rig: Rig, refined: Refinement | None) -> dict[str, object]:
     content: dict[str, object] = {
-        "aligned_by": aligned_by or None,
+        "aligned_by": inputs.align,
+        "world": words_of_world(inputs, rig) or None,
         "cameras": {camera.name: {"center": camera.center.tolist()} for camera in rig},
         "unit": rig.unit,
     }
-    if refined is not None:
-        content["refinement"] = {
-            "points": refined.points,
-            "status": refined.adjustment.status.meaning,
-            "median_reprojection_error_px": {
-                name: {"before": plain_number(before), "after": plain_number(after)}
-                for name, before, after in zip(refined.rig.names, refined.before, refined.after, strict=True)
-            },
-        }
-    return content
+    return content if refined is None else content | {"refinement": refinement_as_json(refined)}
+
+
+def refinement_as_json(refined: Refinement) -> dict[str, object]:
+    """What a refinement did, and why."""
+    return {
+        "accepted": refined.accepted,
+        "reason": refined.reason,
+        "points": refined.points,
+        "status": refined.adjustment.status.meaning,
+        "moves": {
+            move.name: {
+                "rotation_degrees": [plain_number(math.degrees(value)) for value in move.rotation],
+                "distance": [plain_number(value) for value in move.distance],
+            }
+            for move in refined.moves
+        },
+        "median_reprojection_error_of_left_out_frames_px": {
+            name: {"before": plain_number(before), "after": plain_number(after)}
+            for name, before, after in zip(refined.rig.names, refined.before, refined.after, strict=True)
+        },
+    }

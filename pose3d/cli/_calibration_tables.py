@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from calibration.rig import Rig
     from pose3d.pipeline import Refinement
 
-__all__ = ["show_calibration", "show_drift", "show_lenses", "show_refinement", "show_rig"]
+__all__ = ["show_calibration", "show_drift", "show_lenses", "show_refinement", "show_rig", "show_world"]
 
 _STYLES = ("green", "yellow", "yellow", "bold red")
 
@@ -68,26 +68,42 @@ def show_lenses(done: Mapping[str, tuple[Diagnosis, Verdict]], written: Iterable
 
 
 def show_refinement(refined: Refinement) -> None:
-    """Errors of the 2D poses before and after."""
-    table = _table("camera", "median px before", "after")
-    for name, before, after in zip(refined.rig.names, refined.before, refined.after, strict=True):
-        table.add_row(escape(name), _pixels(before), _pixels(after))
+    """Errors of the 2D poses before and after, how far the cameras moved, and whether they did."""
+    unit = escape(refined.rig.unit)
+    table = _table("camera", "left-out median px before", "after", "turned degrees", f"moved {unit}")
+    for move, before, after in zip(refined.moves, refined.before, refined.after, strict=True):
+        turned, error = (math.degrees(value) for value in move.rotation)
+        table.add_row(
+            escape(move.name),
+            _pixels(before),
+            _pixels(after),
+            f"{turned:.3f} ± {error:.3f}",
+            f"{move.distance[0]:.3g} ± {move.distance[1]:.2g}",
+        )
     print_table(table)
     to = console(result=True)
-    to.print(f"refined with {refined.points} points: {refined.adjustment.status.meaning}")
+    if refined.accepted:
+        to.print(f"[green]refined[/] with {refined.points} points: {escape(refined.reason)}")
+    else:
+        to.print(f"[yellow]not refined[/], the cameras stay as they were: {escape(refined.reason)}")
 
 
-def show_rig(rig: Rig, refined: Refinement | None, aligned_by: str, written: Path) -> None:
+def show_rig(rig: Rig, refined: Refinement | None, world: str, written: Path) -> None:
     """Where the cameras are now."""
     if refined is not None:
         show_refinement(refined)
+    show_world(rig, world)
+    _show_files([written])
+
+
+def show_world(rig: Rig, world: str) -> None:
+    """Where the cameras are, and where the origin is and what the axes are, where that was chosen."""
     table = _table("camera", f"x {rig.unit}", "y", "z")
     for camera in rig:
         table.add_row(escape(camera.name), *(f"{value:.1f}" for value in camera.center))
     print_table(table)
-    if aligned_by:
-        console(result=True).print(f"world frame by {escape(aligned_by)}")
-    _show_files([written])
+    if world:
+        console(result=True).print(f"world: {escape(world)}")
 
 
 def show_drift(drift: Drift, unit: str) -> None:

@@ -51,12 +51,19 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Example: pose3d triangulate --rig calibration.toml --poses2d poses/ -o session.nc",
+    epilog="Example:\n\n"
+    "pose3d calibrate recordings/calibration --board board.toml -o calibration\n\n"
+    "pose3d triangulate --rig calibration/rig.toml --poses2d poses/ -o session.nc",
 )
 @click.version_option(package_name="pose3d-suite", prog_name="pose3d")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error (may stand anywhere on the line).")
 def _group(debug: bool) -> None:
-    """From synchronized 2D poses of several cameras to 3D poses, with the uncertainty of every number."""
+    """Several cameras, one 3D world: from videos of a board and 2D poses to 3D poses.
+
+    Calibrate cameras with a board (board, calibrate), find out how their clocks differ (sync), make 3D poses of the 2D
+    poses that a pose estimator found (triangulate), and see how good they are (report, video). Every number comes with
+    its uncertainty. To try it without a recording: demo, simulate.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

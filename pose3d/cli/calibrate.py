@@ -105,12 +105,13 @@ def _check_folder(inputs: Inputs, *, force: bool) -> None:
 
 
 def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
+    from calibration.alignment import move_rig
     from calibration.bundle import BundleSettings
     from calibration.diagnosis import diagnose
     from calibration.rig_calibration import CalibrationSettings
     from calibration.rig_calibration import calibrate as run
     from calibration.verdict import judge
-    from pose3d.cli._calibration_change import choose_world, refine
+    from pose3d.cli._calibration_change import choose_world, refine, refinement_as_json, words_of_world
     from pose3d.formats.provenance import provenance_of
     from pose3d.pipeline import save_calibration
 
@@ -149,13 +150,17 @@ def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
     if as_json:
         from calibration.verdict import to_dict
 
-        print_json(to_dict(outcome, diagnosis, verdict) | {"written": [str(path) for path in files.paths()]})
+        changed: dict[str, object] = {} if refined is None else {"refinement": refinement_as_json(refined)}
+        changed |= {"world": words_of_world(inputs, rig)} if inputs.align else {}
+        print_json(to_dict(outcome, diagnosis, verdict) | changed | {"written": [str(path) for path in files.paths()]})
         return
-    from pose3d.cli._calibration_tables import show_calibration, show_refinement
+    from pose3d.cli._calibration_tables import show_calibration, show_refinement, show_world
 
     show_calibration(diagnosis, verdict, files.paths())
     if refined is not None:
         show_refinement(refined)
+    if new_from_world is not None:
+        show_world(move_rig(rig, new_from_world), words_of_world(inputs, rig))
 
 
 def _calibrate_lenses(inputs: Inputs, *, as_json: bool) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pose3d.pipeline.alignment import WorldChoice, align_rig
 from pose3d.pipeline.calibration import CalibrationFiles, save_calibration, save_lenses
-from pose3d.pipeline.refinement import Refinement, refine_rig
+from pose3d.pipeline.refinement import CameraMove, Refinement, RefinementSettings, refine_rig
 from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_session
 
 __all__ = [
     "CalibrationFiles",
+    "CameraMove",
     "Refinement",
+    "RefinementSettings",
     "TriangulationSummary",
     "WorldChoice",
     "align_rig",

@@ -59,6 +59,28 @@ class WorldChoice:
             raise _wrong(text)
         return cls(mode, names, _vector(direction, text) if colon else None)  # type: ignore[arg-type]  # one of _MODES
 
+    def words(self, rig: Rig, *, boards: bool) -> str:
+        """Where the origin is and what the axes are.
+
+        Args:
+            rig: the cameras, in any world.
+            boards: whether names of a ground are frames in which the board lies on it.
+        """
+        level = f"x level, to the right of camera {rig.names[0]}, y to the left of x, z up"
+        listed = ", ".join(self.names)
+        if self.mode == "board":
+            return (
+                f"origin at the first corner of the board in frame {listed}; x along its rows, z up out of its face, "
+                "y to the left of x"
+            )
+        if self.mode == "points":
+            first, second, third = self.names
+            return f"origin at {first}; x toward {second}, y on the side of {third}, z at a right angle to both"
+        if self.mode == "ground":
+            what = f"the places of the board in frames {listed}" if boards else listed
+            return f"origin in the middle of {what}, on the ground; {level} from the ground"
+        return f"origin where it was; {level} against gravity"
+
 
 def align_rig(
     rig: Rig, choice: WorldChoice, *, corners: xr.Dataset | None = None, poses3d: xr.Dataset | None = None
