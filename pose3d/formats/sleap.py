@@ -19,8 +19,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, SuiteWarning
-from pose3d.datasets import poses2d
 from pose3d.camera_names import distinguishing_names
+from pose3d.datasets import poses2d
 from pose3d.formats._hdf5 import DAMAGE, open_hdf5, peek_hdf5, text, texts
 from pose3d.formats._tidy import clean_confidence, clean_positions
 from pose3d.formats.pose_format import PoseFormat

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pose3d.labeling.labels import LabeledImage, Labels, Visibility, joined
+    from pose3d.labeling.store import Collisions, Edit, ImportOutcome, LabelStore
 
 _HOMES = {
+    "Collisions": "store",
+    "Edit": "store",
+    "ImportOutcome": "store",
+    "LabelStore": "store",
     "LabeledImage": "labels",
     "Labels": "labels",
     "Visibility": "labels",
     "joined": "labels",
 }
 
-__all__ = ["LabeledImage", "Labels", "Visibility", "joined"]
+__all__ = ["Collisions", "Edit", "ImportOutcome", "LabelStore", "LabeledImage", "Labels", "Visibility", "joined"]
 
 
 def __getattr__(name: str) -> object:
