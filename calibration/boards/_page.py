@@ -30,6 +30,9 @@ _MILLIMETERS = {"mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0, "in": 25.4, "in
 # Most printers leave 4.2 mm of every edge white.
 _EDGE = 5.0
 _RULER = 100.0
+# Dots of a printer of 600 dpi are 0.04 mm wide, and ink runs as far. Of a square of 0.5 mm that is a twelfth of its
+# edge; a cell of its marker has two dots.
+_SMALLEST_SQUARE = 0.5
 # Below the pattern: the ruler with its ticks, and two lines of text.
 _STRIP = 20.0
 _TEXT = 2.8
@@ -87,6 +90,13 @@ def lay_out(board: Board, page: str | None = None) -> Page:
     """
     check_findable(board)
     scale = millimeters(board)
+    if board.square * scale < _SMALLEST_SQUARE:
+        raise InvalidValueError(
+            f"{board}, square",
+            expected=f"at least {_SMALLEST_SQUARE:g} mm, of which a printer can still make an edge",
+            got=f"{board.square * scale:g} mm",
+            remedy="Check --square and --unit; 20 to 40 mm suit an A4 page.",
+        )
     pattern = scale * np.array(board.extent)
     frame = 0.25 * board.square * scale if getattr(board, "inverted", False) else 0.0
     needed = pattern + 2 * (frame + _EDGE) + [0.0, _STRIP]

@@ -85,11 +85,15 @@ def guess_board(images: Sequence[ArrayLike], board: Board, settings: DetectionSe
         best = _best(pictures, _miscounted(board), quick)
     if best is None:
         best = _best(pictures, [board], settings)
+    if best is not None and isinstance(best[0], Chessboard):
+        # squares with markers in them make a chessboard, too
+        markers = _most_markers(pictures[:1], board)
+        best = best if markers is None or len(markers.ids) < _SURE_MARKERS else None
     if best is not None and best[0] == board:
         return BoardGuess(board, best[1], len(pictures), f"The {board} is in {best[1]} of {len(pictures)} images.")
     if best is None:
         scanned = pictures[:: max(1, len(pictures) // _MOST_SCANNED)][:_MOST_SCANNED]
-        markers = _most_markers(scanned, board)
+        markers = _most_markers(scanned, board) if markers is None or len(markers.ids) < _SURE_MARKERS else markers
         candidates = _chessboards(scanned, board) if markers is None else _marker_boards(board, markers)
         best = _best(scanned, candidates, quick)
         if best is not None:
@@ -257,7 +261,7 @@ def _difference(board: Board, found: Board) -> str:
         return f"Give the squares, not one more: {found.columns} x {found.rows}."
     reasons = []
     if type(found) is not type(board):
-        reasons.append(f"it is a {found.kind}")
+        reasons.append(f"it is {'an' if isinstance(found, AprilGrid) else 'a'} {found.kind}, no {board.kind}")
     if (board.columns, board.rows) == (found.rows, found.columns) and board.columns != board.rows:
         reasons.append("columns and rows are exchanged")
     for key in ("dictionary", "legacy", "inverted", "first_id"):

@@ -27,6 +27,9 @@ _ONLY = {
     "spacing": ("aprilgrid",),
     "first_id": ("aprilgrid",),
 }
+# Below it a tenth of a millimeter in the print is more than 3 % of a square.
+_SMALL_SQUARE = 3.0
+_A0 = (841.0, 1189.0)
 _POSITIVE = click.FloatRange(0, min_open=True)
 
 # Numbers that calibrations were seen to need: the tilt separates focal length from distance, the corners of the image
@@ -121,13 +124,13 @@ def board(
         kind, columns, rows, square, unit, {name: value for name, value in options.items() if value is not None}
     )
     _check_other(output.with_suffix(".toml"), chosen, force=force)
-    notes = _notes(chosen)
-    for note in notes:
-        warnings.warn(note, SuiteWarning, stacklevel=1)
     if suffix == ".pdf":
         printout = write_board_pdf(chosen, output, page=page)
     else:
         printout = write_board_png(chosen, output, page=page, dpi=dpi)
+    notes = _notes(chosen, printout.page_size)
+    for note in notes:
+        warnings.warn(note, SuiteWarning, stacklevel=1)
     if as_json:
         print_json(_as_json(printout, notes))
     else:
@@ -173,15 +176,29 @@ def _smallest_dictionary(squares: int) -> str:
     return next((f"DICT_4X4_{size}" for size in (50, 100, 250) if size >= needed), "DICT_4X4_1000")
 
 
-def _notes(chosen: Board) -> list[str]:
-    """What is unwise about a board."""
-    if not len(chosen.symmetries):
-        return []
-    turns = "quarter turns" if len(chosen.symmetries) > 1 else "half a turn"
-    return [
-        f"The {chosen} looks the same after {turns}: cameras can mistake its corners for each other, and some "
-        f"recordings cannot be resolved. Make it {chosen.columns + 1} x {chosen.rows}, or a charuco."
-    ]
+def _notes(chosen: Board, page: tuple[float, float]) -> list[str]:
+    """What is unwise about a board on a page (mm)."""
+    from calibration.boards._page import millimeters
+
+    notes = []
+    if len(chosen.symmetries):
+        turns = "quarter turns" if len(chosen.symmetries) > 1 else "half a turn"
+        notes.append(
+            f"The {chosen} looks the same after {turns}: cameras can mistake its corners for each other, and some "
+            f"recordings cannot be resolved. Make it {chosen.columns + 1} x {chosen.rows}, or a charuco."
+        )
+    edge = chosen.square * millimeters(chosen)
+    if edge < _SMALL_SQUARE:
+        notes.append(
+            f"Squares of {edge:g} mm are very small: a tenth of a millimeter in the print is {10 / edge:.0f} % of them. "
+            "Check --square and --unit, or have the board made by photolithography."
+        )
+    if min(page) > _A0[0] or max(page) > _A0[1]:
+        notes.append(
+            f"A page of {page[0]:g} x {page[1]:g} mm is larger than A0, which few printers take. Check --square and "
+            "--unit; fewer squares, or an A0 board that comes closer to the cameras, often serve as well."
+        )
+    return notes
 
 
 def _show(printout: Printout) -> None:

@@ -72,6 +72,13 @@ def test_the_properties_of_boards_with_markers_are_found(
     assert all(word in guess.message for word in words), guess.message
 
 
+@pytest.mark.parametrize("named", [Chessboard(8, 6, 30.0), Chessboard(7, 5, 30.0)], ids=["same", "inner corners"])
+def test_squares_with_markers_in_them_are_told_as_a_charuco(named: Board, pictures: Pictures) -> None:
+    guess = guess_board(pictures(Charuco(8, 6, 30.0)), named)
+    assert guess.board == Charuco(8, 6, 30.0)
+    assert "it is a charuco, no chessboard" in guess.message
+
+
 def test_without_a_board_it_is_said_that_there_is_none() -> None:
     guess = guess_board([np.full((120, 160), 90, dtype=np.uint8)], Chessboard(10, 7, 30.0))
     assert guess.board is None

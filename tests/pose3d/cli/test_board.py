@@ -113,3 +113,35 @@ def test_the_file_of_another_board_is_replaced_only_when_that_is_said(tmp_path, 
     assert (tmp_path / "board.toml").read_bytes() == before
     assert run(*words, "--columns", "6", "--force") == 0
     assert (tmp_path / "board.toml").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--square", 2], "Squares of 2 mm are very small: a tenth of a millimeter in the print is 5 %"),
+        (["--square", 200, "--page", "1700x2300"], "larger than A0"),
+    ],
+)
+def test_a_board_that_is_hardly_printed_is_made_with_a_warning(
+    options: list[object], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("board", "--columns", 8, "--rows", 11, *options, "-o", tmp_path / "b.pdf") == 0
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_squares_that_no_printer_can_make_are_refused_with_what_to_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("board", "--columns", 8, "--rows", 11, "--square", 0.01, "-o", tmp_path / "b.pdf") == 1
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "expected: at least 0.5 mm" in shown
+    assert "Check --square and --unit" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dictionary_that_does_not_exist_is_told_with_those_that_are_near(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("board", "--columns", 8, "--rows", 11, "--square", 24, "-o", tmp_path / "b.pdf")
+    assert run(*words, "--dictionary", "DICT_4X4_60") == 1
+    assert "DICT_4X4_50" in capsys.readouterr().err
