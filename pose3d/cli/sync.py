@@ -103,7 +103,7 @@ def sync(
     if as_json:
         print_json(_as_json(found, target))
     else:
-        _show(found, target)
+        _show(found, target, command=_next(rig_path, [*named, *more], target))
 
 
 def _named(values: Mapping[str, _Value], names: Iterable[str]) -> dict[str, _Value]:
@@ -169,25 +169,29 @@ def _region(text: str) -> tuple[str, tuple[int, int, int, int]]:
     return found[1], (x, y, width, height)
 
 
-def _show(found: Synchronization, target: Path) -> None:
+def _show(found: Synchronization, target: Path, *, command: str) -> None:
+    """One row per camera, what was noticed, and what to type next."""
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     table.add_column("camera")
-    for title in ("offset ms", "± ms", "frames", "drift ppm", "± ppm", "dropped"):
+    for title in ("offset ms", "offset frames", "drift ppm", "dropped"):
         table.add_column(title, justify="right")
-    for title in ("method", "verification"):
+    for title in ("found by", "verdict"):
         table.add_column(title)
     for clock in found:
-        frames = 1000 * clock.offset, 1000 * clock.offset_std, clock.offset_frames
-        numbers = (f"{frames[0]:.2f}", _digits(frames[1], 2), f"{frames[2]:.3f}", f"{clock.drift:.1f}")
-        spread = _digits(clock.rate_std * 1e6, 1)
+        rate = clock.timing.frame_rate
+        numbers = (
+            _with_error(1000 * clock.offset, 1000 * clock.offset_std, 2),
+            _with_error(clock.offset_frames, clock.offset_std * rate, 3),
+            _with_error(clock.drift, clock.rate_std * 1e6, 1),
+        )
         style = _STYLES[clock.verification.status]
-        told = f"[{style}]{_verification(clock)}[/]"
-        table.add_row(escape(clock.camera), *numbers, spread, str(clock.timing.number_dropped), clock.method, told)
+        told = f"[{style}]{_verdict(clock, found.reference)}[/]"
+        table.add_row(escape(clock.camera), *numbers, str(clock.timing.number_dropped), clock.method, told)
     to = console(result=True)
-    to.print(f"Reference: {escape(found.reference)}; reference time = offset + rate x camera time.")
+    to.print(f"A camera with a positive offset started after {escape(found.reference)}, the reference.")
     print_table(table)
     for clock in found:
         if clock.timing.dropped:
@@ -197,20 +201,44 @@ def _show(found: Synchronization, target: Path) -> None:
         if clock.timing.times is not None:
             to.print(f"{escape(clock.camera)}: frames come irregularly; their own times are kept")
     to.print(f"wrote [bold]{escape(str(target))}[/]")
+    wrong = [clock.camera for clock in found if clock.verification.status == "contradicted"]
+    if wrong:
+        to.print(
+            f"next: do not use this. Look at the time stamps or events of {escape(', '.join(wrong))}, and try again."
+        )
+    else:
+        to.print(f"next: {escape(command)}")
 
 
-def _digits(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if abs(value) < float("inf") else "-"
+def _with_error(value: float, deviation: float, digits: int) -> str:
+    """The value with its standard deviation, where that is known and not 0 as that of the reference."""
+    known = 0 < deviation < float("inf")
+    return f"{value:.{digits}f}" + (f" ± {deviation:.{digits}f}" if known else "")
 
 
-def _verification(clock: Clock) -> str:
+def _verdict(clock: Clock, reference: str) -> str:
+    """What the epipolar residuals say of a clock."""
     check = clock.verification
-    parts = [check.status]
+    if clock.camera == reference:
+        words = "reference"
+    else:
+        words = {
+            "verified": "verified",
+            "not verified": "not verified: nothing independent tells",
+            "contradicted": "wrong",
+        }[check.status]
     if abs(check.error) < float("inf"):
-        parts.append(f"{check.error:+.3f} ± {check.error_std:.3f} frames left")
+        words += f", {check.error:+.2f} ± {check.error_std:.2f} frames left"
     if abs(check.after) < float("inf"):
-        parts.append(f"{check.before:.2f} -> {check.after:.2f} px")
-    return ", ".join(parts)
+        words += f", rays miss by {check.before:.2f} px before, {check.after:.2f} px after"
+    return words
+
+
+def _next(rig: Path | None, poses: Sequence[str], target: Path) -> str:
+    """What to type to use the clocks."""
+    where = "RIG.toml" if rig is None else str(rig)
+    what = " ".join(poses) or "POSES"
+    return f"pose3d triangulate --rig {where} --poses2d {what} --sync {target} -o RESULT.nc"
 
 
 def _as_json(found: Synchronization, target: Path) -> dict[str, object]:

@@ -60,8 +60,21 @@ def test_motion_is_found_written_shown_and_applied(session, tmp_path, capsys):
     words = ("--rig", session / "rig.toml", "--poses2d", session / "poses2d.nc")
     assert run("sync", session / "monday", *words, "-o", target) == 0
     shown = capsys.readouterr().out
-    for word in ("offset ms", "drift ppm", "dropped", "motion", "verified", "cam_2", "wrote", "frames left"):
+    for word in (
+        "offset ms",
+        "drift ppm",
+        "dropped",
+        "motion",
+        "verified",
+        "cam_2",
+        "wrote",
+        "frames left",
+        " ± ",
+        "reference",
+    ):
         assert word in shown
+    assert f"next: pose3d triangulate --rig {session / 'rig.toml'}" in shown
+    assert f"--sync {target} -o RESULT.nc" in shown
     found = load_synchronization(target)
     for name, offset in OFFSETS.items():
         assert abs(found[name].offset - offset) * RATE < 0.05
