@@ -58,7 +58,8 @@ def adjust(network: Network, lines: dict[str, Line], reference: str) -> Adjusted
     The covariance is that of grouped scores (Liang and Zeger 1986), each group left out (Bell and McCaffrey 2002): by
     blocks of time, by points, and by pairs of cameras weighed half, added. Smooth tracks, a posture that is held, a
     detector's habits and lenses have errors that belong together, and to count every sample would promise too much. In
-    3 s of simulated animals (15 offsets of 5 seeds) errors are 1.2 standard deviations RMS (4 cameras, 60 Hz; 2.0 with 3 and 100 Hz).
+    3 s of simulated animals (15 offsets of 5 seeds) errors are 1.2 standard deviations RMS (4 cameras, 60 Hz; 2.0 with
+    3 and 100 Hz).
 
     What is constant in the residuals of a point in a pair of cameras over two seconds is removed (a fixed effect):
     detectors put a hip in one view where it is not in another (7 to 13 px in human_4cam), and divided by a steady speed
