@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from calibration.errors import FileFormatError
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -89,6 +91,21 @@ class Inputs:
             ("Give either --timestamps or --sync: both together would correct the clocks twice."),
         )
         yield bool(self.lengths) and not self.refine_with, "--length is used together with --refine-with."
+
+    def check_existence(self) -> None:
+        """Refuse what is not there, before anything heavy is imported: seconds of waiting for a typing mistake.
+
+        Raises:
+            FileFormatError: a file or folder that was named does not exist.
+        """
+        named = [self.board_path, self.corners_path, self.timestamps, self.sync_path, self.lenses_path, self.rig_path]
+        texts = [*self.sources, *self.own, *self.align_with, *self.refine_with, *self.check_paths]
+        for text in texts + [str(path) for path in named if path is not None]:
+            path = text if Path(text).exists() or "=" not in text else text.split("=", 1)[1]
+            if not Path(path).exists() and not any(sign in path for sign in "*?["):
+                raise FileFormatError(
+                    path, expected="a file or folder", got="no such file", remedy="Check the path for spelling."
+                )
 
     def files(self) -> list[str | Path]:
         """Everything that is read and exists, for provenance and for not being overwritten."""

@@ -190,8 +190,8 @@ def _notes(chosen: Board, page: tuple[float, float]) -> list[str]:
     edge = chosen.square * millimeters(chosen)
     if edge < _SMALL_SQUARE:
         notes.append(
-            f"Squares of {edge:g} mm are very small: a tenth of a millimeter in the print is {10 / edge:.0f} % of them. "
-            "Check --square and --unit, or have the board made by photolithography."
+            f"Squares of {edge:g} mm are very small: a tenth of a millimeter in the print is {10 / edge:.0f} % of "
+            "them. Check --square and --unit, or have the board made by photolithography."
         )
     if min(page) > _A0[0] or max(page) > _A0[1]:
         notes.append(

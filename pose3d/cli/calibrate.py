@@ -71,6 +71,7 @@ def calibrate(as_json: bool, force: bool, **options: object) -> None:
     """
     inputs = Inputs(**options)  # type: ignore[arg-type]  # click has converted and named them
     inputs.check_usage()
+    inputs.check_existence()
     if inputs.check_paths:
         from pose3d.cli._calibration_check import check_rig
 

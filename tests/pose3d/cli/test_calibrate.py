@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -371,3 +373,21 @@ def test_a_length_is_written_as_two_keypoints_that_exist(animals, tmp_path, caps
     assert run("calibrate", *words, "--length", "nose-tail=long") == 2
     assert run("calibrate", *words, "--length", "nose-nobody=40") == 1
     assert "nobody" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [("typo", "--board", "b.toml"), ("--corners", "typo"), ("--rig", "typo", "--align", "x=1")]
+)
+def test_a_path_that_does_not_exist_is_told_before_anything_heavy_is_imported(words, tmp_path):
+    code = (
+        "import sys\nfrom pose3d.cli import main\n"
+        "try:\n    main(['calibrate', *sys.argv[1:]])\n"
+        "except SystemExit as stop:\n    assert stop.code == 1\n"
+        "assert not {'numba', 'scipy', 'xarray', 'matplotlib', 'cv2'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words, "-o", "x"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "typo" in done.stderr
+    assert "no such file" in done.stderr
