@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from calibration.diagnosis import REGION_WORDS, CameraDiagnosis, Diagnosis
-from calibration.plots.style import INK, MUTED, PALETTE, new_figure, plain, style_axes
+from calibration.plots.style import FONT_SIZE, INK, MUTED, PALETTE, new_figure, plain, style_axes
 from calibration.rig_calibration import Calibration
 
 __all__ = ["coverage_figure", "length_figure", "overlap_figure", "residual_figure", "trend_figure", "view_figure"]
 
 Array = NDArray[np.float64]
 
-_COLUMNS = 4
-_WIDTH = 2.35  # inches of a panel
+_COLUMNS = 3
+_WIDTH = 3.1  # inches of a panel
 _LONGEST = 18  # characters of a camera's name in the title of a panel
 _HEAT = LinearSegmentedColormap.from_list("coverage", ("#dcebf5", PALETTE[0], "#06304a"))
 _SIGNED = LinearSegmentedColormap.from_list("signed", (PALETTE[0], "#eef1f4", PALETTE[1]))
@@ -78,7 +78,7 @@ def trend_figure(diagnosis: Diagnosis, sizes: Sequence[tuple[int, int]]) -> Figu
         diagnosis: of the calibration.
         sizes: width and height of the images, by camera.
     """
-    figure, grid = _panels(diagnosis.cameras, height=1.7)
+    figure, grid = _panels(diagnosis.cameras, height=2.2)
     trends = [camera.trend for camera in diagnosis.cameras]
     largest = max(float(np.nanmax(np.abs(each.mean) + 2 * each.error, initial=0.0)) for each in trends)
     for index, (axes, camera, size) in enumerate(zip(grid, diagnosis.cameras, sizes, strict=True)):
@@ -98,18 +98,18 @@ def trend_figure(diagnosis: Diagnosis, sizes: Sequence[tuple[int, int]]) -> Figu
         limit = 1.15 * largest or 1.0
         axes.set_ylim(-limit, limit)
         axes.set_xlim(0.0, max(float(np.hypot(*size)) / 2, float(np.nanmax(trend.radius, initial=0.0))))
-        style_axes(axes, ylabel="outward (px)" if index % _COLUMNS == 0 else "")
+        style_axes(axes, ylabel="outward (px)" if index % _COLUMNS == 0 else "", size=FONT_SIZE)
         advice = f": {trend.advice}" if trend.advice else ""
-        axes.set_title(plain(camera.name, _LONGEST) + advice, loc="left", fontsize=9, color=INK)
-    figure.supxlabel("distance from the principal point (px)", fontsize=9, color=MUTED)
+        axes.set_title(plain(camera.name, _LONGEST) + advice, loc="left", fontsize=FONT_SIZE, color=INK)
+    figure.supxlabel("distance from the principal point (px)", fontsize=FONT_SIZE, color=MUTED)
     return figure
 
 
 def overlap_figure(diagnosis: Diagnosis) -> Figure:
     """In how many frames two cameras saw the board at once."""
     names = [plain(camera.name, _LONGEST) for camera in diagnosis.cameras]
-    side = 0.42 * len(names)
-    room = 0.3 + 0.07 * max(len(name) for name in names)
+    side = 0.5 * len(names)
+    room = 0.3 + 0.095 * max(len(name) for name in names)
     figure = new_figure(side + room, side + 0.75 * room)
     axes = figure.subplots()
     counts = diagnosis.overlap.astype(np.float64)
@@ -117,7 +117,9 @@ def overlap_figure(diagnosis: Diagnosis) -> Figure:
     axes.imshow(np.where(counts > 0, counts, np.nan), cmap=_HEAT, vmin=0, vmax=most)
     for row, column in np.ndindex(*counts.shape):
         color = _readable(_HEAT(float(counts[row, column]) / most)) if counts[row, column] else INK
-        axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=8, color=color)
+        axes.text(
+            column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=FONT_SIZE - 1, color=color
+        )
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     _matrix_axes(axes)
@@ -129,7 +131,7 @@ def length_figure(diagnosis: Diagnosis) -> Figure:
     depths, rows, columns = (REGION_WORDS[axis] for axis in (2, 1, 0))
     found = {region.region: region for region in diagnosis.regions}
     largest = max((abs(region.mean) for region in diagnosis.regions), default=0.0) or 1.0
-    figure = new_figure(8.6, 2.5)
+    figure = new_figure(9.3, 3.6)
     for axes, depth in zip(figure.subplots(1, 3), depths, strict=True):
         cells = [[found.get(", ".join((depth, row, column))) for column in columns] for row in rows]
         means = np.array([[np.nan if cell is None else cell.mean for cell in line] for line in cells])
@@ -139,11 +141,11 @@ def length_figure(diagnosis: Diagnosis) -> Figure:
             assert cell is not None  # its mean is known
             color = _readable(_SIGNED(0.5 + 0.5 * cell.mean / largest))
             text = f"{cell.mean:+.3f}\n± {cell.error:.3f}\n({cell.count})"
-            axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=color)
+            axes.text(column, row, text, ha="center", va="center", fontsize=FONT_SIZE - 1, color=color)
         axes.set_xticks(range(len(columns)), columns)
         axes.set_yticks(range(len(rows)), rows)
         _matrix_axes(axes)
-        axes.set_title(f"{depth} ({plain(diagnosis.unit)})", loc="left", fontsize=9, color=INK)
+        axes.set_title(f"{depth} ({plain(diagnosis.unit)})", loc="left", fontsize=FONT_SIZE, color=INK)
     return figure
 
 
@@ -169,7 +171,7 @@ def view_figure(image: NDArray[np.uint8], position: Array, projected: Array, tit
 
 
 def _panels(cameras: Sequence[CameraDiagnosis] | Sequence[str], *, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with one panel for each camera, four in a row."""
+    """A figure with one panel for each camera, three in a row."""
     columns = min(_COLUMNS, len(cameras))
     rows = -(-len(cameras) // columns)
     figure = new_figure(_WIDTH * columns, height * rows + 0.2)
@@ -191,14 +193,14 @@ def _readable(color: tuple[float, float, float, float]) -> str:
 
 
 def _matrix_axes(axes: Axes) -> None:
-    style_axes(axes, grid="")
+    style_axes(axes, grid="", size=FONT_SIZE)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
 def _image_axes(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=9, color=INK)
+    axes.set_title(title, loc="left", fontsize=FONT_SIZE, color=INK)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_facecolor("none")

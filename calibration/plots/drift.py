@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from calibration.drift import CameraDrift, Drift
 from calibration.errors import InvalidValueError
-from calibration.plots.style import MUTED, PALETTE, categorical_colors, new_figure, plain, style_axes
+from calibration.plots.style import FONT_SIZE, MUTED, PALETTE, categorical_colors, new_figure, plain, style_axes
 
 __all__ = ["drift_figure"]
 
@@ -54,8 +54,14 @@ def drift_figure(drift: Drift, times: ArrayLike | None = None) -> Figure:
     axes.set_xlim(instants[0], instants[-1] if len(instants) > 1 else instants[0] + 1.0)
     largest = float(np.nanmax(drift.residual, initial=drift.noise))
     axes.set_ylim(0.0, 1.1 * largest)
-    style_axes(axes, xlabel="row" if times is None else "time (s)", ylabel="epipolar residual (px)", grid="both")
-    figure.legend(loc="outside lower left", ncols=2, fontsize=8, frameon=False, labelcolor=MUTED)
+    style_axes(
+        axes,
+        size=FONT_SIZE,
+        xlabel="row" if times is None else "time (s)",
+        ylabel="epipolar residual (px)",
+        grid="both",
+    )
+    figure.legend(loc="outside lower left", ncols=2, fontsize=FONT_SIZE - 1, frameon=False, labelcolor=MUTED)
     return figure
 
 

@@ -11,7 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from calibration.camera import Camera
 from calibration.errors import InvalidValueError
-from calibration.plots.style import GRID, INK, MUTED, SURFACE, categorical_colors, new_figure, plain, style_axes
+from calibration.plots.style import (
+    FONT_SIZE,
+    GRID,
+    INK,
+    MUTED,
+    SURFACE,
+    categorical_colors,
+    new_figure,
+    plain,
+    style_axes,
+)
 from calibration.plots.view import View, choose_view, frustum, ground_grid, horizontal_axes, up_direction
 from calibration.rig import Rig
 
@@ -68,7 +78,7 @@ def _working_distance(rig: Rig, cloud: NDArray[np.float64]) -> float:
 def _perspective(
     axes: Axes, rig: Rig, frusta: dict[str, NDArray[np.float64]], cloud: NDArray[np.float64], view: View
 ) -> None:
-    axes.set_title("Cameras", loc="left", fontsize=10, color=INK)
+    axes.set_title("Cameras", loc="left", fontsize=FONT_SIZE, color=INK)
     axes.set_axis_off()
     axes.set_aspect("equal")
     # Each point its own row: the floor lies under nearly all of the points, and under the cameras where there are none.
@@ -98,7 +108,12 @@ def _from_above(
     plane = np.stack(horizontal_axes(up))
     names = [_axis_name(axis) for axis in plane]
     style_axes(
-        axes, title="From above", xlabel=f"{names[0]} ({rig.unit})", ylabel=f"{names[1]} ({rig.unit})", grid="both"
+        axes,
+        title="From above",
+        xlabel=f"{names[0]} ({rig.unit})",
+        ylabel=f"{names[1]} ({rig.unit})",
+        grid="both",
+        size=FONT_SIZE,
     )
     axes.set_aspect("equal", adjustable="datalim")
     if len(cloud):
@@ -123,7 +138,7 @@ def _label(axes: Axes, camera: Camera, place: NDArray[np.float64], color: str, *
         xytext=offset,
         textcoords="offset points",
         ha="center" if offset[0] == 0 else "left",
-        fontsize=9,
+        fontsize=FONT_SIZE,
         color=color,
         path_effects=[withStroke(linewidth=2.5, foreground=SURFACE)],
     )

@@ -121,7 +121,7 @@ def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
     own = _detect_own(inputs, board)
     lenses, models = _lenses(inputs, corners), _models(inputs, corners)
     settings = CalibrationSettings(bundle=BundleSettings(bend=inputs.bend), maximum_frames=inputs.max_frames)
-    with console().status("Calibrating (the kernels are compiled once, about a minute) ..."):
+    with console().status("Calibrating (the first time kernels are compiled: one to two minutes) ..."):
         outcome = run(
             corners,
             own_corners=own,
@@ -180,7 +180,7 @@ def _calibrate_lenses(inputs: Inputs, *, as_json: bool) -> None:
     provenance = provenance_of(inputs.files(), settings)
     done = {}
     for name in map(str, corners["camera"].values):
-        with console().status(f"Calibrating {name} (the kernels are compiled once, about a minute) ..."):
+        with console().status(f"Calibrating {name} (the first time kernels are compiled: one to two minutes) ..."):
             own = corners.sel(camera=[name])
             own = own.isel(frame=own["position"].notnull().any(("camera", "corner", "space")).values)
             outcome = run(

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.quiver import Quiver
+from matplotlib.text import Text
 
 from calibration.diagnosis import Diagnosis, diagnose
 from calibration.drift import CameraDrift, Drift
@@ -142,6 +143,19 @@ def test_a_view_shows_corners_as_seen_and_as_projected() -> None:
     np.testing.assert_array_equal(crosses.get_xydata(), seen + 1.0)
     assert axes.get_xlim() == (-0.5, 59.5)
     assert axes.get_ylim() == (39.5, -0.5)
+
+
+def test_letters_are_about_as_large_as_those_of_the_page(
+    diagnosis: Diagnosis, good_calibration: Calibration, sizes: list[tuple[int, int]]
+) -> None:
+    figures = [coverage_figure(diagnosis, sizes), residual_figure(good_calibration), trend_figure(diagnosis, sizes)]
+    figures += [overlap_figure(diagnosis), length_figure(diagnosis), rig_figure(good_calibration.rig)]
+    for figure in figures:
+        figure.draw_without_rendering()
+        texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+        assert texts
+        # 10 points are 13 px, beside text of 16 px and tables of 13 px
+        assert min(text.get_fontsize() for text in texts) >= 10.0
 
 
 def test_long_names_do_not_push_the_figures_apart(
