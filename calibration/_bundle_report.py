@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._bundle_boards import BoardTerm, Scale
+from calibration._bundle_boards import BoardPart, BoardTerm, Scale
 from calibration._bundle_checks import warn_left_out
+from calibration._bundle_clusters import believe, widen
 from calibration._bundle_covariance import Covariance, covariance_of, covariance_of_boards
 from calibration._bundle_problem import State, rig_of
 from calibration._bundle_results import BundleAdjustment
@@ -35,7 +36,7 @@ def finish_boards(
 ) -> BundleAdjustment:
     """The outcome of an adjustment of boards, which are the first term of the problem."""
     state = result.outcome.state
-    covariance, parts = uncertainty(problem, result, settings)
+    covariance, parts = uncertainty(problem, result, settings, board)
     heights = boards = None
     if covariance.full is not None:
         if settings.bend:
@@ -74,14 +75,28 @@ def common(
     }
 
 
-def uncertainty(problem: Problem, result: Fit, settings: BundleSettings) -> tuple[Covariance, tuple[Part, ...]]:
-    """Covariance of what is not eliminated, and the normal equations in units of the noise that it comes from."""
+def uncertainty(
+    problem: Problem, result: Fit, settings: BundleSettings, board: BoardTerm | None = None
+) -> tuple[Covariance, tuple[Part, ...]]:
+    """Covariance of what is not eliminated, and the normal equations in units of the noise that it comes from.
+
+    With a board, which is the first term then, corners of one frame may err together. That is not asked of points, nor
+    of plain least squares with a given noise: such corners are said to be independent.
+    """
     if not settings.covariance:
         return Covariance(None, ()), ()
     state = result.outcome.state
     plain = Scale(LOSS["none"][0], 1.0, effective_noise(problem, result))
     parts = problem.linearize(state, plain)
-    return covariance_of(problem, parts, state), parts
+    known = settings.loss == "none" and settings.noise is not None
+    if board is None or known:
+        return covariance_of(problem, parts, state), parts
+    own: BoardPart = parts[0]  # type: ignore[assignment] # of the first term
+    believe(problem, board, result, own)
+    covariance = covariance_of(problem, parts, state)
+    if covariance.full is not None and not board.fixed and widen(problem, board, result, own, covariance.full):
+        covariance = covariance_of(problem, parts, state)
+    return covariance, parts
 
 
 def told(rig: Rig, term: Term, part: Any, result: Fit, what: str) -> tuple[Floats, Floats]:

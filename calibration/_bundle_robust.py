@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._bundle_boards import Scale
+from calibration._bundle_boards import BoardTerm, Scale
 from calibration._bundle_problem import State, Views
 from calibration._bundle_settings import LOSS, BundleSettings
 from calibration._bundle_solver import Outcome, Problem, minimize
 
-__all__ = ["Fit", "effective_noise", "fit", "measure", "noise_of_views", "weights"]
+__all__ = ["Fit", "curvature_of", "effective_noise", "fit", "measure", "noise_of_views", "weights"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -227,6 +227,18 @@ def effective_noise(problem: Problem, result: Fit) -> Floats:
     mean_power = np.where(few, power.sum(), power / freedom) / base
     mean_bend = np.maximum(np.where(few, bend.sum(), bend) / base, 1e-3)
     return np.asarray((sigma * np.sqrt(mean_power) / mean_bend).reshape(scale.sigma.shape))
+
+
+def curvature_of(board: BoardTerm, result: Fit) -> Floats:
+    """(observation,) mean of the two curvatures of the loss at each corner; 1 where least squares has it, 0 unseen."""
+    scale, squares = result.scale, result.outcome.parts[0].r2
+    seen = board.use & np.isfinite(squares)
+    if scale.loss == LOSS["none"][0]:
+        return np.where(seen, 1.0, 0.0)
+    sigma = scale.sigma[board.row, board.observation_camera]
+    s = np.where(seen, squares, 0.0) / sigma**2
+    weight = weights(s, np.ones_like(s), scale.loss, scale.tuning)
+    return np.where(seen, 0.5 * (_slope(s, weight, scale) + weight), 0.0)
 
 
 def _slope(s: Floats, weight: Floats, scale: Scale) -> Floats:

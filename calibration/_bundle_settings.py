@@ -52,7 +52,8 @@ class BundleSettings:
         maximum_iterations: of each of the rounds between which the noise is measured again.
         gradient_tolerance: the adjustment has converged where `BundleAdjustment.gradient_norm` is below it.
         bend: whether the height of every corner over the plane of the board is estimated.
-        covariance: whether that of the cameras is computed.
+        covariance: whether that of the cameras is computed. Corners of one frame of a board may err together; with loss
+            "none" and a given noise they are independent.
         local_covariance: whether that of every board or point is computed too.
         workers: threads; as many as processors by default. The result does not depend on it.
     """
