@@ -12,10 +12,15 @@ from calibration.rig_calibration import Calibration
 __all__ = ["judge", "to_dict"]
 
 
-def judge(diagnosis: Diagnosis, calibration: Calibration) -> Verdict:
+def judge(diagnosis: Diagnosis, calibration: Calibration, *, lenses_only: bool = False) -> Verdict:
     """Judge a calibration by its diagnosis: the worst finding is the verdict.
 
     Where nothing is bad, but no frame could be left out, how good the calibration is is not known.
+
+    Args:
+        diagnosis: of the calibration.
+        calibration: what is judged.
+        lenses_only: whether no more than lenses was asked for: nothing is said of ties between cameras and of lengths.
     """
     prediction = rig.prediction(diagnosis)
     asked = (
@@ -24,8 +29,8 @@ def judge(diagnosis: Diagnosis, calibration: Calibration) -> Verdict:
         rig.flatness(calibration),
         rig.fit(diagnosis, calibration),
         prediction,
-        rig.lengths(diagnosis),
-        cameras.overlap(diagnosis),
+        None if lenses_only else rig.lengths(diagnosis),
+        None if lenses_only else cameras.overlap(diagnosis),
         cameras.coverage(diagnosis),
         cameras.lens_models(diagnosis),
         cameras.determination(diagnosis),

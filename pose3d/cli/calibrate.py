@@ -190,7 +190,7 @@ def _calibrate_lenses(inputs: Inputs, *, as_json: bool) -> None:
                 settings=settings,
             )
             diagnosis = diagnose(outcome)
-            verdict = judge(diagnosis, outcome)
+            verdict = judge(diagnosis, outcome, lenses_only=True)
             done[name] = outcome, diagnosis, verdict
             save_calibration(
                 inputs.output / name, outcome, diagnosis, verdict, corners=own, sources=sources, provenance=provenance

@@ -12,11 +12,14 @@ import pytest
 
 from calibration._board_clocks import BoardClocks
 from calibration._camera_findings import collapsed
+from calibration.boards.geometry import Charuco
 from calibration.bundle import BundleStatus
 from calibration.diagnosis import CameraDiagnosis, Diagnosis, Errors, LengthErrors, diagnose
 from calibration.findings import Finding, Level, Verdict
+from calibration.lens_models import LENS_MODELS
 from calibration.rig_calibration import Calibration, calibrate
-from calibration.synthetic import BoardScene
+from calibration.synthetic import BoardScene, make_board_scene
+from calibration.synthetic.volume import volume_errors
 from calibration.verdict import judge, to_dict
 
 
@@ -248,14 +251,53 @@ def test_given_lenses_need_no_determination_and_missing_deviations_are_unknown(
     assert found(judge(vague, good_calibration), "determined").level == Level.UNKNOWN
 
 
-@pytest.mark.parametrize(("share", "level"), [(0.02, Level.GOOD), (0.1, Level.LOOK), (0.4, Level.BROKEN)])
+@pytest.mark.parametrize(
+    ("share", "level"), [(0.02, Level.GOOD), (0.1, Level.LOOK), (0.4, Level.LOOK), (0.6, Level.BROKEN)]
+)
 def test_many_outliers_name_the_camera(
     share: float, level: Level, diagnosis: Diagnosis, good_calibration: Calibration
 ) -> None:
     errors = replace(camera(diagnosis, "cam_1").used, outliers=share)
-    finding = found(judge(with_camera(diagnosis, "cam_1", used=errors), good_calibration), "mistaken")
+    bad = with_camera(diagnosis, "cam_1", used=errors, held_out=errors)
+    finding = found(judge(bad, good_calibration), "mistaken")
     assert finding.level == level
     assert ("worst views of cam_1" in finding.next_step) == (level != Level.GOOD)
+
+
+def test_many_refused_corners_are_no_harm_where_enough_remain(
+    diagnosis: Diagnosis, good_calibration: Calibration
+) -> None:
+    errors = replace(camera(diagnosis, "cam_1").used, count=300, outliers=0.2)
+    verdict = judge(with_camera(diagnosis, "cam_1", used=errors, held_out=errors), good_calibration)
+    finding = found(verdict, "mistaken")
+    assert finding.level == Level.LOOK
+    assert "240 corners of cam_1 remain; of left-out frames 20.0 % are refused." in finding.answer
+    assert "20.0 % of the corners of cam_1 were refused" in verdict.headline
+    few = replace(errors, count=240)
+    assert found(
+        judge(with_camera(diagnosis, "cam_1", used=few, held_out=few), good_calibration), "mistaken"
+    ).level == (Level.BROKEN)
+
+
+def test_corners_that_are_refused_in_left_out_frames_only_break_a_calibration(
+    diagnosis: Diagnosis, good_calibration: Calibration
+) -> None:
+    """What the rig does not predict is refused there, and would not show in the errors of the others."""
+    held = replace(camera(diagnosis, "cam_2").used, outliers=0.5)
+    verdict = judge(with_camera(diagnosis, "cam_2", held_out=held), good_calibration)
+    assert found(verdict, "mistaken").level == Level.BROKEN
+    assert "50.0 % of the corners of cam_2 in left-out frames do not fit" in verdict.headline
+
+
+def test_a_fifth_of_wrong_corners_leaves_a_calibration_that_may_be_used(board_scene: BoardScene) -> None:
+    made = make_board_scene(board_scene.rig, Charuco(7, 5, 50.0), frames=60, radius=320.0, outlier_rate=0.2, seed=3)
+    calibration = calibrate(made.corners, models=dict.fromkeys(made.rig.names, LENS_MODELS["brown5"]))
+    assert float(volume_errors(made.rig, calibration.rig).mean()) < 0.05
+    diagnosis = diagnose(calibration)
+    assert diagnosis.used.outliers == pytest.approx(0.2, abs=0.03)
+    verdict = judge(diagnosis, calibration)
+    assert found(verdict, "mistaken").level == Level.LOOK
+    assert verdict.level == Level.LOOK
 
 
 def test_a_fit_that_did_not_converge_is_not_to_be_used(diagnosis: Diagnosis, good_calibration: Calibration) -> None:
@@ -273,6 +315,24 @@ def test_a_single_camera_is_judged_by_what_it_can_tell(board_scene: BoardScene) 
     assert not any("same instants" in finding.question for finding in verdict.findings)
     assert found(verdict, "lengths").level == Level.UNKNOWN
     assert "One camera measures no lengths" in found(verdict, "lengths").answer
+
+
+def test_a_lens_that_was_asked_for_alone_is_judged_as_a_lens(board_scene: BoardScene) -> None:
+    """The same camera with and without others wanted; all that is bad of it is that it is alone."""
+    made = make_board_scene(board_scene.rig, Charuco(7, 5, 50.0), frames=120, radius=320.0, outlier_rate=0.02, seed=3)
+    corners = made.corners.isel(camera=[1])
+    corners = corners.isel(frame=corners["position"].notnull().any(("camera", "corner", "space")).values)
+    calibration = calibrate(corners, models={"cam_2": LENS_MODELS["brown5"]})
+    calibration = replace(calibration, warnings=())
+    alone = diagnose(calibration)
+    assert judge(alone, calibration).level == Level.LOOK
+    verdict = judge(alone, calibration, lenses_only=True)
+    assert verdict.level == Level.GOOD
+    assert verdict.headline.startswith("This calibration is good: RMS reprojection error 0.")
+    asked = {finding.question for finding in verdict.findings}
+    assert not any("tied" in question or "lengths" in question for question in asked)
+    broken = replace(calibration, adjustment=replace(calibration.adjustment, status=BundleStatus.NOT_CONVERGED))
+    assert judge(alone, broken, lenses_only=True).level == Level.BROKEN
 
 
 def test_a_camera_that_saw_nothing_of_use_breaks_nothing(diagnosis: Diagnosis, good_calibration: Calibration) -> None:
