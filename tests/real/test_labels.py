@@ -4,8 +4,9 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from pose3d.formats.labels import read_labels
+from pose3d.formats.labels import read_labels, write_labels
 from pose3d.labeling import Visibility
 
 OPENFIELD = "openfield/openfield-Pranav-2018-10-30"
@@ -38,3 +39,21 @@ def test_the_mirror_mouse_of_lightning_pose(real_data: Path) -> None:
     assert int((labels.visibility == Visibility.UNLABELED).sum()) == 134
     assert {frame.size for frame in labels.frames} == {(396, 406)}
     assert set(labels.annotator) == {"rick"}
+
+
+@pytest.mark.parametrize("name", ["deeplabcut", "lightning-pose", "sleap", "coco", "cvat", "cvat-coco"])
+@pytest.mark.parametrize("project", [OPENFIELD, MIRROR_MOUSE])
+def test_real_labels_survive_every_format(real_data: Path, tmp_path: Path, name: str, project: str) -> None:
+    pytest.importorskip("sleap_io" if name == "sleap" else "tables")
+    labels = read_labels(real_data / project)
+    write_labels(labels, tmp_path / "export", name)
+    found = read_labels(tmp_path / "export")
+    # Formats name images in their own way: compare by frame, which is known in both.
+    order = np.argsort([frame.frame for frame in found.frames], kind="stable")
+    wanted = np.argsort([frame.frame for frame in labels.frames], kind="stable")
+    assert found.keypoints == labels.keypoints
+    assert {frame.size for frame in found.frames} == {frame.size for frame in labels.frames}
+    np.testing.assert_array_equal(found.visibility[order], labels.visibility[wanted])
+    # Half a pixel is added and taken away for CVAT: a rounding in the last bit of numbers below 1024.
+    atol = 1e-12 if "cvat" in name else 0
+    np.testing.assert_allclose(found.position[order], labels.position[wanted], rtol=0, atol=atol)

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pose3d.formats.labels.label_format import LabelFormat
-    from pose3d.formats.labels.loading import read_labels
+    from pose3d.formats.labels.loading import read_labels, write_labels
 
     LABEL_FORMATS: Mapping[str, LabelFormat]
 
 _HOMES = {
     "LabelFormat": "label_format",
     "read_labels": "loading",
+    "write_labels": "loading",
 }
 
-__all__ = ["LABEL_FORMATS", "LabelFormat", "read_labels"]
+__all__ = ["LABEL_FORMATS", "LabelFormat", "read_labels", "write_labels"]
 
 
 def __getattr__(name: str) -> object:

@@ -7,11 +7,12 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from calibration.errors import FileFormatError
+from calibration.files import VIDEO_SUFFIXES
 from calibration.video import image_size
 from pose3d.formats._tidy import last_number
 from pose3d.labeling.labels import LabeledImage
 
-__all__ = ["image_names", "labeled_images", "root_of_images"]
+__all__ = ["image_names", "labeled_images", "root_of_images", "videos_of_folders"]
 
 
 def image_names(rows: Sequence[object]) -> list[str]:
@@ -54,3 +55,12 @@ def labeled_images(names: Sequence[str], root: Path, videos: dict[str, str] | No
             LabeledImage(name, (videos or {}).get(folder, folder), -1 if number is None else number, size=size)
         )
     return result
+
+
+def videos_of_folders(root: Path) -> dict[str, str]:
+    """labeled-data/<name> -> videos/<name>.mp4, of the videos that are in a project."""
+    folder = root / "videos"
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {
+        f"labeled-data/{file.stem}": f"videos/{file.name}" for file in files if file.suffix.lower() in VIDEO_SUFFIXES
+    }

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from calibration.errors import FileFormatError, InvalidValueError
 from calibration.extensions import collect
-from pose3d.formats.labels import deeplabcut, lightning_pose
+from pose3d.formats.labels import coco, cvat, deeplabcut, lightning_pose, sleap
 from pose3d.formats.labels.label_format import LabelFormat
 
 __all__ = ["ENTRY_POINT_GROUP", "detect_format", "known_formats", "named_format"]
@@ -21,6 +21,10 @@ ENTRY_POINT_GROUP = "pose3d.label_formats"
 _BUILT_IN = (
     deeplabcut.FORMAT,
     lightning_pose.FORMAT,
+    sleap.FORMAT,
+    coco.FORMAT,
+    cvat.FORMAT,
+    coco.CVAT_COCO_FORMAT,
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, SuiteWarning
@@ -15,7 +16,10 @@ from pose3d.formats._tidy import UNNAMED_INDIVIDUAL
 from pose3d.formats.labels._images import image_names, labeled_images
 from pose3d.labeling.labels import LabeledImage, Labels, Visibility
 
-__all__ = ["labels_of_table", "without_repeated"]
+__all__ = ["UNIQUE", "labels_of_table", "table_of_labels"]
+
+UNIQUE = "single"
+"""The individual to which DeepLabCut gives bodyparts that are there once, whatever the number of animals."""
 
 # COCO's numbers, which Lightning Pose's column `visible` has too, and what they are here.
 _COCO_VISIBILITY = {0: Visibility.UNLABELED, 1: Visibility.OCCLUDED, 2: Visibility.VISIBLE}
@@ -60,7 +64,7 @@ def labels_of_table(
     position[np.isin(visibility, (Visibility.UNLABELED,))] = np.nan
     names = image_names(table.rows)
     root = root_of(names)
-    images, position, visibility = without_repeated(
+    images, position, visibility = _without_repeated(
         labeled_images(names, root, videos(root)), position, visibility, file
     )
     return Labels(keypoints, tuple(images), position, visibility, individuals, (scorer,) * len(images), root)
@@ -140,7 +144,7 @@ def _visibility(flags: NDArray[np.float64], position: NDArray[np.float64], file:
     return visibility
 
 
-def without_repeated(
+def _without_repeated(
     images: Sequence[LabeledImage], position: NDArray[np.float64], visibility: NDArray[np.int8], file: Path
 ) -> tuple[list[LabeledImage], NDArray[np.float64], NDArray[np.int8]]:
     """Rows without those that repeat an earlier one exactly.
@@ -176,3 +180,47 @@ def without_repeated(
             stacklevel=5,
         )
     return [images[row] for row in kept], position[kept], visibility[kept]
+
+
+def table_of_labels(labels: Labels, scorer: str, names: Sequence[str], *, visible: bool = False) -> pd.DataFrame:
+    """The table of labels: one row per image, columns as DeepLabCut and Lightning Pose have them.
+
+    With several animals there is the level `individuals`; an individual `single` has only the keypoints that are its
+    own, and the others do not have these.
+
+    Args:
+        labels: of one annotator.
+        scorer: the name of the annotator; empty becomes "unknown".
+        names: of the images.
+        visible: with a column `visible` after x and y.
+    """
+    several = labels.individuals != (UNNAMED_INDIVIDUAL,)
+    coords = ("x", "y", "visible") if visible else ("x", "y")
+    names_of_levels = ["scorer", *(["individuals"] if several and not visible else []), "bodyparts", "coords"]
+    columns: list[tuple[str, ...]] = []
+    values = []
+    for individual, keypoint in _columns_of(labels):
+        position = labels.position[:, individual, keypoint]
+        seen = labels.visibility[:, individual, keypoint]
+        flags = np.select([seen == Visibility.VISIBLE, seen == Visibility.OCCLUDED], [2, 1], 0)
+        name = [labels.individuals[individual]] if "individuals" in names_of_levels else []
+        for coord, column in zip(coords, (position[:, 0], position[:, 1], flags), strict=False):
+            columns.append((scorer or "unknown", *name, labels.keypoints[keypoint], coord))
+            values.append(column)
+    index = pd.MultiIndex.from_tuples(columns, names=names_of_levels)
+    table = pd.DataFrame(np.stack(values, axis=1), index=list(names), columns=index)
+    return table.astype({names: int for names in columns if names[-1] == "visible"})
+
+
+def _columns_of(labels: Labels) -> list[tuple[int, int]]:
+    """Which individual has which keypoint."""
+    used = (labels.visibility != Visibility.UNLABELED).any(axis=0)
+    unique = labels.individuals.index(UNIQUE) if UNIQUE in labels.individuals else None
+    pairs = []
+    for individual in range(len(labels.individuals)):
+        for keypoint in range(len(labels.keypoints)):
+            others = bool(np.delete(used[:, keypoint], unique).any()) if unique is not None else True
+            alone = unique is not None and bool(used[unique, keypoint]) and not others
+            if used[individual, keypoint] or (alone if individual == unique else not alone):
+                pairs.append((individual, keypoint))
+    return pairs

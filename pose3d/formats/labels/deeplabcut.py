@@ -14,17 +14,17 @@ import h5py
 import numpy as np
 
 from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
-from calibration.video import VIDEO_SUFFIXES
 from pose3d.formats._pandas_hdf5 import read_table
 from pose3d.formats._pose_csv import peek_pose_csv, read_pose_csv
 from pose3d.formats._pose_table import looks_2d
-from pose3d.formats.labels._images import root_of_images
+from pose3d.formats.labels._deeplabcut_writing import write_deeplabcut_labels
+from pose3d.formats.labels._images import root_of_images, videos_of_folders
 from pose3d.formats.labels._tables import labels_of_table
 from pose3d.formats.labels.label_format import LabelFormat
 from pose3d.labeling.labels import Labels, joined
 from pose3d.skeleton import Skeleton
 
-__all__ = ["FORMAT", "belongs_to_deeplabcut", "read_deeplabcut_labels"]
+__all__ = ["FORMAT", "belongs_to_deeplabcut", "read_deeplabcut_labels", "write_deeplabcut_labels"]
 
 _WHAT = "a DeepLabCut project, its folder labeled-data, or a CollectedData file in it"
 # A configuration has a few kilobytes.
@@ -72,7 +72,7 @@ def _read_file(file: Path) -> Labels:
     is_table = file.suffix.lower() in (".h5", ".hdf5") or h5py.is_hdf5(file)
     table = read_table(file) if is_table else read_pose_csv(file)
     candidates = file.parents[2:3] if file.parent.parent.name == "labeled-data" else file.parents[:3]
-    labels = labels_of_table(table, file, lambda names: root_of_images(names, candidates), _videos)
+    labels = labels_of_table(table, file, lambda names: root_of_images(names, candidates), videos_of_folders)
     if is_table and file.with_suffix(".csv").is_file():
         _compare(labels, file.with_suffix(".csv"))
     return labels
@@ -101,22 +101,15 @@ def _compare(labels: Labels, csv: Path) -> None:
         )
 
 
-def _videos(root: Path) -> dict[str, str]:
-    folder = root / "videos"
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {
-        f"labeled-data/{file.stem}": f"videos/{file.name}" for file in files if file.suffix.lower() in VIDEO_SUFFIXES
-    }
-
-
 def _with_skeleton(labels: Labels) -> Labels:
     """The labels with the edges of config.yaml; those that name unknown bodyparts are left out."""
     file = labels.root / "config.yaml"
     edges = _read_config(file).get("skeleton") if file.is_file() else None
     pairs = []
     for edge in edges if isinstance(edges, list) else []:
-        if isinstance(edge, list) and len(edge) == 2 and set(edge) <= set(labels.keypoints):
-            pairs.append((str(edge[0]), str(edge[1])))
+        names = [str(name) for name in edge] if isinstance(edge, list) else []
+        if len(names) == 2 and set(names) <= set(labels.keypoints):
+            pairs.append((names[0], names[1]))
     try:
         skeleton = Skeleton(file.parent.name or "labels", labels.keypoints, tuple(dict.fromkeys(pairs)))
     except InvalidValueError as error:
@@ -157,4 +150,5 @@ FORMAT = LabelFormat(
     description="DeepLabCut project or CollectedData file (h5, csv), one animal or several",
     sniff=_sniff,
     read=read_deeplabcut_labels,
+    write=write_deeplabcut_labels,
 )

@@ -1,18 +1,20 @@
-"""`read_labels`: labels of any known format."""
+"""`read_labels` and `write_labels`: labels of any known format."""
 
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from calibration.errors import SuiteWarning
+from calibration.errors import InvalidValueError, OutputError, SuiteWarning
 from pose3d.formats.labels._registry import detect_format, named_format
 from pose3d.labeling.labels import Labels
 
-__all__ = ["read_labels"]
+__all__ = ["read_labels", "write_labels"]
 
 
 def read_labels(path: str | os.PathLike[str], format: str | None = None) -> Labels:  # noqa: A002
@@ -23,7 +25,7 @@ def read_labels(path: str | os.PathLike[str], format: str | None = None) -> Labe
 
     Args:
         path: a DeepLabCut project, its folder labeled-data or a CollectedData file; a CollectedData.csv of Lightning
-            Pose.
+            Pose; a SLEAP project; COCO keypoints; annotations of CVAT; or a folder with one of these.
         format: a name out of `LABEL_FORMATS`; by default the content says it.
 
     Raises:
@@ -39,6 +41,54 @@ def read_labels(path: str | os.PathLike[str], format: str | None = None) -> Labe
     _warn_of_missing_images(labels, place)
     _warn_of_labels_outside(labels, place)
     return labels
+
+
+def write_labels(labels: Labels, path: str | os.PathLike[str], format: str) -> None:  # noqa: A002
+    """Write labels, and copies of their images, into a new folder, in the format of another tool.
+
+    Args:
+        labels: with `root`, under which the images are.
+        path: the folder, which must not exist, or be empty.
+        format: a name out of `LABEL_FORMATS`.
+
+    Raises:
+        InvalidValueError: the format is unknown, or cannot hold these labels at all; there is no label.
+        OutputError: there is something in the folder, or it cannot be written.
+
+    Warns:
+        SuiteWarning: what the format cannot hold; image files that are missing.
+    """
+    known = named_format(format)
+    folder = Path(path)
+    if not len(labels):
+        raise InvalidValueError(
+            "labels", expected="at least one labeled image", got="none", remedy="Label or import some images first."
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(
+            folder,
+            expected="a new or empty folder",
+            got="one with something in it" if folder.is_dir() else "a file",
+            remedy="Choose another name; nothing was written.",
+        )
+    partial = folder.with_name(f".part-{secrets.token_hex(8)}-{folder.name}")
+    try:
+        partial.mkdir(parents=True)
+        known.write(labels, partial)
+        if folder.is_dir():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(
+            folder,
+            expected="to write the folder completely",
+            got=error.strerror or str(error),
+            remedy="Check free space and permissions.",
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _warn_of_missing_images(labels: Labels, path: Path) -> None:
