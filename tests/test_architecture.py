@@ -168,6 +168,8 @@ HOMES: Mapping[str, tuple[str, ...]] = {
         "calibration.video",
         "pose3d.doctor",  # looks whether it loads, and which
         "pose3d.networks.augmentation",
+        "pose3d.networks.batches",
+        "pose3d.synthetic.rendering",
         "pose3d.visualization.drawing",
         "pose3d.visualization.overlay",
     ),

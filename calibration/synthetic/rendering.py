@@ -21,7 +21,8 @@ from calibration.synthetic._rooms import make_room
 from calibration.synthetic._sheets import PAPER, Hand, make_sheet
 from calibration.transforms import RigidTransform
 
-__all__ = ["BoardRenderer", "RenderSettings"]
+# `make_room` is what `pose3d.synthetic` puts behind its animals.
+__all__ = ["BoardRenderer", "RenderSettings", "make_room"]
 
 # Share of the light that comes back from skin, and its color.
 _SKIN = 0.5
