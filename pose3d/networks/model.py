@@ -1,0 +1,107 @@
+"""From settings to a Keras model: a backbone, a head that rises to the wanted stride, and one map per quantity.
+
+The model takes RGB images (image, height, width, 3) of 0 to 255, whose sides are multiples of `SIDE`, and gives a
+dictionary of maps (image, height / stride, width / stride, channel):
+
+    heatmap     (keypoint) logit that the keypoint is here
+    offset      (2 * keypoint) x and y from the center of the cell to the keypoint, in cells
+    visible     (keypoint) logit that it is in sight rather than hidden behind something
+
+Further maps (part affinity fields, identity embeddings) are further entries of `HEADS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pose3d.networks.backbones import Backbone, feature_layers, find_backbone, prepare
+from pose3d.networks.settings import NetworkSettings
+
+__all__ = ["HEADS", "SIDE", "Head", "build_model", "padded"]
+
+# Sides of images are filled up to a multiple of it: the deepest features have this stride.
+SIDE = 32
+# The bias from which heatmaps start: a keypoint is in one cell of a hundred (Lin et al. 2017, focal loss, section 4.1).
+_RARE = -4.6
+
+
+@dataclass(frozen=True)
+class Head:
+    """One map of the model.
+
+    Attributes:
+        name: of the output.
+        channels: number of channels, from the settings.
+        bias: where it starts.
+    """
+
+    name: str
+    channels: Callable[[NetworkSettings], int]
+    bias: float = 0.0
+
+
+HEADS: tuple[Head, ...] = (
+    Head("heatmap", lambda settings: len(settings.keypoints), _RARE),
+    Head("offset", lambda settings: 2 * len(settings.keypoints)),
+    Head("visible", lambda settings: len(settings.keypoints)),
+)
+
+
+def padded(side: int) -> int:
+    """The side of an image, filled up to what the model takes."""
+    return -(-side // SIDE) * SIDE
+
+
+def build_model(
+    settings: NetworkSettings,
+    *,
+    weights: str | None = None,
+    size: tuple[int, int] | None = None,
+    heads: tuple[Head, ...] = HEADS,
+    backbones: Mapping[str, Backbone] | None = None,
+) -> Any:
+    """The Keras model of these settings, with random weights but for those of the backbone.
+
+    Args:
+        settings: what it is.
+        weights: None, or "imagenet" for those of the backbone.
+        size: width and height that its input is bound to (exports are faster for it); None leaves them open.
+        heads: the maps it gives.
+        backbones: more backbones to choose from, instead of `BACKBONES`.
+
+    Raises:
+        InvalidValueError: there is no such backbone.
+    """
+    import keras
+
+    layers = keras.layers
+    backbone = find_backbone(settings.backbone, backbones)
+    shape = (None, None, 3) if size is None else (padded(size[1]), padded(size[0]), 3)
+    base = backbone.build(shape, weights)
+    taken = [base.get_layer(name).output for name in feature_layers(backbone)]
+    features = keras.Model(base.input, taken, name="features")
+    images = keras.Input(shape, name="image")
+    levels = features(prepare(images, backbone.preparation))
+    x = layers.Conv2D(settings.width, 1, use_bias=False, name="deepest")(levels[-1])
+    x = layers.ReLU(name="deepest_relu")(layers.BatchNormalization(name="deepest_norm")(x))
+    for stride, level in zip((16, 8, 4), levels[-2::-1], strict=True):
+        if stride < settings.stride:
+            break
+        # A kernel that is a multiple of the step leaves no checkerboard (Odena et al. 2016).
+        x = layers.Conv2DTranspose(settings.width, 4, 2, "same", use_bias=False, name=f"rise{stride}")(x)
+        beside = layers.Conv2D(settings.width, 1, use_bias=False, name=f"beside{stride}")(level)
+        x = layers.BatchNormalization(name=f"rise{stride}_norm")(layers.Add(name=f"rise{stride}_add")([x, beside]))
+        x = layers.ReLU(name=f"rise{stride}_relu")(x)
+    outputs = {
+        head.name: layers.Conv2D(
+            head.channels(settings),
+            1,
+            bias_initializer=keras.initializers.Constant(head.bias),
+            dtype="float32",
+            name=head.name,
+        )(x)
+        for head in heads
+    }
+    return keras.Model(images, outputs, name="pose_network")
