@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from calibration.boards.detection import Detection, DetectionSettings, DetectionStatus, detect_board
     from calibration.boards.files import load_board, save_board
     from calibration.boards.guessing import BoardGuess, guess_board
-    from calibration.boards.printing import Printout, draw_board, draw_detection, write_board_pdf, write_board_png
+    from calibration.boards.printing import (
+        Printout,
+        draw_board,
+        draw_detection,
+        millimeters,
+        write_board_pdf,
+        write_board_png,
+    )
 
 # Loaded when asked for: geometry is needed everywhere, OpenCV only where there are pictures.
 _HOMES = {
@@ -25,6 +32,7 @@ _HOMES = {
     "draw_detection": "printing",
     "guess_board": "guessing",
     "load_board": "files",
+    "millimeters": "printing",
     "save_board": "files",
     "write_board_pdf": "printing",
     "write_board_png": "printing",
@@ -45,6 +53,7 @@ __all__ = [
     "draw_detection",
     "guess_board",
     "load_board",
+    "millimeters",
     "save_board",
     "write_board_pdf",
     "write_board_png",

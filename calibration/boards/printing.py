@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.boards._drawing import cover, draw_board, draw_detection
-from calibration.boards._page import PAGES, Page, lay_out
+from calibration.boards._page import PAGES, Page, lay_out, millimeters
 from calibration.boards.files import save_board
 from calibration.boards.geometry import Board
 from calibration.errors import InvalidValueError
 from calibration.files import atomic_path
 
-__all__ = ["PAGES", "Printout", "draw_board", "draw_detection", "write_board_pdf", "write_board_png"]
+__all__ = ["PAGES", "Printout", "draw_board", "draw_detection", "millimeters", "write_board_pdf", "write_board_png"]
 
 _POINT = 72 / 25.4
 _LARGEST_PICTURE = 200_000_000

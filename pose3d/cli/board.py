@@ -178,7 +178,7 @@ def _smallest_dictionary(squares: int) -> str:
 
 def _notes(chosen: Board, page: tuple[float, float]) -> list[str]:
     """What is unwise about a board on a page (mm)."""
-    from calibration.boards._page import millimeters
+    from calibration.boards import millimeters
 
     notes = []
     if len(chosen.symmetries):
