@@ -75,6 +75,7 @@ def _command_lines() -> list[str]:
 @pytest.mark.parametrize("line", _command_lines())
 def test_command_lines_in_the_documentation_are_understood(line: str) -> None:
     name, *arguments = shlex.split(line)[1:]
+    name = name.replace("-", "_")
     command = import_module(f"pose3d.cli.{name}").__dict__[name]
     context = click.Context(command, info_name=name)
     command.make_parser(context).parse_args(arguments)  # raises NoSuchOption

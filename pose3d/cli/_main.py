@@ -17,11 +17,15 @@ __all__ = ["main"]
 
 # name: (module, one line of help). The help stands here so that `pose3d --help` imports none of them.
 _COMMANDS = {
+    "add-session": ("pose3d.cli.add_session", "Add the videos of a recording to a project."),
     "board": ("pose3d.cli.board", "Make a calibration board to print, and say how to film it."),
     "calibrate": ("pose3d.cli.calibrate", "Calibrate cameras from pictures of a board, and say how good it is."),
     "convert": ("pose3d.cli.convert", "Convert a calibration, or take one or the poses out of a result."),
     "demo": ("pose3d.cli.demo", "Run the main job on an embedded sample and compare with its truth."),
     "doctor": ("pose3d.cli.doctor", "Report versions, optional parts, and how to get what is missing."),
+    "extract-frames": ("pose3d.cli.extract_frames", "Choose frames to label, the same instants in all cameras."),
+    "labels": ("pose3d.cli.labels", "Import, export, undo and check labels."),
+    "new": ("pose3d.cli.new", "Make a project: skeleton, cameras and settings in one folder."),
     "report": ("pose3d.cli.report", "Write the HTML report of a result file."),
     "simulate": ("pose3d.cli.simulate", "Make a rig and moving animals with known truth."),
     "sync": ("pose3d.cli.sync", "Find offset, drift and dropped frames of the cameras of a session."),
@@ -39,7 +43,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

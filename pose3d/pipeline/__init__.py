@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pose3d.pipeline.alignment import WorldChoice, align_rig
 from pose3d.pipeline.calibration import CalibrationFiles, save_calibration, save_lenses
+from pose3d.pipeline.extraction import SessionFrames, extract_frames
+from pose3d.pipeline.labels import export_labels, import_labels
+from pose3d.pipeline.projects import new_project
 from pose3d.pipeline.refinement import CameraMove, Refinement, RefinementSettings, refine_rig
 from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_session
 
@@ -12,9 +15,14 @@ __all__ = [
     "CameraMove",
     "Refinement",
     "RefinementSettings",
+    "SessionFrames",
     "TriangulationSummary",
     "WorldChoice",
     "align_rig",
+    "export_labels",
+    "extract_frames",
+    "import_labels",
+    "new_project",
     "refine_rig",
     "save_calibration",
     "save_lenses",

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from pose3d.formats.labels import read_labels, write_labels
-from pose3d.labeling import Visibility
+from pose3d.labeling import LabelStore, Visibility
+from pose3d.labeling.selection import ExtractionSettings
+from pose3d.pipeline import extract_frames, import_labels
+from pose3d.project import add_session, create_project
+from pose3d.skeleton import Skeleton
 
 OPENFIELD = "openfield/openfield-Pranav-2018-10-30"
 MIRROR_MOUSE = "mirror_mouse/CollectedData.csv"
@@ -57,3 +61,37 @@ def test_real_labels_survive_every_format(real_data: Path, tmp_path: Path, name:
     # Half a pixel is added and taken away for CVAT: a rounding in the last bit of numbers below 1024.
     atol = 1e-12 if "cvat" in name else 0
     np.testing.assert_allclose(found.position[order], labels.position[wanted], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("source", [OPENFIELD, MIRROR_MOUSE])
+def test_real_labels_in_a_project(real_data: Path, tmp_path: Path, source: str) -> None:
+    labels = read_labels(real_data / source)
+    project = create_project(tmp_path / "mice", cameras=("top",), skeleton=Skeleton("mouse", labels.keypoints))
+    outcome = import_labels(project, real_data / source)
+    assert (outcome.images, outcome.added) == (len(labels), int(labels.has_position.sum()))
+    with LabelStore(project.labels_file, project.skeleton) as store:
+        stored = store.labels()
+        assert store.check() == ()
+    names = [Path(frame.image).name for frame in labels.frames]
+    stored_names = [Path(frame.image).name for frame in stored.frames]
+    order = [stored_names.index(name) for name in names]
+    np.testing.assert_array_equal(stored.position[order], labels.position)
+    np.testing.assert_array_equal(stored.visibility[order], labels.visibility)
+    assert set(stored.annotator) == set(labels.annotator)
+    assert {frame.size for frame in stored.frames} == {frame.size for frame in labels.frames}
+    copies = [project.root / frame.image for frame in stored.select(order).frames]
+    assert all(copy.read_bytes() == path.read_bytes() for copy, path in zip(copies, labels.image_paths, strict=True))
+    again = import_labels(project, real_data / source)
+    assert (again.images, again.added, again.equal) == (0, 0, outcome.added)
+
+
+def test_frames_of_a_real_video(real_data: Path, tmp_path: Path) -> None:
+    """994 frames of a mouse that runs: 20 that differ, spread over the recording, in bounded time."""
+    project = create_project(tmp_path / "mice", cameras=("mirror",), skeleton=Skeleton("mouse", ("nose",)))
+    project = add_session(project, "run", {"mirror": real_data / "mirror_mouse/videos/test_vid.mp4"})
+    (session,) = extract_frames(project, ExtractionSettings(count=20))
+    assert (session.added, session.notes) == (20, ())
+    with LabelStore(project.labels_file) as store:
+        frames = [image.frame for image in store.images()]
+    assert max(frames) - min(frames) > 500
+    assert len(set(frames)) == 20

@@ -92,7 +92,9 @@ def write_labels(labels: Labels, path: str | os.PathLike[str], format: str) -> N
 
 
 def _warn_of_missing_images(labels: Labels, path: Path) -> None:
-    missing = [frame.image for frame in labels.frames if frame.size is None]
+    # SLEAP has frames of videos, which are no image files.
+    films = {video: (labels.root / video).is_file() for video in {frame.video for frame in labels.frames}}
+    missing = [frame.image for frame in labels.frames if frame.size is None and not films[frame.video]]
     if missing:
         warnings.warn(
             f"{path}: {len(missing)} of {len(labels)} image files are missing or cannot be read (first: {missing[0]}); "

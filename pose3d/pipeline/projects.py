@@ -1,0 +1,30 @@
+"""A new project with the settings of all stages written out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from pose3d.labeling.selection import ExtractionSettings
+from pose3d.project import Project, create_project
+from pose3d.skeleton import Skeleton
+
+__all__ = ["new_project"]
+
+
+def new_project(
+    folder: str | os.PathLike[str], *, cameras: Sequence[str], skeleton: Skeleton, name: str | None = None
+) -> Project:
+    """Make a project folder whose project.toml shows every setting with its default.
+
+    Args:
+        folder: the folder, new or empty.
+        cameras: names of the cameras.
+        skeleton: the keypoints to find.
+        name: of the project; the name of the folder by default.
+
+    Raises:
+        OutputError, InvalidValueError: see `create_project`.
+    """
+    settings = {"extraction": ExtractionSettings()}
+    return create_project(folder, cameras=cameras, skeleton=skeleton, name=name, settings=settings)
