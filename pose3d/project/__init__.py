@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pose3d.project._settings import read_settings, table_of
     from pose3d.project.creation import add_session, create_project
     from pose3d.project.files import find_project, load_project, save_project
     from pose3d.project.folders import videos_in_folder
@@ -19,7 +20,9 @@ _HOMES = {
     "create_project": "creation",
     "find_project": "files",
     "load_project": "files",
+    "read_settings": "_settings",
     "save_project": "files",
+    "table_of": "_settings",
     "videos_in_folder": "folders",
 }
 
@@ -31,7 +34,9 @@ __all__ = [
     "create_project",
     "find_project",
     "load_project",
+    "read_settings",
     "save_project",
+    "table_of",
     "videos_in_folder",
 ]
 
