@@ -7,32 +7,46 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pose3d.datasets import poses2d, poses3d
-    from pose3d.formats import load_poses2d, open_session, save_session
+    from pose3d.formats import load_poses2d, open_session, read_labels, save_session, write_labels
+    from pose3d.labeling import Labels, LabelStore
+    from pose3d.project import Project, load_project
     from pose3d.reconstruction import TriangulationSettings, triangulate
     from pose3d.skeleton import Skeleton, load_skeleton
 
 _HOMES = {
+    "LabelStore": "labeling",
+    "Labels": "labeling",
+    "Project": "project",
     "Skeleton": "skeleton",
     "TriangulationSettings": "reconstruction",
     "load_poses2d": "formats",
+    "load_project": "project",
     "load_skeleton": "skeleton",
     "open_session": "formats",
     "poses2d": "datasets",
     "poses3d": "datasets",
+    "read_labels": "formats",
     "save_session": "formats",
     "triangulate": "reconstruction",
+    "write_labels": "formats",
 }
 
 __all__ = [
+    "LabelStore",
+    "Labels",
+    "Project",
     "Skeleton",
     "TriangulationSettings",
     "load_poses2d",
+    "load_project",
     "load_skeleton",
     "open_session",
     "poses2d",
     "poses3d",
+    "read_labels",
     "save_session",
     "triangulate",
+    "write_labels",
 ]
 
 

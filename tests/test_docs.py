@@ -59,6 +59,12 @@ def test_every_format_is_on_its_page(package: str, page: str) -> None:
         assert f"| `{name}` |" in text
 
 
+def test_every_format_of_labels_is_on_its_page() -> None:
+    text = (DOCS / "label-formats.md").read_text(encoding="utf-8")
+    for name in import_module("pose3d.formats").LABEL_FORMATS:
+        assert f"| `{name}` |" in text
+
+
 def _blocks(page: Path, language: str) -> list[str]:
     pieces = page.read_text(encoding="utf-8").split("```")[1::2]
     return [piece.partition("\n")[2] for piece in pieces if piece.partition("\n")[0].strip() == language]

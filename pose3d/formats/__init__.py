@@ -1,6 +1,7 @@
-"""Files of poses: the readers of 2D poses, the session file, and the writers of 3D poses.
+"""Files of poses and labels: readers of 2D poses, the session file, writers of 3D poses, labels both ways.
 
-Packages add formats of 2D poses through the entry-point group `pose3d.pose_formats`, whose entries are `PoseFormat`s.
+Packages add formats of 2D poses through the entry-point group `pose3d.pose_formats`, whose entries are `PoseFormat`s,
+and formats of labels through `pose3d.label_formats`, whose entries are `LabelFormat`s.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pose3d.formats.deeplabcut import read_deeplabcut
     from pose3d.formats.deeplabcut3d import write_deeplabcut3d
     from pose3d.formats.label3d import read_label3d
+    from pose3d.formats.labels.label_format import LabelFormat
+    from pose3d.formats.labels.loading import read_labels, write_labels
     from pose3d.formats.lightning_pose import read_lightning_pose
     from pose3d.formats.loading import load_poses2d
     from pose3d.formats.netcdf import read_netcdf
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
     from pose3d.formats.trc import read_trc, write_trc
 
     FORMATS: Mapping[str, PoseFormat]
+    LABEL_FORMATS: Mapping[str, LabelFormat]
 
 _HOMES = {
+    "LabelFormat": "labels.label_format",
     "PoseFormat": "pose_format",
     "Session": "session",
     "SessionWriter": "session",
@@ -41,6 +46,7 @@ _HOMES = {
     "read_corners_csv": "corners_csv",
     "read_deeplabcut": "deeplabcut",
     "read_label3d": "label3d",
+    "read_labels": "labels.loading",
     "read_lightning_pose": "lightning_pose",
     "read_netcdf": "netcdf",
     "read_openpose": "openpose",
@@ -51,11 +57,14 @@ _HOMES = {
     "write_anipose3d": "anipose3d",
     "write_csv": "csv_table",
     "write_deeplabcut3d": "deeplabcut3d",
+    "write_labels": "labels.loading",
     "write_trc": "trc",
 }
 
 __all__ = [
     "FORMATS",
+    "LABEL_FORMATS",
+    "LabelFormat",
     "PoseFormat",
     "Session",
     "SessionWriter",
@@ -66,6 +75,7 @@ __all__ = [
     "read_corners_csv",
     "read_deeplabcut",
     "read_label3d",
+    "read_labels",
     "read_lightning_pose",
     "read_netcdf",
     "read_openpose",
@@ -76,6 +86,7 @@ __all__ = [
     "write_anipose3d",
     "write_csv",
     "write_deeplabcut3d",
+    "write_labels",
     "write_trc",
 ]
 
@@ -85,6 +96,8 @@ def __getattr__(name: str) -> object:
     # formats are looked up when they are first asked for.
     if name == "FORMATS":
         return import_module("pose3d.formats._registry").known_formats()
+    if name == "LABEL_FORMATS":
+        return import_module("pose3d.formats.labels._registry").known_formats()
     if name not in _HOMES:
         raise AttributeError(f"module 'pose3d.formats' has no attribute '{name}'")
     return getattr(import_module(f"pose3d.formats.{_HOMES[name]}"), name)
