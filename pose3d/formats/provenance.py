@@ -16,7 +16,7 @@ import numpy as np
 
 from calibration.errors import FileFormatError, InvalidValueError
 
-__all__ = ["provenance_of"]
+__all__ = ["plain_values", "provenance_of"]
 
 # What the numbers of a result can depend on.
 _PACKAGES = (
@@ -58,7 +58,7 @@ def provenance_of(
             continue
     return {
         "inputs": [_describe(Path(path)) for path in inputs],
-        "settings": _plain(settings, "settings"),
+        "settings": plain_values(settings),
         "seed": seed,
         "versions": versions,
     }
@@ -86,6 +86,18 @@ def _describe(path: Path) -> dict[str, object]:
             remedy="Check the path and its permissions.",
         ) from error
     return {"path": path.as_posix(), "sha256": total.hexdigest(), "bytes": size}
+
+
+def plain_values(settings: object) -> object:
+    """Settings as JSON can hold them.
+
+    Args:
+        settings: a mapping or dataclass, nested at will.
+
+    Raises:
+        InvalidValueError: see `provenance_of`.
+    """
+    return _plain(settings, "settings")
 
 
 def _plain(value: object, name: str) -> object:
