@@ -14,116 +14,19 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import InvalidValueError
-from calibration.schema import Schema, Variable, as_floats, check
+from calibration.schema import as_floats, check
+from pose3d._schemas import DETECTIONS, POSES2D, POSES3D
 
-__all__ = ["POSES2D", "POSES3D", "poses2d", "poses3d", "time_coordinates"]
-
-_TIME = Variable(("time",), "fi", None, "presentation time in seconds; the frame number where no frame rate is known")
-_FRAME = Variable(("time",), "i", None, "frame number in the recording, starting at 0", minimum=0)
-_KEYPOINT = Variable(("keypoint",), "U", None, "names of the keypoints")
-_INDIVIDUAL = Variable(("individual",), "U", None, "names of the animals or people")
-_CAMERA = Variable(("camera",), "U", None, "names of the cameras, as in the rig")
-_SPACE2D = Variable(("space",), "U", None, "x, y")
-_SPACE3D = Variable(("space",), "U", None, "x, y, z")
-
-POSES2D = Schema(
-    name="Poses2D",
-    description="2D poses of every camera, with one name per individual across cameras.",
-    coordinates={
-        "time": _TIME,
-        "frame": _FRAME,
-        "camera": _CAMERA,
-        "individual": _INDIVIDUAL,
-        "keypoint": _KEYPOINT,
-        "space": _SPACE2D,
-    },
-    variables={
-        "position": Variable(
-            ("time", "camera", "individual", "keypoint", "space"),
-            "f",
-            "px",
-            "pixel coordinates; the center of the top-left pixel is (0, 0)",
-        ),
-        "confidence": Variable(
-            ("time", "camera", "individual", "keypoint"),
-            "f",
-            "1",
-            "score of the detector, 1 where it gives none",
-            minimum=0.0,
-            maximum=1.0,
-        ),
-        "covariance": Variable(
-            ("time", "camera", "individual", "keypoint", "space", "space_"),
-            "f",
-            "px^2",
-            "covariance of the position",
-            required=False,
-        ),
-        "image_size": Variable(
-            ("camera", "space"),
-            "fi",
-            "px",
-            "width and height of the images the poses were found in",
-            required=False,
-            minimum=1,
-        ),
-    },
-)
-
-POSES3D = Schema(
-    name="Poses3D",
-    description="3D poses in the world frame and length unit of the rig.",
-    coordinates={
-        "time": _TIME,
-        "frame": _FRAME,
-        "space": _SPACE3D,
-        "keypoint": _KEYPOINT,
-        "individual": _INDIVIDUAL,
-    },
-    variables={
-        "position": Variable(("time", "space", "keypoint", "individual"), "f", "rig", "position in the world"),
-        "confidence": Variable(
-            ("time", "keypoint", "individual"),
-            "f",
-            "1",
-            "mean 2D confidence of the cameras that were used",
-            minimum=0.0,
-            maximum=1.0,
-        ),
-        "reprojection_error": Variable(
-            ("time", "keypoint", "individual"),
-            "f",
-            "px",
-            "RMS distance between the 2D positions that were used and the projected 3D position",
-            required=False,
-            minimum=0.0,
-        ),
-        "n_cameras": Variable(
-            ("time", "keypoint", "individual"), "i", "1", "number of cameras that were used", required=False, minimum=0
-        ),
-        "status": Variable(
-            ("time", "keypoint", "individual"), "i", "1", "0, or why the position is missing", required=False
-        ),
-        "covariance": Variable(
-            ("time", "space", "space_", "keypoint", "individual"),
-            "f",
-            "rig^2",
-            "covariance of the position",
-            required=False,
-        ),
-        "inlier": Variable(
-            ("time", "camera", "keypoint", "individual"), "bi", "1", "1 where the camera was used", required=False
-        ),
-        "residual": Variable(
-            ("time", "camera", "keypoint", "individual"),
-            "f",
-            "px",
-            "distance between the 2D position and the projected 3D position, used or not",
-            required=False,
-            minimum=0.0,
-        ),
-    },
-)
+__all__ = [
+    "DETECTIONS",
+    "POSES2D",
+    "POSES3D",
+    "detections",
+    "poses2d",
+    "poses2d_of_detections",
+    "poses3d",
+    "time_coordinates",
+]
 
 
 def poses2d(
@@ -226,6 +129,66 @@ def poses3d(
         attrs=_attributes(frame_rate, source_software, source_file),
     )
     return check(dataset, POSES3D, subject=source_file or None)
+
+
+def detections(
+    position: ArrayLike,
+    confidence: ArrayLike,
+    covariance: ArrayLike | None = None,
+    *,
+    cameras: Sequence[str],
+    keypoints: Sequence[str],
+    frames: ArrayLike | None = None,
+    frame_rate: float | None = None,
+    image_size: ArrayLike | None = None,
+    source_software: str = "",
+    source_file: str = "",
+) -> xr.Dataset:
+    """A Detections Dataset from arrays.
+
+    Args:
+        position: (time, camera, candidate, keypoint, 2) pixels, NaN where missing; the most probable candidate first.
+        confidence: (time, camera, candidate, keypoint) in [0, 1].
+        covariance: (time, camera, candidate, keypoint, 2, 2) px^2.
+        cameras, keypoints, frames, frame_rate, image_size, source_software, source_file: as for `poses2d`.
+
+    Raises:
+        InvalidValueError: as for `poses2d`.
+    """
+    subject, sizes = source_file or DETECTIONS.name, {"camera": len(cameras), "keypoint": len(keypoints), "space": 2}
+    given = {"position": position, "confidence": confidence, "covariance": covariance, "image_size": image_size}
+    variables: dict[str, object] = {}
+    for name, values in given.items():
+        kind = DETECTIONS.variables[name]
+        if values is not None:
+            fitting = _fitting(values, f"{subject}, {name}", kind.dims, sizes)
+            sizes |= dict(zip(kind.dims, fitting.shape, strict=True))
+            variables[name] = (kind.dims, fitting, {"units": kind.units})
+    dataset = xr.Dataset(
+        variables,
+        coords={
+            **time_coordinates(sizes["time"], frames, frame_rate, subject=source_file),
+            "camera": _names(cameras),
+            "candidate": np.arange(sizes["candidate"]),
+            "keypoint": _names(keypoints),
+            "space": ["x", "y"],
+        },
+        attrs=_attributes(frame_rate, source_software, source_file) | {"ds_type": "detections"},
+    )
+    return check(dataset, DETECTIONS, subject=source_file or None)
+
+
+def poses2d_of_detections(found: xr.Dataset) -> xr.Dataset:
+    """Poses2D of the most probable candidates, as those of one individual "individual_0"; nothing is loaded.
+
+    Raises:
+        InvalidValueError: the Dataset does not follow the schema, or has no candidate.
+    """
+    check(found, DETECTIONS, values=False)
+    best = found.isel(candidate=slice(0, 1)).drop_vars("candidate").rename(candidate="individual")
+    if not best.sizes["individual"]:
+        raise InvalidValueError(DETECTIONS.name, expected="at least one candidate", got="none", remedy="Detect again.")
+    return best.assign_coords(individual=_names(["individual_0"])).assign_attrs(ds_type="poses")
 
 
 def time_coordinates(

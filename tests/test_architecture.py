@@ -45,6 +45,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.lens",
                 "calibration.lens_models",
                 "calibration.rig",
+                "pose3d._schemas",
                 "pose3d.datasets",
                 "pose3d.project",
                 "pose3d.skeleton",

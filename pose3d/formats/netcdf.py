@@ -1,5 +1,7 @@
 """2D poses in this project's own netCDF files: the group /poses2d of a result file, or a file of nothing else.
 
+A file of detections gives the most probable place of every keypoint.
+
 The file is opened, not loaded: values are read when they are used.
 """
 
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from pose3d.datasets import poses2d_of_detections
 from pose3d.formats._hdf5 import peek_hdf5
 from pose3d.formats.pose_format import PoseFormat
 from pose3d.formats.session import open_session
@@ -24,12 +27,18 @@ def read_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:
         FileFormatError: the file is missing, damaged, or has no 2D poses.
         InvalidValueError: the Dataset in it does not follow the schema.
     """
-    dataset = open_session(path).require("poses2d")
+    session = open_session(path)
+    if session.poses2d is None and session.detections is not None:
+        dataset = poses2d_of_detections(session.detections)
+    else:
+        dataset = session.require("poses2d")
     return dataset if dataset.attrs.get("source_file") else dataset.assign_attrs(source_file=str(Path(path)))
 
 
 def _sniff(path: Path) -> bool:
-    return peek_hdf5(path, lambda file: "poses2d" in file or {"position", "camera", "keypoint"} <= set(file))
+    return peek_hdf5(
+        path, lambda file: "poses2d" in file or "detections" in file or {"position", "camera", "keypoint"} <= set(file)
+    )
 
 
 FORMAT = PoseFormat(

@@ -1,4 +1,4 @@
-"""The result file: everything about one session in one netCDF file with the groups /rig, /poses2d and /poses3d.
+"""The result file: everything about one session in one netCDF file, groups /rig, /detections, /poses2d and /poses3d.
 
 The groups are plain Datasets: `xarray.open_dataset(path, group="poses3d")` and `xarray.open_datatree(path)` open them
 without this package, and /poses3d has the layout of the movement package. What the results were made from stands in
@@ -30,13 +30,15 @@ from calibration.errors import FileFormatError, InvalidValueError, OutputError, 
 from calibration.files import atomic_path
 from calibration.rig import Rig
 from calibration.schema import Schema, Variable, check, check_values
-from pose3d.datasets import POSES2D, POSES3D
+from pose3d.datasets import DETECTIONS, POSES2D, POSES3D
 from pose3d.formats._netcdf import GrowingGroup, create_variables
 
 __all__ = ["Session", "SessionWriter", "open_session", "save_session"]
 
-_SCHEMAS: Mapping[str, Schema] = {"poses2d": POSES2D, "poses3d": POSES3D}
+_SCHEMAS: Mapping[str, Schema] = {"detections": DETECTIONS, "poses2d": POSES2D, "poses3d": POSES3D}
 _SINGLE_PRECISION = {
+    # what a network computed in single precision
+    "detections": frozenset({"position", "confidence", "covariance"}),
     "poses2d": frozenset[str](),
     "poses3d": frozenset({"confidence", "reprojection_error", "covariance", "residual"}),
 }
@@ -55,6 +57,7 @@ class Session:
     Attributes:
         path: the file.
         rig: the cameras, or None if the file has no group /rig.
+        detections: Detections Dataset, or None.
         poses2d: Poses2D Dataset, or None.
         poses3d: Poses3D Dataset, or None.
         provenance: what the results were made from, or None.
@@ -65,17 +68,17 @@ class Session:
     poses2d: xr.Dataset | None = None
     poses3d: xr.Dataset | None = None
     provenance: dict[str, object] | None = None
+    detections: xr.Dataset | None = None
 
     def require(self, name: str) -> xr.Dataset:
-        """The Dataset "poses2d" or "poses3d", or an error that says what the file has instead.
+        """The Dataset "detections", "poses2d" or "poses3d", or an error that says what the file has instead.
 
         Raises:
             FileFormatError: the file does not have it.
         """
-        found = {"poses2d": self.poses2d, "poses3d": self.poses3d}
-        dataset = found.get(name)
+        dataset: xr.Dataset | None = getattr(self, name) if name in _SCHEMAS else None
         if dataset is None:
-            present = [f"/{key}" for key in ("rig", "poses2d", "poses3d") if getattr(self, key) is not None]
+            present = [f"/{key}" for key in ("rig", *_SCHEMAS) if getattr(self, key) is not None]
             raise FileFormatError(
                 self.path,
                 expected=f"a result file with the group /{name}",
@@ -86,7 +89,7 @@ class Session:
 
     def close(self) -> None:
         """Close the file; values that were not loaded can no longer be read."""
-        for dataset in (self.poses2d, self.poses3d):
+        for dataset in (self.detections, self.poses2d, self.poses3d):
             if dataset is not None:
                 dataset.close()
 
@@ -148,19 +151,25 @@ class SessionWriter:
             self._stack = stack.pop_all()
         return self
 
-    def append(self, *, poses2d: xr.Dataset | None = None, poses3d: xr.Dataset | None = None) -> None:
-        """Write the next rows of either or both.
+    def append(
+        self,
+        *,
+        poses2d: xr.Dataset | None = None,
+        poses3d: xr.Dataset | None = None,
+        detections: xr.Dataset | None = None,
+    ) -> None:
+        """Write the next rows of any of them.
 
         Args:
-            poses2d, poses3d: Datasets that go on where the last ones ended: the same names and variables, later frames.
-                Attributes, and variables without time, are taken from the first ones.
+            poses2d, poses3d, detections: Datasets that go on where the last ones ended: the same names and variables,
+                later frames. Attributes, and variables without time, are taken from the first ones.
 
         Raises:
             InvalidValueError: a Dataset does not follow its schema, or its frames are not later than the last.
             MismatchError: names, variables or the frame rate differ from the first rows.
             OutputError: the file cannot be written.
         """
-        for name, rows in (("poses2d", poses2d), ("poses3d", poses3d)):
+        for name, rows in (("detections", detections), ("poses2d", poses2d), ("poses3d", poses3d)):
             if rows is None:
                 continue
             subject = f"{self.path}, /{name}"
@@ -239,7 +248,7 @@ def open_session(path: str | os.PathLike[str]) -> Session:
     if not places:
         raise FileFormatError(
             file,
-            expected="a result file with the groups /rig, /poses2d or /poses3d",
+            expected="a result file with the groups /rig, /detections, /poses2d or /poses3d",
             got=f"only {', '.join(groups)[:200]}" if groups else "an empty file",
             remedy="Check that this is a file written by this suite.",
         )
@@ -247,20 +256,21 @@ def open_session(path: str | os.PathLike[str]) -> Session:
     if "rig" in places:
         rig = _read_rig(file, places["rig"])
     datasets = {name: _open_dataset(file, places[name], schema) for name, schema in _SCHEMAS.items() if name in places}
-    return Session(file, rig, datasets.get("poses2d"), datasets.get("poses3d"), provenance)
+    return Session(file, rig, provenance=provenance, **datasets)
 
 
 def _places(content: netCDF4.Dataset) -> dict[str, str]:
     """Where each part of a session stands in a file: its group."""
     places = {name: f"/{name}" for name in ("rig", *_SCHEMAS) if name in content.groups}
     if "position" in content.variables:
-        name = "poses2d" if "camera" in content.variables["position"].dimensions else "poses3d"
+        dims = content.variables["position"].dimensions
+        name = "detections" if "candidate" in dims else "poses2d" if "camera" in dims else "poses3d"
         places.setdefault(name, "/")
     return places
 
 
 def _open_dataset(file: Path, group: str, schema: Schema) -> xr.Dataset:
-    # 2D poses come from other programs as well; the 3D ones are our own.
+    # 2D poses come from other programs as well; the others are our own.
     checked = schema.variables if schema is POSES2D else {}
     with _read_errors(file):
         content = xr.open_dataset(file, group=group, engine="netcdf4", cache=False)

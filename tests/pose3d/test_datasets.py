@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError
 from calibration.schema import Schema, check
-from pose3d.datasets import POSES2D, POSES3D, poses2d, poses3d, time_coordinates
+from pose3d.datasets import (
+    DETECTIONS,
+    POSES2D,
+    POSES3D,
+    detections,
+    poses2d,
+    poses2d_of_detections,
+    poses3d,
+    time_coordinates,
+)
 
 NAMES = {"cameras": ["top", "side"], "individuals": ["one"], "keypoints": ["nose", "tail", "paw"]}
 NAMES3D = {"individuals": ["one", "two"], "keypoints": ["nose", "tail", "paw"]}
@@ -212,3 +221,50 @@ def test_every_dimension_is_explained(schema: Schema) -> None:
     for name, variable in {**schema.variables, **schema.coordinates}.items():
         assert variable.description, name
         assert variable.kind, name
+
+
+class TestDetections:
+    @staticmethod
+    def arrays() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        rng = np.random.default_rng(1)
+        position = rng.uniform(0, 500, (4, 2, 3, 3, 2))
+        confidence = -np.sort(-rng.uniform(0, 1, (4, 2, 3, 3)), axis=2)
+        return position, confidence, np.broadcast_to(4 * np.eye(2), (4, 2, 3, 3, 2, 2)).copy()
+
+    def test_they_follow_their_schema(self) -> None:
+        position, confidence, covariance = self.arrays()
+        position[1, 0], confidence[1, 0] = np.nan, np.nan  # a frame that could not be decoded
+        found = detections(
+            position,
+            confidence,
+            covariance,
+            cameras=["top", "side"],
+            keypoints=["nose", "tail", "paw"],
+            frame_rate=50,
+            image_size=[[640, 480], [320, 240]],
+        )
+        assert check(found, DETECTIONS) is found
+        assert found["covariance"].dims == ("time", "camera", "candidate", "keypoint", "space", "space_")
+        np.testing.assert_array_equal(found["candidate"], [0, 1, 2])
+        assert found.attrs["ds_type"] == "detections"
+
+    def test_the_most_probable_candidates_become_poses_of_one_individual(self) -> None:
+        position, confidence, covariance = self.arrays()
+        found = detections(position, confidence, covariance, cameras=["top", "side"], keypoints=["nose", "tail", "paw"])
+        poses = poses2d_of_detections(found)
+        assert check(poses, POSES2D) is poses
+        assert list(poses["individual"].values) == ["individual_0"]
+        np.testing.assert_array_equal(poses["position"][:, :, 0], position[:, :, 0])
+        np.testing.assert_array_equal(poses["confidence"][:, :, 0], confidence[:, :, 0])
+        assert "covariance" in poses
+
+    def test_an_array_of_another_shape_is_refused(self) -> None:
+        position, confidence, _ = self.arrays()
+        with pytest.raises(InvalidValueError, match=r"confidence.*\(4, 2, 3, 3\), got shape \(4, 2, 2, 3\)"):
+            detections(position, confidence[:, :, :2], cameras=["top", "side"], keypoints=["nose", "tail", "paw"])
+
+    def test_nothing_follows_from_no_candidate(self) -> None:
+        position, confidence, _ = self.arrays()
+        names = {"cameras": ["top", "side"], "keypoints": ["nose", "tail", "paw"]}
+        with pytest.raises(InvalidValueError, match="at least one candidate"):
+            poses2d_of_detections(detections(position[:, :, :0], confidence[:, :, :0], **names))

@@ -385,7 +385,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 
 def test_a_netcdf_file_without_our_groups_says_what_is_in_it(tmp_path):
     xr.Dataset({"sst": ("lat", [1.0])}).to_netcdf(tmp_path / "ocean.nc")
-    with pytest.raises(FileFormatError, match=r"expected .* /rig, /poses2d or /poses3d, got only sst"):
+    with pytest.raises(FileFormatError, match=r"expected .* /rig, /detections, /poses2d or /poses3d, got only sst"):
         open_session(tmp_path / "ocean.nc")
     xr.Dataset().to_netcdf(tmp_path / "empty.nc")
     with pytest.raises(FileFormatError, match="got an empty file"):
