@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pose3d.cli._console import console, print_json
+
+if TYPE_CHECKING:
+    from pose3d.labeling.selection import ExtractionSettings
+    from pose3d.project import Project
 
 __all__ = ["extract_frames"]
 
@@ -25,24 +30,11 @@ def extract_frames(
     The cameras of a session give the same instants. What was extracted before stays and counts: a second run adds only
     what is missing. Options that are not given are those of project.toml.
     """
-    from dataclasses import replace
-
-    from pose3d.labeling.selection import ExtractionSettings
     from pose3d.pipeline import extraction
     from pose3d.project import find_project
 
     project = find_project(folder)
-    settings = project.settings_of("extraction", ExtractionSettings)
-    for word in count:
-        session, equals, number = word.rpartition("=")
-        if not number.isdigit():
-            raise click.UsageError(f"--count {word}: expected a number, or SESSION=NUMBER.")
-        if equals:
-            settings = replace(settings, quotas={**settings.quotas, session: int(number)})
-        else:
-            settings = replace(settings, count=int(number))
-    if method is not None:
-        settings = replace(settings, method="uniform" if method == "uniform" else "kmeans")
+    settings = _settings(project, count, method)
     names = None if sessions is None else [name.strip() for name in sessions.split(",") if name.strip()]
     with console().status("Reading the videos ...") as status:
         done = extraction.extract_frames(
@@ -52,23 +44,8 @@ def extract_frames(
             progress=lambda what, number, total: status.update(f"{what}: {number} of {total} frames"),
         )
     if as_json:
-        print_json(
-            {
-                "project": str(folder),
-                "method": settings.method,
-                "sessions": [
-                    {
-                        "session": one.session,
-                        "cameras": list(one.cameras),
-                        "instants": one.instants,
-                        "added": one.added,
-                        "present": one.present,
-                        "notes": list(one.notes),
-                    }
-                    for one in done
-                ],
-            }
-        )
+        found = [{**vars(one), "cameras": list(one.cameras), "notes": list(one.notes)} for one in done]
+        print_json({"project": str(folder), "method": settings.method, "sessions": found})
         return
     to_user = console(result=True)
     for one in done:
@@ -76,3 +53,21 @@ def extract_frames(
         to_user.print(text + f"{len(one.cameras)} cameras", markup=False)
         for note in one.notes:
             to_user.print(f"  {note}", markup=False)
+
+
+def _settings(project: Project, count: tuple[str, ...], method: str | None) -> ExtractionSettings:
+    """The settings of the project, with what was typed instead."""
+    from dataclasses import replace
+
+    from pose3d.labeling.selection import ExtractionSettings
+
+    settings = project.settings_of("extraction", ExtractionSettings)
+    for word in count:
+        session, equals, number = word.rpartition("=")
+        if not number.isdigit():
+            raise click.UsageError(f"--count {word}: expected a number, or SESSION=NUMBER.")
+        if equals:
+            settings = replace(settings, quotas={**settings.quotas, session: int(number)})
+        else:
+            settings = replace(settings, count=int(number))
+    return settings if method is None else replace(settings, method="uniform" if method == "uniform" else "kmeans")

@@ -201,7 +201,7 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.
             may not be written.
         FileFormatError: the file is damaged.
     """
-    with reading_errors(path):
+    with _sqlite_errors(path):
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
@@ -230,22 +230,41 @@ def read(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connect
             connection.rollback()
 
 
+# What Python raises for rows whose bytes were changed: text that is no UTF-8, numbers of rows that are not there.
+_CHANGED_BYTES = (UnicodeDecodeError, KeyError, ValueError, TypeError, IndexError, OverflowError)
+
+
 @contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite into ours."""
+    """Turn errors of SQLite, and of rows that make no sense, into ours."""
+    try:
+        with _sqlite_errors(path):
+            yield
+    except SuiteError:
+        raise
+    except _CHANGED_BYTES as error:
+        raise _damaged(path, error) from error
+
+
+@contextmanager
+def _sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (SuiteError, sqlite3.ProgrammingError, sqlite3.IntegrityError):
-        raise  # the last two would be mistakes of this program
+    except (SuiteError, sqlite3.ProgrammingError):
+        raise  # the second would be a mistake of this program
     except sqlite3.OperationalError as error:
         raise _operational(path, error) from error
-    except sqlite3.DatabaseError as error:
-        raise FileFormatError(
-            path,
-            expected="a whole file of labels",
-            got=f"one that is damaged ({error})",
-            remedy="Take the file from a backup. To save what can be saved: sqlite3 labels.sqlite .recover",
-        ) from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> FileFormatError:
+    return FileFormatError(
+        path,
+        expected="a whole file of labels",
+        got=f"one that is damaged ({type(error).__name__}: {error})",
+        remedy="Take the file from a backup. To save what can be saved: sqlite3 labels.sqlite .recover",
+    )
 
 
 def _operational(path: Path, error: sqlite3.OperationalError) -> SuiteError:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.errors import FileFormatError, InvalidValueError, MismatchError, OutputError
+from calibration.errors import FileFormatError, InvalidValueError, MismatchError, OutputError, SuiteError
 from calibration.video import write_png
 from pose3d.labeling import LabeledImage, Labels, LabelStore, Visibility
 from pose3d.skeleton import Skeleton
@@ -367,6 +367,28 @@ def test_a_damaged_file_is_named(store: LabelStore, path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match=r"labels\.sqlite: .*damaged.*backup"):
         LabelStore(path).labels()
+
+
+def test_bytes_that_were_changed_anywhere_are_an_error_in_words_or_do_no_harm(store: LabelStore, path: Path) -> None:
+    store.import_labels(labels())
+    store.close()
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        changed = bytearray(content)
+        # Most pages of a small file are empty: what is not zero is of interest.
+        for place in random.choice(np.flatnonzero(np.frombuffer(content, dtype=np.uint8)), 3):
+            changed[place] = random.integers(256)
+        path.write_bytes(changed)
+        try:
+            with LabelStore(path) as again:
+                again.labels()
+                again.history()
+                again.check()
+                again.undo()
+        except SuiteError:
+            refused += 1
+    assert 0 < refused < 150
 
 
 def test_a_missing_file(path: Path) -> None:
