@@ -12,6 +12,13 @@ from rich.markup import escape
 
 from calibration.errors import InvalidValueError, OutputError
 from calibration.files import atomic_path, write_text
+from pose3d.cli._animal_videos import (
+    animal_files,
+    animal_options,
+    plan_animals,
+    take_animal_options,
+    write_animals,
+)
 from pose3d.cli._board_videos import (
     board_files,
     board_options,
@@ -85,19 +92,31 @@ _POSITIVE = click.FloatRange(0.0, min_open=True)
     show_default=True,
 )
 @board_options
+@animal_options
 @click.option("--force", is_flag=True, help="Overwrite files of an earlier simulation.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def simulate(output: Path, force: bool, as_json: bool, **options: object) -> None:
-    """Make a rig and moving animals with known truth, and videos of a calibration board.
+    """Make a rig and moving animals with known truth, and videos of them and of a calibration board.
 
     Quadrupeds walk on curved paths in front of calibrated cameras, and a detector with known faults reports their
     keypoints. Written are rig.toml, skeleton.toml, poses2d.nc and truth.nc; the same options give the same files.
 
-    With --videos a board is carried through the same cameras as well: calibration/ gets the video of each, board.toml
-    and timestamps.csv, all that `pose3d calibrate` needs, and board_truth.nc says what it should find.
+    With --videos the cameras film, too. videos/ gets the animals, with the true pixels in truth2d.nc. A board is
+    carried through the same cameras: calibration/ gets the video of each, board.toml and timestamps.csv, all that
+    `pose3d calibrate` needs, and board_truth.nc says what it should find. With --labels the folder becomes a project
+    with true labels, so that a network can be trained without labeling anything.
     """
-    videos = take_board_options(options)
-    files = _FILES | (board_files(_camera_names(options)) if videos["videos"] else {})
+    animals, videos = take_animal_options(options), take_board_options(options)
+    frame_rate, duration = (float(str(options[name])) for name in ("frame_rate", "duration"))
+    # A duration or rate that is no number is told when the settings are made.
+    frame_count = round(frame_rate * duration) if frame_rate * duration < 1e12 else 0
+    animal_plan = plan_animals(animals, videos, frame_rate=frame_rate, frame_count=frame_count)
+    with_board = videos["videos"] and animals["videos_of"] != "animals"
+    files = dict(_FILES)
+    if animal_plan is not None:
+        files |= animal_files(_camera_names(options), animal_plan)
+    if with_board:
+        files |= board_files(_camera_names(options))
     present = [name for name in files if (output / name).exists()]
     if present and not force:
         raise OutputError(
@@ -106,12 +125,14 @@ def simulate(output: Path, force: bool, as_json: bool, **options: object) -> Non
             got=", ".join(present),
             remedy="Choose another folder, or overwrite them with --force.",
         )
-    plan = plan_videos(videos, seed=int(str(options["seed"])))
+    plan = plan_videos(videos | {"videos": with_board}, seed=int(str(options["seed"])))
     if plan is not None:
         check_folder(output, files)
     scene = _run(options)
     with console().status("Writing ..."):
-        _write(scene, output)
+        provenance = _write(scene, output)
+    if animal_plan is not None:
+        write_animals(output, scene, animal_plan, provenance)
     recording = None if plan is None else write_board_videos(output, scene.rig, plan)
     _report(scene, recording, output, files, as_json=as_json)
 
@@ -159,7 +180,8 @@ def _run(options: dict[str, object]) -> Scene:
         raise click.UsageError(str(error)) from error
 
 
-def _write(scene: Scene, folder: Path) -> None:
+def _write(scene: Scene, folder: Path) -> dict[str, object]:
+    """Write the scene; returns its provenance."""
     from calibration.formats import save_rig
     from pose3d.formats import save_session
     from pose3d.formats.provenance import provenance_of
@@ -175,6 +197,7 @@ def _write(scene: Scene, folder: Path) -> None:
                 name: {"zlib": True, "complevel": 1} for name, data in dataset.items() if data.dtype.kind in "fb"
             }
             dataset.to_netcdf(partial, mode="a", group=group, engine="netcdf4", encoding=encoding)
+    return provenance
 
 
 def _settings(settings: SimulationSettings) -> dict[str, object]:

@@ -22,7 +22,7 @@ __all__ = ["KEYPOINT_DEPTH", "body_geometry", "body_look", "part_names"]
 Array = NDArray[np.float64]
 
 # How far below the surface of the body a keypoint may lie, in mm of the plan, and be seen. Joints are inside a limb,
-# points of the back on the fur; half a millimeter more than the radius of the part there, and of the blend.
+# points of the back on the fur: about a millimeter more than what is above the keypoint, for rays that come aslant.
 KEYPOINT_DEPTH = {
     "nose": 2.5,
     **dict.fromkeys(("left_ear", "right_ear"), 3.0),
@@ -34,8 +34,8 @@ KEYPOINT_DEPTH = {
         f"{side}_{joint}": depth
         for side in ("left", "right")
         for joint, depth in (
-            *(("shoulder", 6.5), ("elbow", 4.5), ("wrist", 3.2), ("fore_paw", 3.5)),
-            *(("hip", 8.5), ("knee", 6.0), ("ankle", 3.5), ("hind_paw", 4.0)),
+            *(("shoulder", 4.5), ("elbow", 4.2), ("wrist", 3.2), ("fore_paw", 3.5)),
+            *(("hip", 5.5), ("knee", 5.4), ("ankle", 3.5), ("hind_paw", 4.0)),
         )
     },
 }

@@ -30,7 +30,7 @@ def tile_lists(boxes, distances, columns, rows, edge):
 
     Args:
         boxes: (part, 4) first and last column and row of tiles, the last included; empty where last < first.
-        distances: (part, 2) of the nearest and the farthest point of the part from the camera.
+        distances: (part, 3) of the nearest and the farthest point of the part from the camera, and how far it moves.
         columns, rows: number of tiles.
         edge: of a tile, in pixels.
 
@@ -46,7 +46,7 @@ def tile_lists(boxes, distances, columns, rows, edge):
     slot = np.full(columns * rows, -1, np.int64)
     begins = np.zeros(len(used) + 1, np.int64)
     tiles = np.zeros((len(used), 2), np.int64)
-    spans = np.zeros((len(used), 2))
+    spans = np.zeros((len(used), 3))
     for index in range(len(used)):
         slot[used[index]] = index
         begins[index + 1] = begins[index] + count[used[index]]
@@ -62,6 +62,7 @@ def tile_lists(boxes, distances, columns, rows, edge):
                 filled[index] += 1
                 spans[index, 0] = min(spans[index, 0], distances[part, 0])
                 spans[index, 1] = max(spans[index, 1], distances[part, 1])
+                spans[index, 2] = max(spans[index, 2], distances[part, 2])
     return tiles, begins, parts, spans
 
 

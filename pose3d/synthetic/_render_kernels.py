@@ -281,14 +281,14 @@ def _ray(rays, r, c, across, down, rotation):
 
 
 @_jit_and_keep
-def find_bodies(depth, whose, left, top, rays, center, rotation, still, rows, animal, arrived, pixel, moved, tiles,
-                begins, parts, spans):  # fmt: skip
+def find_bodies(depth, whose, left, top, rays, center, rotation, still, rows, animal, arrived, pixel, tiles, begins,
+                parts, spans):  # fmt: skip
     """Where the rays of pixel centers meet bodies in the middle of the exposure.
 
     Args:
         depth: (h, w) float32, far where no body is; its first pixel is (left, top).
         whose: (h, w) int16 the animal, -1 nobody's and nothing near, -2 nobody's but an edge may be in the pixel.
-        pixel: width of a pixel at distance 1; moved: how far bodies move during half an exposure.
+        pixel: width of a pixel at distance 1.
         rows: (part, GEOMETRY); the rest as for `render`.
     """
     height, width = rays.shape[:2]
@@ -296,7 +296,7 @@ def find_bodies(depth, whose, left, top, rays, center, rotation, still, rows, an
     for tile in range(len(tiles)):
         begin, end = begins[tile], begins[tile + 1]
         near, far = spans[tile, 0], spans[tile, 1]
-        edge = 0.75 * pixel * far + moved
+        edge = 0.75 * pixel * far + spans[tile, 2]
         for r in range(tiles[tile, 1], min(tiles[tile, 1] + TILE, height)):
             for c in range(tiles[tile, 0], min(tiles[tile, 0] + TILE, width)):
                 dx, dy, dz = _ray(rays, r, c, 0.0, 0.0, rotation)
@@ -325,7 +325,7 @@ def _is_inside(depth, whose, r, c, slack, reach):
 
 @_jit_and_keep
 def render(patch, depth, whose, left, top, rays, offsets, center, rotation, still, rows, looks, animal, unit, light,
-           pixel, moved, tiles, begins, parts, spans):  # fmt: skip
+           pixel, tiles, begins, parts, spans):  # fmt: skip
     """Draw bodies into a patch of a picture.
 
     Within a surface the pixel center is enough; at edges each sample sees the bodies at its own time of the exposure.
@@ -340,9 +340,10 @@ def render(patch, depth, whose, left, top, rays, offsets, center, rotation, stil
         rows: (sample + 1, part, GEOMETRY), the last in the middle of the exposure.
         looks: (part, LOOK); animal: (part,) whose it is.
         unit: plan millimeters per unit; light: (3,) direction to it.
-        pixel: its width at distance 1; moved: how far bodies move during half an exposure.
+        pixel: its width at distance 1.
         tiles: (tile, 2) column and row of the first pixel; begins: (tile + 1,) of its part of `parts`.
-        parts: numbers of parts, rising within a tile; spans: (tile, 2) nearest and farthest distance.
+        parts: numbers of parts, rising within a tile; spans: (tile, 3) nearest and farthest distance,
+            and how far a part moves during half an exposure.
     """
     samples = len(offsets)
     color = np.zeros(3)
@@ -360,7 +361,7 @@ def render(patch, depth, whose, left, top, rays, offsets, center, rotation, stil
                 slack = 4.0 * pixel * depth[r - top, c - left]
                 # An edge that moves by half a pixel comes no further than the next one.
                 t = depth[r - top, c - left]
-                reach = np.int64(np.ceil(0.5 + moved / (pixel * t))) if who >= 0 else 1
+                reach = np.int64(np.ceil(0.5 + spans[tile, 2] / (pixel * t))) if who >= 0 else 1
                 if who >= 0 and _is_inside(depth, whose, r - top, c - left, slack, reach):
                     dx, dy, dz = _ray(rays, r, c, 0.0, 0.0, rotation)
                     _shaded(ox + t * dx, oy + t * dy, oz + t * dz, dx, dy, dz, who, unit, light, rows[samples], looks,
@@ -368,6 +369,7 @@ def render(patch, depth, whose, left, top, rays, offsets, center, rotation, stil
                     target[0], target[1], target[2] = color[0], color[1], color[2]
                     continue
                 hits, red, green, blue = 0, 0.0, 0.0, 0.0
+                last, last_who = 0.0, -1
                 for s in range(samples):
                     dx, dy, dz = _ray(rays, r, c, offsets[s, 0], offsets[s, 1], rotation)
                     if not np.isfinite(dx):
@@ -377,8 +379,11 @@ def render(patch, depth, whose, left, top, rays, offsets, center, rotation, stil
                                        parts, begin, end)  # fmt: skip
                     if who < 0:
                         continue
-                    _shaded(ox + t * dx, oy + t * dy, oz + t * dz, dx, dy, dz, who, unit, light, rows[s], looks,
-                            animal, parts, begin, end, color)  # fmt: skip
+                    # The light of the sample before, where it met the same surface; it costs more than to meet it.
+                    if who != last_who or abs(t - last) > 4.0 * pixel * t:
+                        _shaded(ox + t * dx, oy + t * dy, oz + t * dz, dx, dy, dz, who, unit, light, rows[s], looks,
+                                animal, parts, begin, end, color)  # fmt: skip
+                        last, last_who = t, who
                     hits += 1
                     red, green, blue = red + color[0], green + color[1], blue + color[2]
                 if hits:

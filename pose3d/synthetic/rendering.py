@@ -26,6 +26,8 @@ from pose3d.synthetic._render_kernels import ARRIVED, TILE
 __all__ = ["AnimalRenderer", "PictureSettings"]
 
 Array = NDArray[np.float64]
+# What `tile_lists` gives.
+_Tiles = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Array]
 
 _LIGHT = np.array([0.3, 0.2, 0.93]) / np.linalg.norm([0.3, 0.2, 0.93])
 # Samples of a pixel, on a turned grid so that level and upright edges have four steps; and when in the exposure each is
@@ -146,7 +148,7 @@ class AnimalRenderer:
         picture = self._blurred.copy()
         tiles = self._tiles(rows.reshape(len(rows), -1, rows.shape[-1]))
         shadows = [self._shadow(body[self._thick]) for body in rows[-1]]
-        region = self._region(tiles.lists[0], [shadow.box for shadow in shadows if shadow is not None])
+        region = self._region(tiles[0], [shadow.box for shadow in shadows if shadow is not None])
         if region is not None:
             margin = 2 + int(np.ceil(4 * self.settings.defocus))
             outer = _grown(region, margin, self.camera.size)
@@ -166,11 +168,11 @@ class AnimalRenderer:
         arena = self._arena
         _render_kernels.find_bodies(
             depth, whose, left, top, self._rays, self._center, self._rotation, self._distance, rows[-1], self._animal,
-            ARRIVED / arena.unit, self._pixel, tiles.moved, *tiles.lists,
+            ARRIVED / arena.unit, self._pixel, *tiles,
         )  # fmt: skip
         _render_kernels.render(
             patch, depth, whose, left, top, self._rays, _OFFSETS, self._center, self._rotation, self._distance, rows,
-            self._look, self._animal, arena.unit, _LIGHT, self._pixel, tiles.moved, *tiles.lists,
+            self._look, self._animal, arena.unit, _LIGHT, self._pixel, *tiles,
         )  # fmt: skip
 
     def _see_arena(self) -> None:
@@ -192,7 +194,7 @@ class AnimalRenderer:
         tips = np.stack([middle[:, :3], ends[-1]], axis=1)
         away = np.linalg.norm(tips - self._center, axis=-1)
         half = np.linalg.norm(tips[:, 1] - tips[:, 0], axis=-1) / 2
-        distances = np.stack([away.min(axis=1) - thick - half, away.max(axis=1) + thick], axis=1)
+        distances = np.stack([away.min(axis=1) - thick - half, away.max(axis=1) + thick, moved], axis=1)
         # The picture of a sphere is within the box of the pictures of these points, even where it is stretched.
         cross = np.array([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)]) @ self.camera.cam_from_world.rotation
         pixels = self.camera.project(tips[:, :, None] + 1.15 * thick[:, None, None, None] * cross)
@@ -207,8 +209,8 @@ class AnimalRenderer:
         boxes = np.stack([first[:, 0], last[:, 0], first[:, 1], last[:, 1]], axis=1).astype(np.int64)
         boxes[~seen] = (0, -1, 0, -1)
         columns, lines = -(-size // TILE)
-        lists = _picture_kernels.tile_lists(boxes, distances, int(columns), int(lines), TILE)
-        return _Tiles(lists, float(moved.max()))
+        lists: _Tiles = _picture_kernels.tile_lists(boxes, distances, int(columns), int(lines), TILE)
+        return lists
 
     def _shadow(self, rows: Array) -> _Shadow | None:
         """What a body leaves of the light on the floor about it, and where in the picture that is."""
@@ -275,14 +277,6 @@ class AnimalRenderer:
         starts = np.random.default_rng([*self._seed, 33, number]).integers(0, _NOISE_LENGTH, len(image))
         _picture_kernels.develop(light, self._gain, self._noise, starts, np.float32(self.settings.noise), image)
         return image if self.settings.color else image[..., 0]
-
-
-@dataclass(frozen=True, eq=False)
-class _Tiles:
-    """The lists of `tile_lists`, and how far bodies move during half an exposure."""
-
-    lists: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Array]
-    moved: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -99,9 +99,14 @@ def write_animal_videos(
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         films = [pool.submit(film, name) for name in scene.rig.names]
         try:
-            return [each.result() for each in films]
-        except BaseException:
+            wait(films, return_when=FIRST_EXCEPTION)
+        finally:
+            # All are done, or one of them failed, or the user stopped.
             stopped.set()
             for each in films:
                 each.cancel()
-            raise
+        failed = [each.exception() for each in films if each.done() and not each.cancelled()]
+        for error in failed:
+            if error is not None:
+                raise error
+        return [each.result() for each in films]

@@ -1,7 +1,8 @@
-"""`pose3d simulate --videos`: board videos of the simulated rig, beside the animals."""
+"""`pose3d simulate --videos`: videos of the animals and of a board in the simulated rig."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,10 +20,18 @@ from calibration.synthetic.rendering import RenderSettings
 from calibration.video import open_video
 from pose3d.cli import main
 from pose3d.cli.simulate import simulate as command
+from pose3d.datasets import POSES2D
+from pose3d.formats import open_session
+from pose3d.labeling import LabelStore
+from pose3d.project import load_project
 from pose3d.synthetic import SAMPLE_FILES
+from pose3d.synthetic.rendering import PictureSettings
 
 SMALL = ("--duration", "0.1", "--frame-rate", "40", "--cameras", "2", "--size", "160", "120", "--focal-length", "175")
-VIDEOS = (*SMALL, "--videos", "--board-frames", "6", "--board-rate", "3")
+BOARD = ("--board-frames", "6", "--board-rate", "3")
+VIDEOS = (*SMALL, "--videos", "--videos-of", "board", *BOARD)
+BOTH = (*SMALL, "--videos", *BOARD)
+ANIMALS = (*SMALL, "--videos", "--videos-of", "animals")
 
 
 def run(*arguments: str | Path) -> int:
@@ -54,8 +63,81 @@ def test_it_writes_what_a_calibration_needs_and_the_truth_beside_it(tmp_path: Pa
             assert len(video) == np.isfinite(pictures).sum()
 
 
+def test_it_films_the_animals_too_and_tells_their_true_pixels(tmp_path: Path) -> None:
+    assert run("-o", tmp_path, "--seed", "3", "--individuals", "2", *BOTH) == 0
+    films = {"videos/cam_1.mp4", "videos/cam_2.mp4", "truth2d.nc"}
+    boards = {"board.toml", "timestamps.csv", "cam_1.mp4", "cam_2.mp4"}
+    assert set(contents(tmp_path)) == {
+        *SAMPLE_FILES, *films, "board_truth.nc", *(f"calibration/{name}" for name in boards)
+    }  # fmt: skip
+    for name in ("cam_1", "cam_2"):
+        with open_video(tmp_path / "videos" / f"{name}.mp4") as video:
+            assert video.size == (160, 120)
+            assert len(video) == 4
+    with open_session(tmp_path / "truth2d.nc") as pixels, open_session(tmp_path / "truth.nc") as truth:
+        poses2d = check(pixels.require("poses2d").load(), POSES2D)
+        expected = load_rig(tmp_path / "rig.toml").project(
+            truth.require("poses3d")["position"].transpose("time", "individual", "keypoint", "space").values
+        )
+    np.testing.assert_allclose(poses2d["position"], np.moveaxis(expected, 3, 1), atol=1e-6)
+    with xr.open_dataset(tmp_path / "truth2d.nc", group="visibility") as file:
+        seen = file["visibility"].load()
+    assert seen.dims == poses2d["confidence"].dims
+    assert set(np.unique(seen)) <= {1, 2, 3}
+    assert {1, 2} <= set(np.unique(seen))
+
+
+def test_with_labels_the_folder_is_a_project_that_can_be_trained(tmp_path: Path) -> None:
+    assert run("-o", tmp_path / "scene", *ANIMALS, "--labels", "2") == 0
+    project = load_project(tmp_path / "scene")
+    assert project.cameras == ("cam_1", "cam_2")
+    assert project.video("simulated", "cam_2") == tmp_path / "scene" / "videos" / "cam_2.mp4"
+    with LabelStore(project.labels_file, project.skeleton, read_only=True) as store:
+        labels = store.labels()
+        assert store.check() == ()
+    assert len(labels) == 4
+    assert all(path.is_file() and project.frames_folder in path.parents for path in labels.image_paths)
+    assert set(labels.annotator) == {"truth"}
+    assert labels.has_position.mean() > 0.5
+
+
+def test_labels_of_an_earlier_simulation_are_replaced_but_not_those_of_a_person(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("-o", tmp_path, *ANIMALS, "--labels", "1") == 0
+    assert run("-o", tmp_path, *ANIMALS, "--labels", "2", "--force") == 0
+    with LabelStore(tmp_path / "labels.sqlite", author="anna") as store:
+        labels = store.labels()
+        assert len(labels) == 4
+        store.write(dataclasses.replace(labels, annotator=("anna",) * 4))
+    before = (tmp_path / "labels.sqlite").read_bytes()
+    assert run("-o", tmp_path, *ANIMALS, "--labels", "1", "--force") == 1
+    assert "anna" in capsys.readouterr().err
+    assert (tmp_path / "labels.sqlite").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((*SMALL, "--labels", "2"), "--videos"),
+        ((*VIDEOS, "--labels", "2"), "--videos"),
+        ((*ANIMALS, "--labels", "5"), "1 to 4 frames"),
+        ((*ANIMALS, "--labels", "0"), "labels"),
+        ((*ANIMALS, "--clutter", "101"), "clutter"),
+        ((*ANIMALS, "--exposure", "26"), "25 ms"),
+        ((*ANIMALS, "--videos-of", "cats"), "videos-of"),
+    ],
+)
+def test_bad_options_of_animal_videos_are_wrong_usage_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], named: str
+) -> None:
+    assert run("-o", tmp_path, *arguments) == 2
+    assert named in capsys.readouterr().err
+    assert contents(tmp_path) == {}
+
+
 def test_the_animals_are_the_same_with_and_without_videos(tmp_path: Path) -> None:
-    assert run("-o", tmp_path / "with", *VIDEOS) == 0
+    assert run("-o", tmp_path / "with", *BOTH) == 0
     assert run("-o", tmp_path / "without", *SMALL) == 0
     first, second = contents(tmp_path / "with"), contents(tmp_path / "without")
     assert set(second) == set(SAMPLE_FILES)
@@ -64,7 +146,7 @@ def test_the_animals_are_the_same_with_and_without_videos(tmp_path: Path) -> Non
 
 def test_the_same_options_give_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
-        assert run("-o", tmp_path / name, *VIDEOS) == 0
+        assert run("-o", tmp_path / name, *BOTH) == 0
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
@@ -83,7 +165,7 @@ def test_a_board_of_ones_own_and_what_was_recorded_as_json(tmp_path: Path, capsy
 
 
 def test_it_prints_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("-o", tmp_path, *VIDEOS) == 0
+    assert run("-o", tmp_path, *BOTH) == 0
     printed = capsys.readouterr().out
     assert all(str(tmp_path / name) in printed for name in contents(tmp_path))
     assert "pictures of a charuco of 7 x 5" in printed
@@ -177,3 +259,8 @@ def test_defaults_of_the_options_are_those_of_the_settings() -> None:
     assert defaults["lost_frames"] == recording.drop_rate
     assert defaults["defocus"] == rendering.defocus
     assert defaults["image_noise"] == rendering.noise
+    pictures = PictureSettings()
+    assert defaults["clutter"] == pictures.clutter
+    assert defaults["exposure"] == 1000 * pictures.exposure
+    assert defaults["defocus"] == pictures.defocus
+    assert defaults["image_noise"] == pictures.noise
