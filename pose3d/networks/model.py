@@ -18,6 +18,7 @@ from typing import Any
 
 from pose3d.networks.backbones import Backbone, feature_layers, find_backbone, prepare
 from pose3d.networks.settings import NetworkSettings
+from pose3d.networks.zoo import build_backbone
 
 __all__ = ["HEADS", "SIDE", "Head", "build_model", "padded"]
 
@@ -66,20 +67,21 @@ def build_model(
 
     Args:
         settings: what it is.
-        weights: None, or "imagenet" for those of the backbone.
+        weights: of the backbone: None for random ones, "imagenet", or a file, see `zoo`.
         size: width and height that its input is bound to (exports are faster for it); None leaves them open.
         heads: the maps it gives.
         backbones: more backbones to choose from, instead of `BACKBONES`.
 
     Raises:
-        InvalidValueError: there is no such backbone.
+        InvalidValueError: there is no such backbone, or it has no such weights.
+        FileFormatError: the weights cannot be had, or are of another backbone.
     """
     import keras
 
     layers = keras.layers
     backbone = find_backbone(settings.backbone, backbones)
     shape = (None, None, 3) if size is None else (padded(size[1]), padded(size[0]), 3)
-    base = backbone.build(shape, weights)
+    base = build_backbone(backbone, shape, weights)
     taken = [base.get_layer(name).output for name in feature_layers(backbone)]
     features = keras.Model(base.input, taken, name="features")
     images = keras.Input(shape, name="image")
