@@ -10,7 +10,7 @@ import pytest
 from calibration.camera import Camera
 from calibration.errors import InvalidValueError
 from pose3d.skeleton import Skeleton
-from pose3d.synthetic import Scene
+from pose3d.synthetic import Scene, simulate
 from pose3d.synthetic._bodies import KEYPOINT_DEPTH, body_geometry, part_names
 from pose3d.synthetic._coats import coat_of
 from pose3d.synthetic.pixel_truth import arena_of, poses_of
@@ -225,8 +225,10 @@ class TestPictures:
 
 class TestArena:
     def test_no_thing_stands_where_an_animal_walks(self, scene: Scene) -> None:
-        arena, walked = arena_of(scene), poses_of(scene)[..., :2].reshape(-1, 2)
-        assert len(arena.things) == 6
+        # Long enough that the animals go all the way around.
+        longer = simulate(dataclasses.replace(scene.settings, duration=12.0, frame_rate=20.0, cameras=1))
+        arena, walked = arena_of(longer, PictureSettings(clutter=20)), poses_of(longer)[..., :2].reshape(-1, 2)
+        assert len(arena.things) >= 8
         for thing in arena.things:
             away = walked - thing[1:3]
             along = away @ np.array([[thing[3], -thing[4]], [thing[4], thing[3]]])
