@@ -20,8 +20,9 @@ from calibration.errors import InvalidValueError
 from pose3d.networks.backbones import Backbone
 from pose3d.networks.batches import FrameCache, crop_size, prefetch
 from pose3d.networks.checkpoints import TrainingState, load_checkpoint, save_checkpoint
+from pose3d.networks.evaluation import compare
 from pose3d.networks.model import HEADS, SIDE, build_model
-from pose3d.networks.predicting import Maps, keras_maps, locate
+from pose3d.networks.predicting import Maps, keras_maps
 from pose3d.networks.settings import NetworkSettings, TrainingSettings
 from pose3d.networks.targets import OCCLUDED, VISIBLE, losses
 
@@ -233,21 +234,8 @@ def held_out_errors(
     maps: Maps, data: TrainingData, chosen: Integers, network: NetworkSettings, batch_size: int = 8
 ) -> NDArray[np.float64]:
     """(image, individual, keypoint) distance in pixels of the nearest candidate; NaN where nothing is labeled."""
-    individuals = data.points.shape[1]
-    result = np.full((len(chosen), *data.points.shape[1:3]), np.nan)
-    images = (data.read(int(index)) for index in chosen)
-    done = 0
-    candidates = 1 if individuals == 1 else 2 * individuals
-    for found in locate(maps, images, network, candidates=candidates, batch_size=batch_size):
-        for position in found.position:
-            points = data.points[chosen[done]]
-            there = (points[..., 2] == VISIBLE) | (points[..., 2] == OCCLUDED)
-            offset = points[:, None, :, :2] - position[None]
-            distance = np.sqrt((offset**2).sum(axis=-1))
-            nearest = np.where(np.isfinite(distance), distance, np.inf).min(axis=1)
-            result[done] = np.where(there, nearest, np.nan)
-            done += 1
-    return result
+    distance = compare(maps, data, chosen, network, batch_size=batch_size).distance
+    return np.where(np.isfinite(distance), distance, np.nan)
 
 
 def _check(data: TrainingData, chosen: Integers) -> None:

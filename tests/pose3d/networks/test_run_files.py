@@ -122,6 +122,7 @@ def test_weights_of_another_architecture_are_refused(run: Run, trained, backbone
     wider.save_weights(run.path / "weights.weights.h5")
     with pytest.raises(FileFormatError, match="those of another architecture"):
         run.model(backbones=backbones)
+    (run.path / "weights.weights.h5").unlink()  # Keras has not closed it
     more = build_model(replace(trained.network, stride=8), backbones=backbones)
     more.save_weights(run.path / "weights.weights.h5")
     with pytest.raises(FileFormatError, match="those of another architecture"):
