@@ -93,7 +93,7 @@ class TrainingSettings:
         weight_decay: of AdamW.
         average: of the weights over steps (exponential, the share that is kept); 0 switches it off.
         weights: "imagenet", "none", or a file, see `zoo`.
-        mixed_precision: compute in 16 bits where the processor gains by it.
+        mixed_precision: compute in 16 bits where there is a GPU, which gains by it.
         evaluate_every: steps between evaluations on held-out frames.
         patience: evaluations without a better error after which training ends.
         missing: what a keypoint without a label means: "unknown" (it does not count) or "absent".
@@ -109,7 +109,7 @@ class TrainingSettings:
     weight_decay: float = 1e-4
     average: float = 0.99
     weights: str = "none"
-    mixed_precision: bool = False
+    mixed_precision: bool = True
     evaluate_every: int = 250
     patience: int = 8
     missing: str = "unknown"
