@@ -155,6 +155,9 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "uvicorn": ("pose3d.app",),
     "keras": ("pose3d.networks",),
     "tensorflow": ("pose3d.networks",),
+    "onnxruntime": ("pose3d.networks.runtimes",),
+    "openvino": ("pose3d.networks.runtimes",),
+    "ai_edge_litert": ("pose3d.detection.blazepose", "pose3d.networks.runtimes"),
     "cv2": (
         "calibration.boards",
         "calibration.extrinsics",
@@ -167,6 +170,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
         "calibration.synthetic._sheets",
         "calibration.synthetic.rendering",
         "calibration.video",
+        "pose3d.detection._blazepose_geometry",
         "pose3d.doctor",  # looks whether it loads, and which
         "pose3d.networks.augmentation",
         "pose3d.networks.batches",

@@ -26,6 +26,7 @@ _COMMANDS = {
     "extract-frames": ("pose3d.cli.extract_frames", "Choose frames to label, the same instants in all cameras."),
     "labels": ("pose3d.cli.labels", "Import, export, undo and check labels."),
     "new": ("pose3d.cli.new", "Make a project: skeleton, cameras and settings in one folder."),
+    "predict": ("pose3d.cli.predict", "Find keypoints in videos with a trained network."),
     "report": ("pose3d.cli.report", "Write the HTML report of a result file."),
     "simulate": ("pose3d.cli.simulate", "Make a rig and moving animals with known truth."),
     "sync": ("pose3d.cli.sync", "Find offset, drift and dropped frames of the cameras of a session."),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pose3d.formats.labels.loading import read_labels, write_labels
     from pose3d.formats.lightning_pose import read_lightning_pose
     from pose3d.formats.loading import load_poses2d
-    from pose3d.formats.netcdf import read_netcdf
+    from pose3d.formats.netcdf import load_detections, read_netcdf
     from pose3d.formats.openpose import read_openpose
     from pose3d.formats.pose_format import PoseFormat
     from pose3d.formats.provenance import provenance_of
@@ -39,6 +39,7 @@ _HOMES = {
     "PoseFormat": "pose_format",
     "Session": "session",
     "SessionWriter": "session",
+    "load_detections": "netcdf",
     "load_poses2d": "loading",
     "open_session": "session",
     "provenance_of": "provenance",
@@ -68,6 +69,7 @@ __all__ = [
     "PoseFormat",
     "Session",
     "SessionWriter",
+    "load_detections",
     "load_poses2d",
     "open_session",
     "provenance_of",

@@ -17,7 +17,17 @@ from pose3d.formats._hdf5 import peek_hdf5
 from pose3d.formats.pose_format import PoseFormat
 from pose3d.formats.session import open_session
 
-__all__ = ["FORMAT", "read_netcdf"]
+__all__ = ["FORMAT", "load_detections", "read_netcdf"]
+
+
+def load_detections(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Detections in a netCDF file of this project, as `pose3d predict` writes them; values are read when used.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, or has no detections.
+        InvalidValueError: the Dataset in it does not follow the schema.
+    """
+    return open_session(path).require("detections")
 
 
 def read_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:

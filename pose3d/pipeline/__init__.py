@@ -6,6 +6,7 @@ from pose3d.pipeline.alignment import WorldChoice, align_rig
 from pose3d.pipeline.calibration import CalibrationFiles, save_calibration, save_lenses
 from pose3d.pipeline.extraction import SessionFrames, extract_frames
 from pose3d.pipeline.labels import export_labels, import_labels
+from pose3d.pipeline.prediction import PredictedCamera, PredictionSummary, predict_session
 from pose3d.pipeline.projects import new_project
 from pose3d.pipeline.refinement import CameraMove, Refinement, RefinementSettings, refine_rig
 from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_session
@@ -13,6 +14,8 @@ from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_sess
 __all__ = [
     "CalibrationFiles",
     "CameraMove",
+    "PredictedCamera",
+    "PredictionSummary",
     "Refinement",
     "RefinementSettings",
     "SessionFrames",
@@ -23,6 +26,7 @@ __all__ = [
     "extract_frames",
     "import_labels",
     "new_project",
+    "predict_session",
     "refine_rig",
     "save_calibration",
     "save_lenses",

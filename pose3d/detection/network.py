@@ -1,0 +1,192 @@
+"""A trained network as a detector."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.errors import InvalidValueError, OutputError, SuiteWarning
+from pose3d.detection.detector import RawDetections
+from pose3d.networks.backbones import Backbone
+from pose3d.networks.batches import scale_image
+from pose3d.networks.confidence import apply
+from pose3d.networks.decoding import decode
+from pose3d.networks.model import padded
+from pose3d.networks.predicting import Maps, keras_maps, pad_images, to_image_pixels
+from pose3d.networks.run_files import WEIGHTS_FILE, Run, load_run
+from pose3d.networks.runtimes import Export, choose_runtime, export_model, open_runtime, read_export
+
+__all__ = ["NetworkDetector", "export_run", "processors"]
+
+_EXPORTS = "exports"
+# Frames by which exports are compared with Keras.
+_COMPARED = 4
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
+
+
+def export_run(
+    run: Run,
+    frames: NDArray[np.uint8],
+    *,
+    sessions: int | None = None,
+    backbones: Mapping[str, Backbone] | None = None,
+) -> Export:
+    """Export a trained network for images of this size, compare it with Keras, and choose the fastest runtime.
+
+    What was exported of the same weights before is used again.
+
+    Args:
+        run: the trained network.
+        frames: (image, height, width, 3) real images; the first few are used.
+        sessions: that will compute at once; as many as there are processors by default.
+        backbones: to choose from, instead of `BACKBONES`.
+
+    Raises:
+        FileFormatError: the weights are missing, damaged, or of another architecture.
+        OutputError: the folder of the run cannot be written.
+        InvalidValueError: no installed runtime agrees with Keras.
+    """
+    inputs = pad_images([scale_image(frame, run.network.scale) for frame in frames[:_COMPARED]])
+    size = (inputs.shape[2], inputs.shape[1])
+    folder = _export_folder(run, size)
+    digest = _digest(run)
+    export = read_export(folder)
+    if export is None or export.weights != digest or export.size != size:
+        model = run.model(size=size, backbones=backbones)
+        export = export_model(model, run.network, folder, inputs, weights=digest)
+        for name, note in export.refused.items():
+            warnings.warn(f"{run.path}: runtime {name} is not used: it {note}", SuiteWarning, stacklevel=2)
+    if not export.chosen:
+        export = choose_runtime(folder, export, inputs, sessions=sessions or processors())
+    return export
+
+
+def _export_folder(run: Run, size: tuple[int, int]) -> Path:
+    return run.path / _EXPORTS / f"{size[0]}x{size[1]}"
+
+
+def _digest(run: Run) -> str:
+    path = run.path / WEIGHTS_FILE
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class NetworkDetector:
+    """Keypoints by a network that was trained here.
+
+    It is exported for the size of the images when the first ones come, which takes a minute, once per size.
+
+    Args:
+        run: the trained network, or its folder.
+        runtime: "auto" for the fastest one, "keras", or a key of `RUNTIMES`.
+        candidates: how many places of a keypoint are given.
+        sessions: that compute at once, of one thread each; as many as there are processors by default.
+        backbones: to choose from, instead of `BACKBONES`.
+
+    Raises:
+        FileFormatError: the folder is no trained network.
+    """
+
+    def __init__(
+        self,
+        run: Run | str | os.PathLike[str],
+        *,
+        runtime: str = "auto",
+        candidates: int = 1,
+        sessions: int | None = None,
+        backbones: Mapping[str, Backbone] | None = None,
+    ) -> None:
+        self.run = run if isinstance(run, Run) else load_run(run)
+        self.runtime = runtime
+        self.candidates = candidates
+        self.parallel = 1 if runtime == "keras" else sessions or processors()
+        self._backbones = backbones
+        self._sessions: dict[tuple[int, int], queue.LifoQueue[Maps]] = {}
+        self._opening = threading.Lock()
+
+    gives_covariance = True
+
+    @property
+    def keypoints(self) -> tuple[str, ...]:
+        """Names of the keypoints."""
+        return self.run.network.keypoints
+
+    def restart(self) -> None:
+        """Nothing is remembered from image to image."""
+
+    def detect(self, images: NDArray[np.uint8]) -> RawDetections:
+        """See `Detector.detect`.
+
+        Raises:
+            FileFormatError: the weights are missing or damaged.
+            InvalidValueError: the runtime is not installed, or does not agree with Keras.
+        """
+        settings = self.run.network
+        scaled = images if settings.scale == 1 else np.stack([scale_image(one, settings.scale) for one in images])
+        height, width = scaled.shape[1:3]
+        fits = (padded(width), padded(height)) == (width, height)
+        inputs = np.ascontiguousarray(scaled) if fits else pad_images(scaled)
+        sessions = self._sessions_for(images, (inputs.shape[2], inputs.shape[1]))
+        session = sessions.get()
+        try:
+            maps = session(inputs)
+        finally:
+            sessions.put(session)
+        found = decode(*maps, stride=settings.stride, sigma=settings.sigma, candidates=self.candidates)
+        found = to_image_pixels(found, (images.shape[2], images.shape[1]), (width, height))
+        confidence, covariance = apply(found, self.run.confidence)
+        return RawDetections(found.position, confidence, covariance)
+
+    def _sessions_for(self, images: NDArray[np.uint8], size: tuple[int, int]) -> queue.LifoQueue[Maps]:
+        with self._opening:
+            if size not in self._sessions:
+                opened: queue.LifoQueue[Maps] = queue.LifoQueue()
+                for maps in self._open(images, size):
+                    opened.put(maps)
+                self._sessions[size] = opened
+        return self._sessions[size]
+
+    def _open(self, images: NDArray[np.uint8], size: tuple[int, int]) -> list[Maps]:
+        name = self.runtime
+        if name != "keras":
+            try:
+                export = export_run(self.run, images, sessions=self.parallel, backbones=self._backbones)
+            except OutputError as error:
+                warnings.warn(f"{error} Keras itself is used, which is slower.", SuiteWarning, stacklevel=3)
+                name = "keras"
+            else:
+                name = export.chosen if name == "auto" else _accepted(name, export)
+        if name == "keras":
+            model = self.run.model(backbones=self._backbones)
+            return [keras_maps(model)]
+        folder = _export_folder(self.run, size)
+        return [open_runtime(folder, name) for _ in range(self.parallel)]
+
+
+def _accepted(name: str, export: Export) -> str:
+    """The name, where the runtime agrees with Keras or is not known, which is told when it is opened."""
+    if name in export.refused:
+        raise InvalidValueError(
+            f"runtime '{name}'",
+            expected="one that agrees with Keras",
+            got=f"it {export.refused[name]}",
+            remedy="Use --runtime auto.",
+        )
+    return name

@@ -1,0 +1,101 @@
+"""Detectors by what is typed: the folder of a trained network, or KIND:PATH for models of others."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+
+from calibration.errors import InvalidValueError
+from calibration.extensions import collect
+from pose3d.detection.blazepose import BlazePoseDetector
+from pose3d.detection.cropping import CroppingDetector
+from pose3d.detection.detector import Detector
+from pose3d.detection.network import NetworkDetector
+from pose3d.detection.settings import PredictionSettings
+
+__all__ = ["ENTRY_POINT_GROUP", "DetectorKind", "known_detectors", "model_path", "open_detector"]
+
+ENTRY_POINT_GROUP = "pose3d.detectors"
+
+
+@dataclass(frozen=True)
+class DetectorKind:
+    """A kind of detector.
+
+    Attributes:
+        name: what stands before the colon.
+        description: one sentence.
+        open: from a path and settings to the detector.
+    """
+
+    name: str
+    description: str
+    open: Callable[[Path, PredictionSettings], Detector]
+
+
+def _network(path: Path, settings: PredictionSettings) -> Detector:
+    return NetworkDetector(path, runtime=settings.runtime, candidates=settings.candidates)
+
+
+def _blazepose(path: Path, settings: PredictionSettings) -> Detector:  # noqa: ARG001 - it has no such choices
+    return BlazePoseDetector(path)
+
+
+_BUILT_IN = (
+    DetectorKind("network", "a network that `pose3d train` made", _network),
+    DetectorKind("blazepose", "33 landmarks of a person, by the model files of MediaPipe", _blazepose),
+)
+
+
+@functools.cache
+def known_detectors() -> Mapping[str, DetectorKind]:
+    """The kinds of this package, then those of installed packages, by name.
+
+    Raises:
+        InvalidValueError: see `calibration.extensions.collect`.
+    """
+    return MappingProxyType(collect(DetectorKind, _BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
+
+
+def open_detector(model: str, settings: PredictionSettings | None = None) -> Detector:
+    """The detector that a text names: KIND:PATH, or the path of a trained network.
+
+    Args:
+        model: the text.
+        settings: what is asked of it.
+
+    Raises:
+        InvalidValueError: the kind is unknown, or what it needs is not installed.
+        FileFormatError: the path leads to no such model.
+    """
+    settings = settings or PredictionSettings()
+    kind, path = model_path(model)
+    detector = known_detectors()[kind].open(path, settings)
+    if settings.crop:
+        return CroppingDetector(detector, margin=settings.margin)
+    return detector
+
+
+def model_path(model: str) -> tuple[str, Path]:
+    """The kind of detector that a text names, and the path.
+
+    Raises:
+        InvalidValueError: the kind is unknown.
+    """
+    kinds = known_detectors()
+    kind, colon, rest = model.partition(":")
+    # C:\\models\\run is a path, not a kind.
+    if not colon or len(kind) == 1 or "/" in kind or Path(model).exists():
+        return "network", Path(model).expanduser()
+    if kind not in kinds:
+        raise InvalidValueError(
+            f"model '{model}'",
+            expected=f"the folder of a trained network, or one of {', '.join(f'{name}:PATH' for name in kinds)}",
+            got=f"'{kind}'",
+            remedy="Correct the name.",
+        )
+    return kind, Path(rest).expanduser()

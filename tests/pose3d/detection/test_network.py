@@ -1,0 +1,114 @@
+"""A trained network as a detector: exported once, equal to Keras, and clear about what is wrong."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.errors import FileFormatError, InvalidValueError
+from pose3d.detection import NetworkDetector, PredictionSettings, known_detectors, open_detector
+from pose3d.networks.backbones import Backbone
+from pose3d.networks.model import build_model
+from pose3d.networks.predicting import keras_maps, locate
+from pose3d.networks.run_files import WEIGHTS_FILE, save_run
+from pose3d.networks.settings import NetworkSettings, TrainingSettings
+from pose3d.networks.training import TrainedNetwork
+
+pytest.importorskip("keras")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("tf2onnx")
+
+NETWORK = NetworkSettings(("red", "green"), backbone="tiny", stride=4, width=16, scale=0.5)
+
+
+def _tiny(shape, weights):  # type: ignore[no-untyped-def]
+    import keras
+
+    images = x = keras.Input(shape)
+    for level in range(5):
+        x = keras.layers.Conv2D(12, 3, 2, "same", activation="relu", name=f"level{level}")(x)
+    return keras.Model(images, x)
+
+
+BACKBONES = {"tiny": Backbone("tiny", _tiny, "tf")}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    import keras
+
+    keras.utils.set_random_seed(2)
+    model = build_model(NETWORK, backbones=BACKBONES)
+    path = tmp_path_factory.mktemp("models") / "first"
+    save_run(path, TrainedNetwork(model, NETWORK, TrainingSettings(), [], 0, (64, 64)), sizes=[(100, 90)])
+    return path
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("exports"))
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (5, 90, 100, 3), dtype=np.uint8)
+
+
+def test_it_gives_what_keras_gives_in_pixels_of_the_image(trained: Path, images) -> None:
+    detector = NetworkDetector(trained, runtime="onnxruntime", candidates=3, sessions=2, backbones=BACKBONES)
+    found = detector.detect(images)
+    maps = keras_maps(detector.run.model(backbones=BACKBONES))
+    (expected,) = locate(maps, images, NETWORK, candidates=3)
+    assert found.position.shape == (5, 3, 2, 2)
+    np.testing.assert_allclose(found.position, expected.position, atol=0.05)
+    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-2, atol=1e-2)
+    assert (detector.keypoints, detector.parallel) == (("red", "green"), 2)
+    assert (np.diff(found.confidence, axis=1) <= 0).all()
+
+
+def test_it_is_exported_once_per_size_and_again_for_other_weights(trained: Path, images) -> None:
+    first = NetworkDetector(trained, sessions=1, backbones=BACKBONES)
+    first.detect(images)
+    files = sorted((trained / "exports").glob("*/*.onnx"))
+    assert [file.parent.name for file in files] == ["64x64"]
+    made = files[0].stat().st_mtime_ns
+    NetworkDetector(trained, sessions=1, backbones=BACKBONES).detect(images)
+    assert files[0].stat().st_mtime_ns == made
+    model = first.run.model(backbones=BACKBONES)
+    model.set_weights([weight + 0.01 for weight in model.get_weights()])
+    model.save_weights(str(trained / WEIGHTS_FILE))
+    NetworkDetector(trained, runtime="onnxruntime", sessions=1, backbones=BACKBONES).detect(images)
+    assert files[0].stat().st_mtime_ns > made
+
+
+def test_keras_alone_needs_no_export(run: Path, images) -> None:
+    detector = NetworkDetector(run, runtime="keras", backbones=BACKBONES)
+    assert np.isfinite(detector.detect(images).position[:, 0]).all()
+    assert not (run / "exports").exists()
+    assert detector.parallel == 1
+
+
+def test_damaged_weights_are_an_error_in_words(run: Path, images) -> None:
+    (run / WEIGHTS_FILE).write_bytes(b"not weights")
+    with pytest.raises(FileFormatError, match="weights"):
+        NetworkDetector(run, runtime="keras", backbones=BACKBONES).detect(images)
+
+
+def test_a_folder_that_is_no_network_is_an_error_in_words(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="pose3d train"):
+        open_detector(str(tmp_path))
+
+
+def test_a_kind_that_is_not_known_is_told() -> None:
+    assert set(known_detectors()) >= {"network", "blazepose"}
+    with pytest.raises(InvalidValueError, match="network:PATH, blazepose:PATH"):
+        open_detector("openpose:models")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("runtime", "tensorrt"), ("candidates", 0), ("batch_size", -1), ("margin", -0.1)]
+)
+def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
+    with pytest.raises(InvalidValueError, match=f"prediction, {name}"):
+        PredictionSettings(**{name: value})
