@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from calibration.errors import InvalidValueError
 
-__all__ = ["STRIDES", "AugmentationSettings", "NetworkSettings", "TrainingSettings"]
+__all__ = ["GROUPINGS", "STRIDES", "AugmentationSettings", "NetworkSettings", "TrainingSettings"]
 
 STRIDES = (4, 8)
+GROUPINGS = ("session and animal", "session", "image")
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class TrainingSettings:
         evaluate_every: steps between evaluations on held-out frames.
         patience: evaluations without a better error after which training ends.
         missing: what a keypoint without a label means: "unknown" (it does not count) or "absent".
+        held_out: share of the labeled images that are kept from training, and decide when it ends.
+        group_by: what is kept together when images are held out: "session and animal", "session" or "image".
         seed: of all that is random.
         augmentation: how images are varied.
     """
@@ -113,6 +116,8 @@ class TrainingSettings:
     evaluate_every: int = 250
     patience: int = 8
     missing: str = "unknown"
+    held_out: float = 0.1
+    group_by: str = "session and animal"
     seed: int = 0
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
 
@@ -125,6 +130,8 @@ class TrainingSettings:
         _require(self, "weight_decay", 0 <= self.weight_decay < 1, "0 to below 1")
         _require(self, "average", 0 <= self.average < 1, "0 to below 1")
         _require(self, "missing", self.missing in ("unknown", "absent"), "'unknown' or 'absent'")
+        _require(self, "held_out", 0 <= self.held_out < 0.9, "a share from 0 to below 0.9")
+        _require(self, "group_by", self.group_by in GROUPINGS, f"one of {', '.join(GROUPINGS)}")
 
 
 def _require(settings: object, name: str, fine: bool, expected: str) -> None:

@@ -63,6 +63,7 @@ class Progress:
         error: median distance on held-out frames in pixels, of the last evaluation; NaN before.
         best: the smallest so far.
         step_seconds: per batch.
+        steps: batches in all.
     """
 
     step: int
@@ -70,6 +71,7 @@ class Progress:
     error: float
     best: float
     step_seconds: float
+    steps: int
 
 
 @dataclass(eq=False)
@@ -112,7 +114,7 @@ def train(
         held_out: numbers of the images that decide when to stop; may be empty, then the last weights are kept.
         network, settings: what and how.
         checkpoint: folder from which an interrupted run goes on, and where this one is kept until it is done.
-        report: is told of every step.
+        report: is told of every step; a KeyboardInterrupt that it raises ends training, and this step is kept.
         backbones: to choose from, instead of `BACKBONES`.
 
     Raises:
@@ -137,7 +139,12 @@ def train(
                 save_checkpoint(checkpoint, run.model, run.key, state)
         if report is not None:
             error = state.history[-1]["median"] if state.history else float("nan")
-            report(Progress(state.step, float(told["loss"]), error, state.best, seconds))
+            try:
+                report(Progress(state.step, float(told["loss"]), error, state.best, seconds, settings.steps))
+            except KeyboardInterrupt:  # between two steps, where all fits together
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, run.model, run.key, state)
+                raise
         if state.worse >= settings.patience:
             break
     assert state.weights is not None  # the last step is evaluated

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from pose3d.labeling.selection import ExtractionSettings
+from pose3d.networks.project_settings import default_tables
 from pose3d.project import Project, create_project
 from pose3d.skeleton import Skeleton
 
@@ -26,5 +27,5 @@ def new_project(
     Raises:
         OutputError, InvalidValueError: see `create_project`.
     """
-    settings = {"extraction": ExtractionSettings()}
+    settings = {"extraction": ExtractionSettings(), **default_tables(skeleton)}
     return create_project(folder, cameras=cameras, skeleton=skeleton, name=name, settings=settings)

@@ -35,14 +35,17 @@ def create_project(
         cameras: names of the cameras, as they will be in calibration and results.
         skeleton: the keypoints to find.
         name: of the project; the name of the folder by default.
-        settings: section of project.toml -> frozen dataclass of settings, written with all their values.
+        settings: section of project.toml -> frozen dataclass of settings, or a table, written with all their values.
 
     Raises:
         OutputError: there is something in the folder already, or it cannot be written.
         InvalidValueError: see `Project`.
     """
     place = Path(folder).absolute()
-    tables = {section: table_of(values) for section, values in (settings or {}).items()}
+    tables = {
+        section: dict(values) if isinstance(values, Mapping) else table_of(values)
+        for section, values in (settings or {}).items()
+    }
     project = Project(place, name or place.name, skeleton, tuple(cameras), {}, tables)
     found = sorted(item.name for item in place.iterdir())[:5] if place.is_dir() else []
     if found or (place.exists() and not place.is_dir()):
