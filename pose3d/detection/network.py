@@ -8,6 +8,7 @@ import queue
 import threading
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,14 @@ from pose3d.networks.decoding import decode
 from pose3d.networks.model import padded
 from pose3d.networks.predicting import Maps, keras_maps, pad_images, to_image_pixels
 from pose3d.networks.run_files import WEIGHTS_FILE, Run, load_run
-from pose3d.networks.runtimes import Export, choose_runtime, export_model, open_runtime, read_export
+from pose3d.networks.runtimes import (
+    Export,
+    choose_runtime,
+    export_model,
+    installed_runtimes,
+    open_runtime,
+    read_export,
+)
 
 __all__ = ["NetworkDetector", "export_run", "processors"]
 
@@ -66,14 +74,20 @@ def export_run(
     folder = _export_folder(run, size)
     digest = _digest(run)
     export = read_export(folder)
-    if export is None or export.weights != digest or export.size != size:
+    if export is None or export.weights != digest or export.size != size or _is_incomplete(export):
         model = run.model(size=size, backbones=backbones)
         export = export_model(model, run.network, folder, inputs, weights=digest)
         for name, note in export.refused.items():
             warnings.warn(f"{run.path}: runtime {name} is not used: it {note}", SuiteWarning, stacklevel=2)
-    if not export.chosen:
+    if export.chosen not in installed_runtimes():  # none yet, or the folder comes from another machine
         export = choose_runtime(folder, export, inputs, sessions=sessions or processors())
     return export
+
+
+def _is_incomplete(export: Export) -> bool:
+    """Whether a runtime was installed since, and can be exported for."""
+    new = set(installed_runtimes()) - set(export.differences) - set(export.refused)
+    return bool(new) and find_spec("keras") is not None
 
 
 def _export_folder(run: Run, size: tuple[int, int]) -> Path:
@@ -164,20 +178,26 @@ class NetworkDetector:
         return self._sessions[size]
 
     def _open(self, images: NDArray[np.uint8], size: tuple[int, int]) -> list[Maps]:
-        name = self.runtime
-        if name != "keras":
-            try:
-                export = export_run(self.run, images, sessions=self.parallel, backbones=self._backbones)
-            except OutputError as error:
-                warnings.warn(f"{error} Keras itself is used, which is slower.", SuiteWarning, stacklevel=3)
-                name = "keras"
-            else:
-                name = export.chosen if name == "auto" else _accepted(name, export)
+        name = self.runtime if self.runtime == "keras" else self._choice(images)
         if name == "keras":
-            model = self.run.model(backbones=self._backbones)
-            return [keras_maps(model)]
+            return [keras_maps(self.run.model(backbones=self._backbones))]
         folder = _export_folder(self.run, size)
         return [open_runtime(folder, name) for _ in range(self.parallel)]
+
+    def _choice(self, images: NDArray[np.uint8]) -> str:
+        """The runtime to use; Keras itself where it may be any and there is none."""
+        try:
+            if self.runtime == "auto" and not installed_runtimes():
+                raise InvalidValueError(
+                    "runtime", expected="an installed one", got="none", remedy="Install one: pip install onnxruntime."
+                )
+            export = export_run(self.run, images, sessions=self.parallel, backbones=self._backbones)
+        except (OutputError, InvalidValueError) as error:
+            if self.runtime != "auto":
+                raise
+            warnings.warn(f"{error} Keras itself is used, which is slower.", SuiteWarning, stacklevel=4)
+            return "keras"
+        return export.chosen if self.runtime == "auto" else _accepted(self.runtime, export)
 
 
 def _accepted(name: str, export: Export) -> str:

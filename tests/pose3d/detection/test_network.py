@@ -1,17 +1,22 @@
 """A trained network as a detector: exported once, equal to Keras, and clear about what is wrong."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from calibration.errors import FileFormatError, InvalidValueError
+from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
 from pose3d.detection import NetworkDetector, PredictionSettings, known_detectors, open_detector
+from pose3d.detection import network as network_module
+from pose3d.detection.network import export_run
 from pose3d.networks.backbones import Backbone
 from pose3d.networks.model import build_model
 from pose3d.networks.predicting import keras_maps, locate
-from pose3d.networks.run_files import WEIGHTS_FILE, save_run
+from pose3d.networks.run_files import WEIGHTS_FILE, load_run, save_run
+from pose3d.networks.runtimes import installed_runtimes, read_export
+from pose3d.networks.runtimes.exporting import write_export
 from pose3d.networks.settings import NetworkSettings, TrainingSettings
 from pose3d.networks.training import TrainedNetwork
 
@@ -87,6 +92,23 @@ def test_keras_alone_needs_no_export(run: Path, images) -> None:
     assert np.isfinite(detector.detect(images).position[:, 0]).all()
     assert not (run / "exports").exists()
     assert detector.parallel == 1
+
+
+def test_without_any_runtime_keras_computes_and_this_is_told(run: Path, images, monkeypatch) -> None:
+    monkeypatch.setattr(network_module, "installed_runtimes", lambda: ())
+    detector = NetworkDetector(run, backbones=BACKBONES)
+    with pytest.warns(SuiteWarning, match=r"pip install onnxruntime.*Keras itself is used"):
+        assert np.isfinite(detector.detect(images).position[:, 0]).all()
+
+
+def test_a_choice_made_on_another_machine_is_made_again(trained: Path, images) -> None:
+    NetworkDetector(trained, sessions=1, backbones=BACKBONES).detect(images)
+    folder = trained / "exports" / "64x64"
+    export = read_export(folder)
+    assert export is not None
+    assert export.chosen in installed_runtimes()
+    write_export(folder, replace(export, chosen="of a machine far away"))
+    assert export_run(load_run(trained), images, backbones=BACKBONES).chosen in installed_runtimes()
 
 
 def test_damaged_weights_are_an_error_in_words(run: Path, images) -> None:
