@@ -7,8 +7,10 @@ from pose3d.pipeline.calibration import CalibrationFiles, save_calibration, save
 from pose3d.pipeline.extraction import SessionFrames, extract_frames
 from pose3d.pipeline.labels import export_labels, import_labels
 from pose3d.pipeline.prediction import PredictedCamera, PredictionSummary, predict_session
+from pose3d.pipeline.project_run import ProjectFiles, run_project
 from pose3d.pipeline.projects import new_project
 from pose3d.pipeline.refinement import CameraMove, Refinement, RefinementSettings, refine_rig
+from pose3d.pipeline.stages import Stage, StageOutcome, StageState
 from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_session
 
 __all__ = [
@@ -16,9 +18,13 @@ __all__ = [
     "CameraMove",
     "PredictedCamera",
     "PredictionSummary",
+    "ProjectFiles",
     "Refinement",
     "RefinementSettings",
     "SessionFrames",
+    "Stage",
+    "StageOutcome",
+    "StageState",
     "TriangulationSummary",
     "WorldChoice",
     "align_rig",
@@ -28,6 +34,7 @@ __all__ = [
     "new_project",
     "predict_session",
     "refine_rig",
+    "run_project",
     "save_calibration",
     "save_lenses",
     "triangulate_session",

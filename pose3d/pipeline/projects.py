@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from pose3d.detection import PredictionSettings
 from pose3d.labeling.selection import ExtractionSettings
 from pose3d.networks.project_settings import default_tables
 from pose3d.project import Project, create_project
@@ -27,5 +28,5 @@ def new_project(
     Raises:
         OutputError, InvalidValueError: see `create_project`.
     """
-    settings = {"extraction": ExtractionSettings(), **default_tables(skeleton)}
+    settings = {"extraction": ExtractionSettings(), **default_tables(skeleton), "prediction": PredictionSettings()}
     return create_project(folder, cameras=cameras, skeleton=skeleton, name=name, settings=settings)
