@@ -16,7 +16,15 @@ from calibration.errors import InvalidValueError
 from pose3d.networks.decoding import Candidates
 from pose3d.networks.evaluation import Comparison
 
-__all__ = ["ConfidenceCalibration", "apply", "calibration_error", "fit_confidence", "reliability"]
+__all__ = [
+    "ConfidenceCalibration",
+    "apply",
+    "calibration_error",
+    "fit_confidence",
+    "left_out_probability",
+    "plain_probability",
+    "reliability",
+]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -119,19 +127,16 @@ def fit_confidence(comparison: Comparison, threshold: float, *, seed: int = 0) -
     Returns:
         None where fewer than 30 labels are there.
     """
-    height, correct, image = _samples(comparison, threshold)
+    height, correct, _ = _samples(comparison, threshold)
     if len(height) < _FEWEST:
         return None
     square, place = _squares(comparison)
     parts = _parts(comparison.group_numbers, seed)
-    left_out, inside = np.full(len(height), np.nan), np.full(len(square), np.nan)
-    for part in range(_PARTS):
-        own, theirs = parts[image] == part, parts[place] == part
+    inside = np.full(len(square), np.nan)
+    for own in (parts[place] == part for part in range(_PARTS)):
         if own.any() and not own.all():
-            left_out[own] = np.interp(height[own], *_line(height[~own], correct[~own]))
-        if theirs.any() and not theirs.all():
-            inside[theirs] = square[theirs] / _scale(square[~theirs]) < _OUTER
-    judged, tested = np.isfinite(left_out), np.isfinite(inside)
+            inside[own] = square[own] / _scale(square[~own]) < _OUTER
+    tested = np.isfinite(inside)
     logits, probabilities = _line(height, correct)
     return ConfidenceCalibration(
         threshold,
@@ -139,10 +144,30 @@ def fit_confidence(comparison: Comparison, threshold: float, *, seed: int = 0) -
         tuple(probabilities.tolist()),
         _scale(square),
         len(height),
-        calibration_error(1 / (1 + np.exp(-height)), correct),
-        calibration_error(left_out[judged], correct[judged]),
+        calibration_error(*plain_probability(comparison, threshold)),
+        calibration_error(*left_out_probability(comparison, threshold, seed=seed)),
         float(inside[tested].mean()) if tested.any() else 0.0,
     )
+
+
+def plain_probability(comparison: Comparison, threshold: float) -> tuple[Doubles, NDArray[np.bool_]]:
+    """(label,) sigmoid of the height of each peak, and whether its error is below the threshold."""
+    height, correct, _ = _samples(comparison, threshold)
+    return 1 / (1 + np.exp(-height)), correct
+
+
+def left_out_probability(
+    comparison: Comparison, threshold: float, *, seed: int = 0
+) -> tuple[Doubles, NDArray[np.bool_]]:
+    """(label,) corrected probability by lines found without the image, and whether the error is below the threshold."""
+    height, correct, image = _samples(comparison, threshold)
+    parts = _parts(comparison.group_numbers, seed)
+    found = np.full(len(height), np.nan)
+    for own in (parts[image] == part for part in range(_PARTS)):
+        if own.any() and not own.all():
+            found[own] = np.interp(height[own], *_line(height[~own], correct[~own]))
+    judged = np.isfinite(found)
+    return found[judged], correct[judged]
 
 
 def _samples(comparison: Comparison, threshold: float) -> tuple[Doubles, NDArray[np.bool_], NDArray[np.int64]]:

@@ -207,7 +207,7 @@ def compiled_model(
 
     before = keras.config.dtype_policy()
     # Without a GPU a step in 16 bits takes six times as long (TensorFlow 2.21, a processor with bfloat16).
-    half = settings.mixed_precision and bool(keras.distribution.list_devices("gpu"))
+    half = settings.mixed_precision and _has_gpu()
     keras.config.set_dtype_policy("mixed_bfloat16" if half else "float32")
     try:
         model = build_model(
@@ -237,6 +237,15 @@ def compiled_model(
     model.compute_loss(y={name: np.zeros((1, 1, len(network.keypoints), 3), np.float32) for name in maps}, y_pred=maps)
     model.reset_metrics()
     return model
+
+
+def _has_gpu() -> bool:
+    import keras
+
+    try:
+        return bool(keras.distribution.list_devices("gpu"))
+    except RuntimeError:  # JAX raises where there is none
+        return False
 
 
 def held_out_errors(
