@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pose3d.networks.runtimes.choosing import choose_runtime
 from pose3d.networks.runtimes.exporting import EXPORT_FILE, Export, export_model, read_export
-from pose3d.networks.runtimes.opening import RUNTIMES, Runtime, installed_runtimes, open_runtime
+from pose3d.networks.runtimes.opening import RUNTIMES, Runtime, find_runtime, installed_runtimes, open_runtime
 
 __all__ = [
     "EXPORT_FILE",
@@ -17,6 +17,7 @@ __all__ = [
     "Runtime",
     "choose_runtime",
     "export_model",
+    "find_runtime",
     "installed_runtimes",
     "open_runtime",
     "read_export",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from calibration.errors import FileFormatError, InvalidValueError
 from pose3d.networks.predicting import Maps
 
-__all__ = ["MAPS", "RUNTIMES", "Runtime", "installed_runtimes", "open_runtime"]
+__all__ = ["MAPS", "RUNTIMES", "Runtime", "find_runtime", "installed_runtimes", "open_runtime"]
 
 # names of the outputs, in the order of `Maps`
 MAPS = ("heatmap", "offset", "visible")
@@ -58,7 +58,7 @@ def open_runtime(folder: Path, name: str, threads: int = 1) -> Maps:
         InvalidValueError: the runtime is unknown or not installed.
         FileFormatError: the file is missing, damaged, or no network.
     """
-    runtime = _named(name)
+    runtime = find_runtime(name)
     path = folder / runtime.file
     _check_kind(path)
     try:
@@ -84,7 +84,12 @@ def installed_runtimes() -> tuple[str, ...]:
     return tuple(name for name, runtime in RUNTIMES.items() if find_spec(runtime.package) is not None)
 
 
-def _named(name: str) -> Runtime:
+def find_runtime(name: str) -> Runtime:
+    """The runtime of that name.
+
+    Raises:
+        InvalidValueError: it is unknown or not installed.
+    """
     runtime = RUNTIMES.get(name)
     if runtime is None:
         known = ", ".join(("auto", "keras", *RUNTIMES))

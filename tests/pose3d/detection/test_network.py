@@ -15,7 +15,7 @@ from pose3d.networks.backbones import Backbone
 from pose3d.networks.model import build_model
 from pose3d.networks.predicting import keras_maps, locate
 from pose3d.networks.run_files import WEIGHTS_FILE, load_run, save_run
-from pose3d.networks.runtimes import installed_runtimes, read_export
+from pose3d.networks.runtimes import RUNTIMES, installed_runtimes, read_export
 from pose3d.networks.runtimes.exporting import write_export
 from pose3d.networks.settings import NetworkSettings, TrainingSettings
 from pose3d.networks.training import TrainedNetwork
@@ -109,6 +109,20 @@ def test_a_choice_made_on_another_machine_is_made_again(trained: Path, images) -
     assert export.chosen in installed_runtimes()
     write_export(folder, replace(export, chosen="of a machine far away"))
     assert export_run(load_run(trained), images, backbones=BACKBONES).chosen in installed_runtimes()
+
+
+def test_a_runtime_that_is_not_installed_is_told_before_any_work(run: Path, monkeypatch) -> None:
+    monkeypatch.setitem(RUNTIMES, "litert", replace(RUNTIMES["litert"], package="not_there"))
+    with pytest.raises(InvalidValueError, match="pip install ai-edge-litert"):
+        NetworkDetector(run, runtime="litert")
+
+
+def test_litert_whose_export_is_slow_is_exported_only_where_it_is_asked_for(monkeypatch) -> None:
+    assert network_module._wanted("litert") == ("litert",)
+    monkeypatch.setattr(network_module, "installed_runtimes", lambda: ("openvino", "litert"))
+    assert network_module._wanted("auto") == ("openvino",)
+    monkeypatch.setattr(network_module, "installed_runtimes", lambda: ("litert",))
+    assert network_module._wanted("auto") == ("litert",)
 
 
 def test_damaged_weights_are_an_error_in_words(run: Path, images) -> None:
