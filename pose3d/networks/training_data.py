@@ -90,7 +90,8 @@ def groups_of(labels: Labels, by: str) -> tuple[str, ...]:
     sessions = tuple(frame.session or frame.video or frame.image for frame in labels.frames)
     if by == "session" or len(labels.individuals) < 2:
         return sessions
-    joined = _with_animals(sessions, (labels.visibility > Visibility.UNLABELED).any(axis=-1))
+    seen = np.asarray((labels.visibility > Visibility.UNLABELED).any(axis=-1))
+    joined = _with_animals(sessions, seen)
     return joined if len(set(joined)) > 1 else sessions
 
 
