@@ -85,7 +85,7 @@ def find_batch_size(detector: Detector, image: NDArray[np.uint8]) -> int:
     return best
 
 
-def _images_per_second(detector: Detector, images: NDArray[np.uint8], seconds: float = 0.15) -> float:
+def _images_per_second(detector: Detector, images: NDArray[np.uint8], seconds: float = 0.1) -> float:
     start, done = time.perf_counter(), 0
     while (spent := time.perf_counter() - start) < seconds or not done:
         detector.detect(images)
@@ -118,7 +118,7 @@ def detect_video(
     with open_video(path) as video:
         count = len(video) if stop is None else min(stop, len(video))
         if batch_size is None:
-            batch_size = find_batch_size(detector, next(video.frames([0])).image) if len(video) else 1
+            batch_size = find_batch_size(detector, next(video.frames()).image)
     batches: queue.Queue[_Batch | BaseException | None] = queue.Queue(detector.parallel + 1)
     ended = threading.Event()
     reader = threading.Thread(

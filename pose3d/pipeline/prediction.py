@@ -29,6 +29,7 @@ from pose3d.detection import (
     PredictionSettings,
     RawDetections,
     detect_video,
+    find_batch_size,
     model_path,
     open_detector,
 )
@@ -129,13 +130,15 @@ def predict_session(
     total, start, new = sum(one.frames for one in recordings), time.perf_counter(), 0
     report = progress or (lambda _done, _total: None)
     told, done = [], 0
+    sizes: dict[tuple[int, int], int] = {}
     for number, one in enumerate(recordings):
         resumed = parts.done(number, one.frames, chunk)
         done += resumed
         report(done, total)
-        batch_size = settings.batch_size or None
         if resumed < one.frames:
-            for found in detect_video(one.path, detector, first=resumed, batch_size=batch_size, chunk=chunk):
+            # Cameras of one size share what was measured.
+            size = sizes[one.size] = sizes.get(one.size) or settings.batch_size or _batch_size(one, detector)
+            for found in detect_video(one.path, detector, first=resumed, batch_size=size, chunk=chunk):
                 parts.write(number, found)
                 done, new = done + len(found.found), new + len(found.found)
                 report(done, total)
@@ -155,6 +158,11 @@ def _look_at(videos: Mapping[str, Path]) -> list[_Recording]:
         with open_video(path) as video:
             found.append(_Recording(camera, path, len(video), video.size, video.frame_rate))
     return found
+
+
+def _batch_size(one: _Recording, detector: Detector) -> int:
+    with open_video(one.path) as video:
+        return find_batch_size(detector, next(video.frames()).image)
 
 
 def _common_rate(recordings: list[_Recording]) -> float | None:

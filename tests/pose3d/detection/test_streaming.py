@@ -110,13 +110,22 @@ def test_frames_wait_in_bounded_memory(video: Path, monkeypatch) -> None:
     assert most <= 6
 
 
-def test_the_batch_size_is_bounded_by_memory(monkeypatch) -> None:
-    class FastDetector(DiscDetector):  # the larger the batch, the faster
-        def detect(self, images):  # type: ignore[no-untyped-def]
-            time.sleep(0.002)
-            return RawDetections.missing(len(images), 1, 2, covariance=True)
+@pytest.mark.parametrize(
+    ("speeds", "best"),
+    [
+        ({1: 10, 2: 20, 4: 40, 8: 80, 16: 160, 32: 320}, 32),  # the larger, the faster; 32 at most
+        ({1: 10, 2: 19, 4: 19.5}, 2),  # a little faster is not worth it
+        ({1: 10, 2: 9}, 1),
+    ],
+)
+def test_the_batch_size_grows_while_it_makes_things_faster(speeds: dict[int, float], best: int, monkeypatch) -> None:
+    monkeypatch.setattr(streaming, "_images_per_second", lambda _detector, images: speeds[len(images)])
+    detector = DiscDetector()
+    assert find_batch_size(detector, picture(0)) == best
+    assert detector.restarts == 1
 
-    image = picture(0)
-    assert find_batch_size(FastDetector(), image) == 32
-    monkeypatch.setattr(streaming, "_MEMORY", 4 * 9 * image.nbytes)
-    assert find_batch_size(FastDetector(), image) == 8
+
+def test_the_batch_size_is_bounded_by_memory(monkeypatch) -> None:
+    monkeypatch.setattr(streaming, "_images_per_second", lambda _detector, images: float(len(images)))
+    monkeypatch.setattr(streaming, "_MEMORY", 4 * 9 * picture(0).nbytes)
+    assert find_batch_size(DiscDetector(), picture(0)) == 8
