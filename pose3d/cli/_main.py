@@ -28,6 +28,7 @@ _COMMANDS = {
     "labels": ("pose3d.cli.labels", "Import, export, undo and check labels."),
     "new": ("pose3d.cli.new", "Make a project: skeleton, cameras and settings in one folder."),
     "predict": ("pose3d.cli.predict", "Find keypoints in videos with a trained network."),
+    "refine": ("pose3d.cli.refine", "Choose the frames to label next, by what a network finds hard."),
     "report": ("pose3d.cli.report", "Write the HTML report of a result file."),
     "run": ("pose3d.cli.run", "Do all that is not done yet for every session of a project."),
     "simulate": ("pose3d.cli.simulate", "Make a rig and moving animals with known truth."),

@@ -102,16 +102,26 @@ def print_metrics(told: Mapping[str, Any], title: str) -> None:
     pck = list(told["overall"]["pck"])
     drawn = f"{told['count']} {told['drawn']}"
     table = Table(title=f"{title} (95 % intervals from {drawn})", title_justify="left")
-    for heading in ("keypoint", "labels", "RMSE px", "median px", *(f"within {name}" for name in pck)):
-        table.add_column(heading, justify="left" if heading == "keypoint" else "right")
+    for heading in (
+        "keypoint",
+        "labels",
+        "RMSE px",
+        "median px",
+        *(f"< {name}".replace(" of the body", " of body") for name in pck),
+    ):
+        table.add_column(heading, justify="left" if heading == "keypoint" else "right", no_wrap=True)
     for name, one in (("all", told["overall"]), *told["keypoints"].items()):
         cells = [_interval(one["rmse"], "{:.2f}"), _interval(one["median"], "{:.2f}")]
-        cells += [_interval(one["pck"].get(limit), "{:.0%}") for limit in pck]
+        cells += [_share(one["pck"].get(limit)) for limit in pck]
         table.add_row(escape(name), str(one["labels"]), *cells, end_section=name == "all")
     print_table(table)
     precision = told["overall"].get("oks_map", {}).get("value")
     if precision is not None:
         console(result=True).print(f"Mean average precision (OKS): {precision:.3f}", markup=False)
+
+
+def _share(value: Mapping[str, float | None] | None) -> str:
+    return "–" if value is None or value["value"] is None else f"{value['value']:.0%}"
 
 
 def _interval(value: Mapping[str, float | None] | None, form: str) -> str:

@@ -80,7 +80,7 @@ def _interrupted(project: Project) -> str:
 
 def _one(project: Project, folder: Path, name: str, options: TrainingOptions, *, resume: bool, as_json: bool) -> None:
     from pose3d.pipeline.network_report import write_run_report
-    from pose3d.pipeline.training import train_project
+    from pose3d.pipeline.training import export_trained, train_project
 
     with TrainingBar() as bar:
         run, comparison = train_project(
@@ -88,6 +88,8 @@ def _one(project: Project, folder: Path, name: str, options: TrainingOptions, *,
         )
     with console().status("Writing the report ..."):
         page = write_run_report(project, run, comparison)
+    with console().status("Exporting, and comparing with Keras ..."):
+        exported = export_trained(project, run)
     if as_json:
         print_json({"run": run.name, "path": str(run.path), "report": str(page), "held_out": dict(run.metrics) or None})
         return
@@ -98,6 +100,9 @@ def _one(project: Project, folder: Path, name: str, options: TrainingOptions, *,
         to_user.print("No image was held out, so it is not known how good the network is.", markup=False)
     to_user.print(f"Trained network: {run.path}", markup=False)
     to_user.print(f"Report: {page}", markup=False)
+    if exported is not None:
+        text = f"Fastest here: {exported[0]}, equal to Keras within {exported[1]:.3f} px"
+        to_user.print(text, markup=False)
     to_user.print(f"Next: pose3d predict {run.path} VIDEO... -o results, or pose3d refine {folder}", markup=False)
 
 

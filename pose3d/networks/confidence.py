@@ -216,14 +216,21 @@ def _line(height: Doubles, correct: NDArray[np.bool_]) -> tuple[Doubles, Doubles
     return middle[first], np.maximum.accumulate(risen[first])
 
 
-def reliability(probability: Doubles, correct: NDArray[np.bool_], bins: int = 10) -> Doubles:
-    """(bin, 3) mean probability, share that is correct, and count, of bins of equal count."""
+def reliability(probability: Doubles, correct: NDArray[np.bool_], bins: int | None = None) -> Doubles:
+    """(bin, 3) mean probability, share that is correct, and count, of bins of equal count.
+
+    Args:
+        probability: (n,) from 0 to 1.
+        correct: (n,) what came true.
+        bins: by default so many that each has 30 labels, at most 10; with fewer, chance alone looks like an error.
+    """
     order = np.argsort(probability, kind="stable")
+    bins = bins or min(10, max(1, len(order) // _FEWEST))
     parts = [part for part in np.array_split(order, min(bins, len(order))) if len(part)] if len(order) else []
     return np.array([(probability[p].mean(), correct[p].mean(), len(p)) for p in parts]).reshape(-1, 3)
 
 
-def calibration_error(probability: Doubles, correct: NDArray[np.bool_], bins: int = 10) -> float:
+def calibration_error(probability: Doubles, correct: NDArray[np.bool_], bins: int | None = None) -> float:
     """Expected calibration error (Guo et al. 2017): mean difference of probability and share, bins of equal count."""
     table = reliability(probability, correct, bins)
     return float((abs(table[:, 0] - table[:, 1]) * table[:, 2]).sum() / table[:, 2].sum()) if len(table) else 0.0

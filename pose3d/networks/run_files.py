@@ -162,7 +162,7 @@ def save_run(
     partial = place.with_name(f".part-{secrets.token_hex(8)}")
     try:
         partial.mkdir(parents=True)
-        trained.model.save_weights(str(partial / WEIGHTS_FILE))
+        _save_weights(trained.model, partial / WEIGHTS_FILE)
         texts = {
             NETWORK_FILE: _network_text(trained, mirrored_pairs, sizes, partial / WEIGHTS_FILE),
             "training.toml": tomli_w.dumps({"format_version": _FORMAT_VERSION, "training": table_of(trained.training)}),
@@ -185,6 +185,13 @@ def save_run(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return load_run(place)
+
+
+def _save_weights(model: Any, path: Path) -> None:
+    """The weights alone; the state of the optimizer is three times as large, and of no use any more."""
+    import keras
+
+    keras.Model(model.inputs, model.outputs, name=model.name).save_weights(str(path))
 
 
 def _network_text(

@@ -25,10 +25,14 @@ from pose3d.labeling.selection import (
 from pose3d.labeling.store import LabelStore
 from pose3d.project import Project
 
-__all__ = ["SessionFrames", "extract_frames"]
+__all__ = ["Choice", "SessionFrames", "extract_frames"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many frames of it are done, and how many there are."""
+
+Choice = Callable[[str, Mapping[str, Path], Instants, Sequence[int]], Sequence[int]]
+"""Called with the session, camera -> video, its instants, and the places of those that have images; gives the places of
+those to add."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def extract_frames(
     sessions: Sequence[str] | None = None,
     author: str | None = None,
     progress: Progress | None = None,
+    choose: Choice | None = None,
 ) -> tuple[SessionFrames, ...]:
     """Choose frames to label and write them to labels/frames/<session>/<camera>/<frame>.png.
 
@@ -71,6 +76,7 @@ def extract_frames(
         sessions: names; all by default.
         author: for the history of the labels; the name of the user's account by default.
         progress: told what is done.
+        choose: chooses instants instead of the method of the settings.
 
     Raises:
         InvalidValueError: a session is unknown, or there is none.
@@ -89,7 +95,7 @@ def extract_frames(
             remedy="Correct the name, or add the session: `pose3d add-session PROJECT SESSION camera=video ...`",
         )
     with LabelStore.open_or_create(project.labels_file, project.skeleton, author=author) as store:
-        return tuple(_Extraction(project, name, settings, store, progress).run() for name in names)
+        return tuple(_Extraction(project, name, settings, store, progress, choose).run() for name in names)
 
 
 class _Extraction:
@@ -100,7 +106,9 @@ class _Extraction:
         settings: ExtractionSettings,
         store: LabelStore,
         progress: Progress | None,
+        choose: Choice | None,
     ) -> None:
+        self._own_choice = choose
         self._project = project
         self._session = session
         self._settings = settings
@@ -120,7 +128,11 @@ class _Extraction:
             for index, frames in enumerate(instants.frames)
             if any(int(frame) in have[camera] for camera, frame in zip(self._cameras, frames, strict=True))
         ]
-        chosen = sorted({*taken, *self._choose(paths, instants, taken)})
+        if self._own_choice is None:
+            more: Sequence[int] = self._choose(paths, instants, taken)
+        else:
+            more = self._own_choice(self._session, paths, instants, taken)
+        chosen = sorted({*taken, *more})
         added = self._write(paths, instants, chosen, have)
         present = sum(map(len, have.values()))
         return SessionFrames(self._session, self._cameras, len(chosen), added, present, tuple(self._notes))

@@ -117,15 +117,18 @@ def _scoremaps(
         image = labeled.data.read(int(comparison.images[row]))
         scaled = scale_image(image, run.network.scale)
         heatmap = maps(pad_images([scaled]))[0][0].astype(np.float64)
+        points = np.concatenate([comparison.labeled[row], comparison.found[row]]).reshape(-1, 2)
+        left, top, right, bottom = _window(points, image)
         distance = np.nan_to_num(comparison.distance[row].max(axis=0), nan=-1.0)
         for keypoint in np.argsort(-distance, kind="stable")[:_KEYPOINTS]:
             made.append(
                 Scoremap(
-                    image,
+                    image[top:bottom, left:right],
                     run.network.keypoints[keypoint],
                     1 / (1 + np.exp(-heatmap[..., keypoint])),
                     run.network.stride * image.shape[1] / scaled.shape[1],
-                    comparison.labeled[row][:, keypoint],
+                    comparison.labeled[row][:, keypoint] - (left, top),
+                    (left, top),
                 )
             )
     return made

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, InvalidValueError, MismatchError, OutputError
 from calibration.files import write_text
+from pose3d.detection.network import export_run
 from pose3d.networks.backbones import Backbone
 from pose3d.networks.confidence import fit_confidence
 from pose3d.networks.evaluation import Comparison, EvaluationSettings, body_lengths, compare, evaluate
 from pose3d.networks.predicting import keras_maps
 from pose3d.networks.run_files import Run, Split, save_run
+from pose3d.networks.runtimes import installed_runtimes
 from pose3d.networks.settings import NetworkSettings, TrainingSettings
 from pose3d.networks.splits import folds, holdout
 from pose3d.networks.training import Progress, TrainedNetwork, train
@@ -26,9 +28,11 @@ from pose3d.pipeline.evaluation import compare_run
 from pose3d.pipeline.training_inputs import LabeledData, TrainingOptions, labeled_data
 from pose3d.project import Project, read_settings, table_of
 
-__all__ = ["next_run_name", "train_folds", "train_project", "unfinished", "unfinished_runs"]
+__all__ = ["export_trained", "next_run_name", "train_folds", "train_project", "unfinished", "unfinished_runs"]
 
 Integers = NDArray[np.int64]
+# Images with which exports are compared.
+_EXPORTED = 8
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
 
@@ -117,6 +121,29 @@ def train_folds(
         trained = _train(project, fold, own, labeled, split, np.empty(0, np.int64), tell, backbones)
         done.append(_finish(project, fold, own, labeled, trained, split, selected=False))
     return done
+
+
+def export_trained(
+    project: Project, run: Run, *, backbones: Mapping[str, Backbone] | None = None
+) -> tuple[str, float] | None:
+    """Export a run for images of the size that most of its images have, compared with Keras on some of them.
+
+    Returns:
+        the fastest runtime, and the largest distance of its positions from those of Keras, in pixels of the network's
+        input; None where only Keras is installed.
+
+    Raises:
+        OutputError: the folder of the run cannot be written.
+        InvalidValueError: no installed runtime agrees with Keras.
+    """
+    if set(installed_runtimes()) <= {"keras"}:
+        return None
+    labeled = labeled_data(project, run.training)
+    size = max(set(labeled.data.sizes), key=labeled.data.sizes.count)
+    chosen = [number for number, own in enumerate(labeled.data.sizes) if own == size][:_EXPORTED]
+    frames = np.stack([labeled.data.read(number) for number in chosen])
+    export = export_run(run, frames, backbones=backbones)
+    return export.chosen, export.differences.get(export.chosen, 0.0)
 
 
 def _begin(

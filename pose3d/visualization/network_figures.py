@@ -56,11 +56,12 @@ class Scoremap:
     """What the network says of one keypoint, over the image.
 
     Attributes:
-        image: (height, width, 3) RGB.
+        image: (height, width, 3) RGB, or a part of it.
         title: above it.
-        probability: (row, column) sigmoid of the map.
+        probability: (row, column) sigmoid of the map of the whole image.
         cell: pixels of the image per cell of the map.
-        labeled: (individual, 2) pixels.
+        labeled: (individual, 2) pixels of the part.
+        corner: column and row of the whole image where the part begins.
     """
 
     image: NDArray[np.uint8]
@@ -68,6 +69,7 @@ class Scoremap:
     probability: Floats
     cell: float
     labeled: Floats
+    corner: tuple[int, int] = (0, 0)
 
 
 def history_figure(history: Sequence[Mapping[str, float]], best_step: float) -> Figure:
@@ -153,7 +155,8 @@ def error_figure(distance: Floats, keypoints: Sequence[str], human: float | None
         if human is not None:
             axes.axvline(human, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), label="two people (median)")
     right.set_ylim(0, 100)
-    right.legend(loc="lower right", frameon=False, fontsize=8, labelcolor=INK)
+    if right.lines:
+        right.legend(loc="lower right", frameon=False, fontsize=8, labelcolor=INK)
     return figure
 
 
@@ -227,7 +230,8 @@ def scoremap_figure(maps: Sequence[Scoremap]) -> Figure:
         _show_image(axes, one.image, one.title)
         height, width = one.image.shape[:2]
         high, wide = one.probability.shape
-        extent = (-0.5, wide * one.cell - 0.5, high * one.cell - 0.5, -0.5)
+        left, top = (-0.5 - start for start in one.corner)
+        extent = (left, wide * one.cell + left, high * one.cell + top, top)
         axes.imshow(one.probability, cmap=_HEAT, vmin=0, vmax=1, extent=extent, interpolation="nearest")
         axes.plot(one.labeled[:, 0], one.labeled[:, 1], marker="o", markersize=9, fillstyle="none", color="#ffffff",
                   linestyle="")  # fmt: skip

@@ -42,6 +42,8 @@ def test_a_run_holds_out_whole_sessions_and_is_measured_on_them(trained, labeled
     assert not set(run.split.held_out) & set(run.split.train)
     assert run.split.grouped_by == "session and animal"
     assert run.metrics["images"] == 5
+    weights = sum(one.nbytes for one in run.model(backbones=backbones).get_weights())
+    assert (run.path / "weights.weights.h5").stat().st_size < 2 * weights + 100_000  # without the optimizer's
     assert run.metrics["decided_when_to_stop"]
     assert run.mirrored_pairs == (("red", "green"),)
     assert not unfinished(labeled_project, "first").exists()
