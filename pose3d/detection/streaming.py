@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +101,7 @@ def detect_video(
     stop: int | None = None,
     batch_size: int | None = None,
     chunk: int = CHUNK,
+    progress: Callable[[int], object] | None = None,
 ) -> Iterator[DetectedFrames]:
     """What a detector finds in a video, `chunk` frames at a time.
 
@@ -111,6 +112,7 @@ def detect_video(
             `chunk` where the result is to be what a run without a break gives.
         batch_size: frames that are looked at at once; found by measuring by default.
         chunk: frames per result.
+        progress: told the number of frames after every batch.
 
     Raises:
         FileFormatError: the video is missing or damaged, or the size of its frames changes.
@@ -127,7 +129,7 @@ def detect_video(
     reader.start()
     try:
         with ThreadPoolExecutor(detector.parallel) as pool:
-            yield from _results(pool, detector, batches, first)
+            yield from _results(pool, detector, batches, first, progress or (lambda _frames: None))
     finally:
         ended.set()
         reader.join()
@@ -138,6 +140,7 @@ def _results(
     detector: Detector,
     batches: queue.Queue[_Batch | BaseException | None],
     first: int,
+    progress: Callable[[int], object],
 ) -> Iterator[DetectedFrames]:
     running: deque[tuple[_Batch, Future[RawDetections | None]]] = deque()
     done: list[tuple[_Batch, RawDetections]] = []
@@ -163,6 +166,7 @@ def _results(
         if batch.end is None:
             assert found is not None
             done.append((batch, found))
+            progress(len(found))
         else:
             yield _chunk(done, batch, first, detector)
             first, done = batch.end, []

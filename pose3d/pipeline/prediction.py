@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -127,27 +128,51 @@ def predict_session(
     rate = _common_rate(recordings)
     detector = detector or open_detector(str(model), settings)
     parts = _Parts(output, _key(model, recordings, settings, chunk))
-    total, start, new = sum(one.frames for one in recordings), time.perf_counter(), 0
-    report = progress or (lambda _done, _total: None)
-    told, done = [], 0
+    total, start, new, before = sum(one.frames for one in recordings), time.perf_counter(), 0, 0
+    told = []
     sizes: dict[tuple[int, int], int] = {}
     for number, one in enumerate(recordings):
+
+        def report(frames: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + frames, total)
+
         resumed = parts.done(number, one.frames, chunk)
-        done += resumed
-        report(done, total)
+        report(resumed)
         if resumed < one.frames:
             # Cameras of one size share what was measured.
             size = sizes[one.size] = sizes.get(one.size) or settings.batch_size or _batch_size(one, detector)
-            for found in detect_video(one.path, detector, first=resumed, batch_size=size, chunk=chunk):
-                parts.write(number, found)
-                done, new = done + len(found.found), new + len(found.found)
-                report(done, total)
+            _predict(one, detector, resumed, size, chunk, partial(parts.write, number), report)
+        new, before = new + one.frames - resumed, before + one.frames
         told.append(_tell(one, parts, number, resumed, chunk))
     _warn(told)
     _assemble(output, parts, recordings, detector, rate, chunk, provenance=_provenance(model, recordings, settings))
     parts.remove()
     seconds = time.perf_counter() - start
     return PredictionSummary(output, tuple(told), seconds, new / seconds if new else float("nan"))
+
+
+def _predict(
+    one: _Recording,
+    detector: Detector,
+    first: int,
+    batch_size: int,
+    chunk: int,
+    keep: Callable[[DetectedFrames], None],
+    report: Callable[[int], None],
+) -> None:
+    """Look for keypoints in the frames from `first` on, and keep what is found."""
+    done = first
+
+    def show(frames: int) -> None:
+        nonlocal done
+        done += frames
+        report(done)
+
+    for found in detect_video(one.path, detector, first=first, batch_size=batch_size, chunk=chunk, progress=show):
+        keep(found)
+        done = found.first + len(found.found)
+    report(done)
 
 
 def _look_at(videos: Mapping[str, Path]) -> list[_Recording]:

@@ -77,7 +77,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_file(videos, model, tmp_path: P
     predict_session(model, videos, whole, detector=DiscDetector(), chunk=16)
 
     def kill(done: int, _total: int) -> None:
-        if done >= 70 + 16:
+        if done > 70 + 16:
             raise KilledError
 
     with pytest.raises(KilledError):
@@ -87,7 +87,8 @@ def test_a_killed_run_goes_on_and_gives_the_same_file(videos, model, tmp_path: P
     summary = predict_session(
         model, videos, resumed, detector=detector, chunk=16, progress=lambda done, _total: told.append(done)
     )
-    assert told[:3] == [70, 86, 102]
+    assert told[:2] == [70, 86]
+    assert told == sorted(told)
     assert [one.resumed for one in summary.cameras] == [70, 16]
     assert resumed.read_bytes() == whole.read_bytes()
 
@@ -97,7 +98,7 @@ def test_other_settings_or_another_model_begin_anew(videos, model, tmp_path: Pat
 
     def start() -> None:
         def kill(done: int, _total: int) -> None:
-            if done >= 16:
+            if done > 16:
                 raise KilledError
 
         with pytest.raises(KilledError):
@@ -115,7 +116,7 @@ def test_other_settings_or_another_model_begin_anew(videos, model, tmp_path: Pat
 
 def test_a_damaged_part_is_named(videos, model, tmp_path: Path) -> None:
     def damage(done: int, _total: int) -> None:
-        if done == 16:
+        if done > 16:
             (tmp_path / "d.nc.parts" / "000-000000000.npz").write_bytes(b"half a file")
 
     with pytest.raises(FileFormatError, match=r"000-000000000.npz.*Remove this file"):
