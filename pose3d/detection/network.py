@@ -40,6 +40,11 @@ _EXPORTS = "exports"
 _COMPARED = 4
 
 
+def _quiet() -> None:
+    """TensorFlow tells of processors and graphs on standard error unless it is told not to before it is loaded."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
 def processors() -> int:
     """How many processors this process may use."""
     try:
@@ -83,6 +88,7 @@ def export_run(
     wanted = _wanted(runtime)
     have = set() if export is None else {*export.differences, *export.refused}
     if export is None or (set(wanted) - have and find_spec("keras") is not None):
+        _quiet()
         model = run.model(size=size, backbones=backbones)
         names = [name for name in installed_runtimes() if name in {*wanted, *have}]
         export = export_model(model, run.network, folder, inputs, weights=digest, runtimes=names)
@@ -195,6 +201,7 @@ class NetworkDetector:
     def _open(self, images: NDArray[np.uint8], size: tuple[int, int]) -> list[Maps]:
         name = self.runtime if self.runtime == "keras" else self._choice(images)
         if name == "keras":
+            _quiet()
             return [keras_maps(self.run.model(backbones=self._backbones))]
         folder = _export_folder(self.run, size)
         return [open_runtime(folder, name) for _ in range(self.parallel)]

@@ -28,7 +28,7 @@ __all__ = ["CHUNK", "DetectedFrames", "detect_video", "find_batch_size"]
 
 # Frames that come out at once, and after which a detector starts anew, so that a run that is resumed gives what one
 # without a break would have given.
-CHUNK = 1024
+CHUNK = 256
 # Bytes of decoded frames that wait or are looked at.
 _MEMORY = 256_000_000
 # A larger batch has to be this much faster, and is at most so large.

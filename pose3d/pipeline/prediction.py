@@ -1,6 +1,6 @@
 """Videos of one session to one file of detections, resumable.
 
-What was found is written every 1024 frames of a camera into a folder beside the output, and put together when all
+What was found is written every 256 frames of a camera into a folder beside the output, and put together when all
 cameras are done. A run that was killed goes on from there; one with another model, videos or settings begins anew.
 """
 

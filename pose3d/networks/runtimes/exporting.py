@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import warnings
@@ -114,7 +113,6 @@ def _write(model: Any, path: Path) -> str:
 
     shape = (1, *model.input_shape[1:])
     spec = [keras.InputSpec(shape=shape, dtype="uint8", name="image")]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
