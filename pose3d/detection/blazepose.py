@@ -154,7 +154,7 @@ def _find_files(path: Path) -> tuple[Path, Path]:
     folder = path if path.is_dir() else path.parent
     landmarks = [path] if path.is_file() else [folder / name for name in _LANDMARK_FILES if (folder / name).is_file()]
     detector = [folder / name for name in _DETECTOR_FILES if (folder / name).is_file()]
-    if not landmarks or not detector:
+    if not path.exists() or not landmarks or not detector:
         lacking = " and ".join(
             name
             for name, there in (("pose_landmark_full.tflite", landmarks), ("pose_detection.tflite", detector))
@@ -164,7 +164,7 @@ def _find_files(path: Path) -> tuple[Path, Path]:
             path,
             expected="the model files of BlazePose: pose_landmark_full.tflite (or _lite, _heavy) and "
             "pose_detection.tflite (or pose_solution_packed_assets.data)",
-            got=f"no {lacking}" if folder.is_dir() else "no such folder",
+            got=f"no {lacking}" if path.exists() else "no such file or folder",
             remedy="They are in the npm package @mediapipe/pose: npm pack @mediapipe/pose, unpack it, give the folder.",
         )
     return landmarks[0], detector[0]

@@ -82,8 +82,10 @@ def test_a_heatmap_moves_a_landmark_to_its_peak() -> None:
 def test_missing_files_are_named_with_where_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"got no pose_landmark_full.tflite and pose_detection.tflite.*npm pack"):
         BlazePoseDetector(tmp_path)
-    with pytest.raises(FileFormatError, match="got no such folder"):
-        BlazePoseDetector(tmp_path / "not" / "there")
+    for name in ("pose_detection.tflite", "pose_landmark_lite.tflite"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(FileFormatError, match="got no such file or folder"):
+        BlazePoseDetector(tmp_path / "pose_landmark_ful.tflite")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and more", b"\x1c\x00\x00\x00TFL3" + b"\x00" * 64])
