@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pose3d.pipeline.alignment import WorldChoice, align_rig
 from pose3d.pipeline.calibration import CalibrationFiles, save_calibration, save_lenses
+from pose3d.pipeline.evaluation import evaluate_folds, evaluate_run, find_run
 from pose3d.pipeline.extraction import SessionFrames, extract_frames
 from pose3d.pipeline.labels import export_labels, import_labels
 from pose3d.pipeline.prediction import PredictedCamera, PredictionSummary, predict_session
@@ -11,6 +12,9 @@ from pose3d.pipeline.project_run import ProjectFiles, run_project
 from pose3d.pipeline.projects import new_project
 from pose3d.pipeline.refinement import CameraMove, Refinement, RefinementSettings, refine_rig
 from pose3d.pipeline.stages import Stage, StageOutcome, StageState
+from pose3d.pipeline.suggestions import SuggestedFrame, suggest_frames
+from pose3d.pipeline.training import train_folds, train_project
+from pose3d.pipeline.training_inputs import TrainingOptions, training_options
 from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_session
 
 __all__ = [
@@ -25,11 +29,16 @@ __all__ = [
     "Stage",
     "StageOutcome",
     "StageState",
+    "SuggestedFrame",
+    "TrainingOptions",
     "TriangulationSummary",
     "WorldChoice",
     "align_rig",
+    "evaluate_folds",
+    "evaluate_run",
     "export_labels",
     "extract_frames",
+    "find_run",
     "import_labels",
     "new_project",
     "predict_session",
@@ -37,5 +46,9 @@ __all__ = [
     "run_project",
     "save_calibration",
     "save_lenses",
+    "suggest_frames",
+    "train_folds",
+    "train_project",
+    "training_options",
     "triangulate_session",
 ]
