@@ -6,11 +6,9 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
-from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from calibration.errors import InvalidValueError
 from pose3d.cli._console import console, print_table
 
 if TYPE_CHECKING:
@@ -25,10 +23,9 @@ def prepare_backend() -> None:
     Raises:
         InvalidValueError: Keras is not installed.
     """
-    if find_spec("keras") is None:
-        raise InvalidValueError(
-            "networks", expected="Keras", got="it is not installed", remedy='pip install "pose3d-suite[nn]"'
-        )
+    from pose3d.networks.model import require_keras
+
+    require_keras()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
+from calibration.errors import InvalidValueError
 from pose3d.networks.backbones import Backbone, feature_layers, find_backbone, prepare
 from pose3d.networks.settings import NetworkSettings
 from pose3d.networks.zoo import build_backbone
 
-__all__ = ["HEADS", "SIDE", "Head", "build_model", "padded"]
+__all__ = ["HEADS", "SIDE", "Head", "build_model", "padded", "require_keras"]
 
 # Sides of images are filled up to a multiple of it: the deepest features have this stride.
 SIDE = 32
@@ -55,6 +57,22 @@ def padded(side: int) -> int:
     return -(-side // SIDE) * SIDE
 
 
+def require_keras() -> None:
+    """Make sure that there is Keras.
+
+    Raises:
+        InvalidValueError: it is not installed.
+    """
+    if find_spec("keras") is None:
+        raise InvalidValueError(
+            "networks",
+            expected="Keras",
+            got="it is not installed",
+            remedy='pip install "pose3d-suite[nn]". To predict with a network that was exported for this size of '
+            "images, onnxruntime is enough.",
+        )
+
+
 def build_model(
     settings: NetworkSettings,
     *,
@@ -73,9 +91,10 @@ def build_model(
         backbones: more backbones to choose from, instead of `BACKBONES`.
 
     Raises:
-        InvalidValueError: there is no such backbone, or it has no such weights.
+        InvalidValueError: there is no such backbone, it has no such weights, or Keras is not installed.
         FileFormatError: the weights cannot be had, or are of another backbone.
     """
+    require_keras()
     import keras
 
     layers = keras.layers

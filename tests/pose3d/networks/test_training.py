@@ -146,3 +146,9 @@ def test_whole_videos_are_held_out_where_there_are_several() -> None:
     assert len(held_out) == 4
     assert set(chosen) | set(held_out) == set(range(40))
     assert len(holdout(["a"] * 2, 0.5)[1]) == 0
+
+
+def test_without_keras_it_is_said_how_to_get_it(network, backbones, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pose3d.networks.model.find_spec", lambda name: None)
+    with pytest.raises(InvalidValueError, match=r"expected Keras, got it is not installed\. pip install"):
+        build_model(network, backbones=backbones)
