@@ -149,6 +149,6 @@ def test_whole_videos_are_held_out_where_there_are_several() -> None:
 
 
 def test_without_keras_it_is_said_how_to_get_it(network, backbones, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pose3d.networks.model.find_spec", lambda name: None)
+    monkeypatch.setattr("pose3d.networks.model.find_spec", lambda _name: None)
     with pytest.raises(InvalidValueError, match=r"expected Keras, got it is not installed\. pip install"):
         build_model(network, backbones=backbones)
