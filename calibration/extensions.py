@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint
 from typing import Protocol, TypeVar
 from warnings import warn
 
 from calibration.errors import InvalidValueError, SuiteWarning
 
-__all__ = ["Named", "collect"]
+__all__ = ["Named", "collect", "named"]
 
 
 class Named(Protocol):
@@ -54,3 +54,21 @@ def collect(kind: type[Kind], built_in: Iterable[Kind], others: Iterable[EntryPo
             )
         found[added.name] = added
     return found
+
+
+def named(known: Mapping[str, Kind], name: str, subject: str) -> Kind:
+    """What has that name.
+
+    Args:
+        known: by name.
+        name: to look for.
+        subject: what it is a name of, for the error.
+
+    Raises:
+        InvalidValueError: there is none.
+    """
+    if name not in known:
+        raise InvalidValueError(
+            subject, expected=f"one of {', '.join(known)}", got=f"'{name}'", remedy="Use one of these names."
+        )
+    return known[name]

@@ -16,6 +16,7 @@ from warnings import warn
 import numpy as np
 
 from calibration.errors import FileFormatError, InvalidValueError, MismatchError, SuiteWarning
+from calibration.extensions import named
 from calibration.formats._hints import hint
 from calibration.formats._registry import describe, known_formats
 from calibration.formats.corners_file import load_corners, save_corners
@@ -75,13 +76,10 @@ def load_rig(
     """
     source = Path(path)
     formats = known_formats()
-    if format is not None and format not in formats:
-        raise InvalidValueError(
-            "format", expected=f"one of {', '.join(formats)}", got=f"'{format}'", remedy="Use one of these names."
-        )
+    chosen = None if format is None else named(formats, format, "format")
     if unit is not None:
         _check_unit(unit, "unit")
-    known = _detect(source, formats) if format is None else formats[format]
+    known = chosen or _detect(source, formats)
     rig = known.read(source)
     if rig.unit != UNKNOWN_UNIT:
         _check_unit(rig.unit, f"{source}, unit")

@@ -8,8 +8,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 
-from calibration.errors import FileFormatError, InvalidValueError
-from calibration.extensions import collect
+from calibration.errors import FileFormatError
+from calibration.extensions import collect, named
 from pose3d.formats import anipose, corners_csv, deeplabcut, label3d, lightning_pose, netcdf, openpose, sleap
 from pose3d.formats.pose_format import PoseFormat
 
@@ -49,12 +49,7 @@ def named_format(name: str) -> PoseFormat:
     Raises:
         InvalidValueError: there is none.
     """
-    formats = known_formats()
-    if name not in formats:
-        raise InvalidValueError(
-            "format", expected=f"one of {', '.join(formats)}", got=f"'{name}'", remedy="Use one of these names."
-        )
-    return formats[name]
+    return named(known_formats(), name, "format")
 
 
 def detect_format(path: Path) -> PoseFormat:

@@ -142,11 +142,10 @@ def prefetch(
         waiting: list[Future[tuple[NDArray[np.uint8], Floats]]] = []
         following = iter(steps)
         try:
-            for step in steps:
+            for _ in steps:
                 while len(waiting) < ahead and (one := next(following, None)) is not None:
                     waiting.append(pool.submit(make, one))
                 yield waiting.pop(0).result()
-                del step
         finally:
             for future in waiting:
                 future.cancel()
