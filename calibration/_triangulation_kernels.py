@@ -613,17 +613,36 @@ def _pair_point(cam, obs, i, j, k):
 
 
 @_jit
+def _seen_in_order(cam, obs, k, seen):
+    """Fill `seen` with the cameras that see lane k, and return their number: by falling weight, then by pixel.
+
+    The search stops early, so which pair comes first may decide; this order does not depend on that of the rig.
+    """
+    n = 0
+    for c in range(cam.shape[0]):
+        o = uint64(c) * OBS_ROWS * LANES
+        w, u = obs[o + W + k], obs[o + U + k]
+        if not w > 0.0:
+            continue
+        place = n
+        while place > 0:
+            before = uint64(seen[place - 1]) * OBS_ROWS * LANES
+            if obs[before + W + k] > w or (obs[before + W + k] == w and obs[before + U + k] <= u):
+                break
+            seen[place] = seen[place - 1]
+            place -= 1
+        seen[place] = c
+        n += 1
+    return n
+
+
+@_jit
 def _search(cam, obs, pts, k, threshold2, strides, patience, seen):
     """Set USE of lane k to the inliers of the best hypothesis from pairs of its seen cameras.
 
     There are none where two different pairs agree with nothing but themselves: which is right cannot be known.
     """
-    n = 0
-    for c in range(cam.shape[0]):
-        o = uint64(c) * OBS_ROWS * LANES
-        if obs[o + W + k] > 0.0:
-            seen[n] = c
-            n += 1
+    n = _seen_in_order(cam, obs, k, seen)
     best_score, best_count, lonely = np.inf, 0, 0
     bx, by, bz = np.nan, np.nan, np.nan
     tried, enough = 0, patience[n, 0]

@@ -172,14 +172,17 @@ def _start(views: list[_View], used: _Floats) -> tuple[_Floats, _Floats]:
 def _search(
     views: list[_View], seen: _Floats, threshold: float, strides: NDArray[np.int64], patience: NDArray[np.int64]
 ) -> _Floats:
-    """(point, camera) weights of the inliers of the best pair of cameras; all 0 where there is no consensus."""
+    """(point, camera) weights of the inliers of the best pair of cameras; all 0 where there is no consensus.
+
+    Pairs are tried by falling weight, then by pixel, not in the order of the rig: the search stops early.
+    """
     used = np.zeros_like(seen)
+    order = np.lexsort((np.stack([view.pixel[:, 0] for view in views], axis=-1), -seen))
     counts = (seen > 0).sum(-1)
     for n in np.unique(counts):
         rows = np.flatnonzero(counts == n)
-        cameras = np.stack([np.flatnonzero(weights > 0) for weights in seen[rows]])
         used[rows] = _search_group(
-            [view.take(rows) for view in views], seen[rows], cameras, threshold, strides[n], patience[n]
+            [view.take(rows) for view in views], seen[rows], order[rows, :n], threshold, strides[n], patience[n]
         )
     return used
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -95,12 +95,13 @@ def test_another_world_frame_moves_points_and_covariance_with_it(
 
 
 @settings(max_examples=EXAMPLES)
-@given(cameras=CAMERAS, lens=LENS, method=METHODS, seed=SEEDS, data=st.data())
+@given(cameras=CAMERAS, lens=LENS, method=METHODS, seed=SEEDS, shuffle=st.permutations(range(8)))
+@example(cameras=5, lens="pinhole", method="robust", seed=0, shuffle=[0, 3, 2, 1, 4, 5, 6, 7])  # the search stops early
 def test_the_order_of_the_cameras_does_not_matter(
-    cameras: int, lens: str, method: str, seed: int, data: st.DataObject
+    cameras: int, lens: str, method: str, seed: int, shuffle: list[int]
 ) -> None:
     rig, pixels, confidence = scene(cameras, lens, seed)
-    order = data.draw(st.permutations(range(cameras)))
+    order = [index for index in shuffle if index < cameras]
     back = np.argsort(order)
     straight = triangulate(rig, pixels, confidence, method=method, noise=1.0, threshold=6.0)
     shuffled = triangulate(
