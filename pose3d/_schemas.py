@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from calibration.schema import Schema, Variable
 
 __all__ = ["DETECTIONS", "POSES2D", "POSES3D"]
@@ -16,6 +14,26 @@ _CAMERA = Variable(("camera",), "U", None, "names of the cameras, as in the rig"
 _SPACE2D = Variable(("space",), "U", None, "x, y")
 _SPACE3D = Variable(("space",), "U", None, "x, y, z")
 
+
+def _found(dims: tuple[str, ...], confidence: str) -> dict[str, Variable]:
+    """The variables of places in images; `confidence` says what that number means."""
+    return {
+        "position": Variable(
+            (*dims, "space"), "f", "px", "pixel coordinates; the center of the top-left pixel is (0, 0)"
+        ),
+        "confidence": Variable(dims, "f", "1", confidence, minimum=0.0, maximum=1.0),
+        "covariance": Variable((*dims, "space", "space_"), "f", "px^2", "covariance of the position", required=False),
+        "image_size": Variable(
+            ("camera", "space"),
+            "fi",
+            "px",
+            "width and height of the images the poses were found in",
+            required=False,
+            minimum=1,
+        ),
+    }
+
+
 POSES2D = Schema(
     name="Poses2D",
     description="2D poses of every camera, with one name per individual across cameras.",
@@ -27,40 +45,8 @@ POSES2D = Schema(
         "keypoint": _KEYPOINT,
         "space": _SPACE2D,
     },
-    variables={
-        "position": Variable(
-            ("time", "camera", "individual", "keypoint", "space"),
-            "f",
-            "px",
-            "pixel coordinates; the center of the top-left pixel is (0, 0)",
-        ),
-        "confidence": Variable(
-            ("time", "camera", "individual", "keypoint"),
-            "f",
-            "1",
-            "score of the detector, 1 where it gives none",
-            minimum=0.0,
-            maximum=1.0,
-        ),
-        "covariance": Variable(
-            ("time", "camera", "individual", "keypoint", "space", "space_"),
-            "f",
-            "px^2",
-            "covariance of the position",
-            required=False,
-        ),
-        "image_size": Variable(
-            ("camera", "space"),
-            "fi",
-            "px",
-            "width and height of the images the poses were found in",
-            required=False,
-            minimum=1,
-        ),
-    },
+    variables=_found(("time", "camera", "individual", "keypoint"), "score of the detector, 1 where it gives none"),
 )
-
-_CANDIDATES = ("time", "camera", "candidate", "keypoint")
 
 DETECTIONS = Schema(
     name="Detections",
@@ -73,19 +59,10 @@ DETECTIONS = Schema(
         "keypoint": _KEYPOINT,
         "space": _SPACE2D,
     },
-    variables={
-        "position": replace(POSES2D.variables["position"], dims=(*_CANDIDATES, "space")),
-        "confidence": Variable(
-            _CANDIDATES,
-            "f",
-            "1",
-            "probability, 0 where nothing was found, NaN where the frame could not be decoded",
-            minimum=0.0,
-            maximum=1.0,
-        ),
-        "covariance": replace(POSES2D.variables["covariance"], dims=(*_CANDIDATES, "space", "space_")),
-        "image_size": POSES2D.variables["image_size"],
-    },
+    variables=_found(
+        ("time", "camera", "candidate", "keypoint"),
+        "probability, 0 where nothing was found, NaN where the frame could not be decoded",
+    ),
 )
 
 POSES3D = Schema(

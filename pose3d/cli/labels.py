@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -126,9 +126,7 @@ def history(folder: Path, count: int, as_json: bool) -> None:
 @_JSON
 def undo(folder: Path, author: str | None, as_json: bool) -> None:
     """Undo the last edit that is not undone yet; `redo` takes it back."""
-    with _store(folder) as store:
-        edit = store.undo(author=author)
-    _say(folder, edit, "undo", as_json=as_json)
+    _step(folder, "undo", author, as_json=as_json)
 
 
 @labels.command(epilog="Example: pose3d labels redo mice")
@@ -137,9 +135,7 @@ def undo(folder: Path, author: str | None, as_json: bool) -> None:
 @_JSON
 def redo(folder: Path, author: str | None, as_json: bool) -> None:
     """Redo the last edit that was undone, if nothing else was edited since."""
-    with _store(folder) as store:
-        edit = store.redo(author=author)
-    _say(folder, edit, "redo", as_json=as_json)
+    _step(folder, "redo", author, as_json=as_json)
 
 
 @labels.command(epilog="Example: pose3d labels check mice")
@@ -201,9 +197,12 @@ def _store(folder: Path, *, read_only: bool = False) -> LabelStore:
     return LabelStore(project.labels_file, project.skeleton, read_only=read_only)
 
 
-def _say(folder: Path, edit: object, action: str, *, as_json: bool) -> None:
+def _step(folder: Path, action: Literal["undo", "redo"], author: str | None, *, as_json: bool) -> None:
+    """One step back or forth in the history, and a line that says which."""
+    with _store(folder) as store:
+        edit = store.undo(author=author) if action == "undo" else store.redo(author=author)
     if as_json:
         print_json({"project": str(folder), "edit": None if edit is None else vars(edit)})
         return
-    text = f"Nothing to {action}." if edit is None else f"{vars(edit)['note']}: {vars(edit)['labels']} labels changed."
+    text = f"Nothing to {action}." if edit is None else f"{edit.note}: {edit.labels} labels changed."
     console(result=True).print(text, markup=False)
