@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.metrics import far_steps
+
 __all__ = ["doubt", "jumps", "spread_choice"]
 
 Floats = NDArray[np.float64]
@@ -29,13 +31,16 @@ def doubt(confidence: Floats) -> Floats:
 def jumps(first: Floats, second: Floats, far: float) -> Floats:
     """(n,) share of keypoints that moved further than `far` from a frame to the next; what is missing does not count.
 
+    Two frames show the step out, not whether the keypoint came back: fast animals count as well; they are hard, too.
+    `pose3d.metrics.jumps` looks at whole recordings.
+
     Args:
         first, second: (n, ..., 2) positions in pixels in a frame, and in the one after it.
         far: pixels.
     """
-    distance = np.linalg.norm(second - first, axis=-1).reshape(len(first), -1)
-    seen = np.isfinite(distance)
-    return np.asarray((seen & (distance > far)).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))
+    moved = far_steps(first, second, far).reshape(len(first), -1)
+    seen = np.isfinite(second - first).all(axis=-1).reshape(len(first), -1)
+    return np.asarray(moved.sum(axis=1) / np.maximum(seen.sum(axis=1), 1))
 
 
 def spread_choice(scores: Floats, times: Floats, count: int, taken: Sequence[float] = ()) -> list[int]:

@@ -16,6 +16,7 @@ from calibration.triangulation import triangulate
 from calibration.video import open_video
 from pose3d.labeling.selection import ExtractionSettings, Instants, select_uniform
 from pose3d.labeling.suggestions import doubt, jumps, spread_choice
+from pose3d.metrics import JUMP_SHARE
 from pose3d.networks.backbones import Backbone
 from pose3d.networks.confidence import apply
 from pose3d.networks.predicting import Maps, keras_maps, locate
@@ -27,9 +28,8 @@ __all__ = ["SuggestedFrame", "suggest_frames"]
 
 Floats = NDArray[np.float64]
 
-# Shares of the length of the body: further from one frame to the next is a jump, further from where the other cameras
-# say is a contradiction.
-_JUMP, _APART = 0.25, 0.1
+# Share of the length of the body: further from where the other cameras say is a contradiction.
+_APART = 0.1
 # Pixels, where the length of the body is not known.
 _LENGTH = 100.0
 
@@ -135,7 +135,7 @@ class _Search:
         position, after, confidence = (np.stack([one[part] for one in found], axis=1) for part in range(3))
         lost = np.isnan(confidence).all(axis=(1, 2))  # frames that cannot be decoded
         unsure = doubt(confidence)
-        moved = jumps(position, after, _JUMP * self._length)
+        moved = jumps(position, after, JUMP_SHARE * self._length)
         apart = self._apart(list(paths), position, confidence)
         scores = np.where(lost, 0.0, unsure + moved + np.nan_to_num(apart))
         times = instants.times[places]
