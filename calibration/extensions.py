@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from importlib.metadata import EntryPoint
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, TypeVar
 from warnings import warn
 
 from calibration.errors import InvalidValueError, SuiteWarning
 
-__all__ = ["Named", "collect", "named"]
+__all__ = ["Named", "Registry", "collect", "named"]
 
 
 class Named(Protocol):
@@ -21,6 +22,42 @@ class Named(Protocol):
 
 
 Kind = TypeVar("Kind", bound=Named)
+
+
+class Registry(Mapping[str, Kind]):
+    """What is built in, then what installed packages add, by name.
+
+    Other packages are looked at when something is first asked of it, not when the module that holds it is imported.
+
+    Args:
+        kind: of all that is in it.
+        group: of the entry points by which packages add to it.
+        built_in: what is there in any case, in this order.
+
+    Raises:
+        InvalidValueError: at the first use, see `collect`.
+    """
+
+    def __init__(self, kind: type[Kind], group: str, built_in: Iterable[Kind]) -> None:
+        self.kind = kind
+        self.group = group
+        self._built_in = tuple(built_in)
+
+    @cached_property
+    def _all(self) -> Mapping[str, Kind]:
+        return collect(self.kind, self._built_in, entry_points(group=self.group))
+
+    def __getitem__(self, name: str) -> Kind:
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __repr__(self) -> str:
+        return f"Registry({', '.join(self)})"
 
 
 def collect(kind: type[Kind], built_in: Iterable[Kind], others: Iterable[EntryPoint]) -> dict[str, Kind]:

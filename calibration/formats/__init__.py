@@ -6,11 +6,9 @@ Packages add formats through the entry-point group `pose3d.rig_formats`, whose e
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
 from warnings import warn
 
 import numpy as np
@@ -18,25 +16,15 @@ import numpy as np
 from calibration.errors import FileFormatError, InvalidValueError, MismatchError, SuiteWarning
 from calibration.extensions import named
 from calibration.formats._hints import hint
-from calibration.formats._registry import describe, known_formats
+from calibration.formats._registry import FORMATS, describe
 from calibration.formats.corners_file import load_corners, save_corners
 from calibration.formats.rig_format import UNKNOWN_UNIT, RigFormat
 from calibration.rig import Rig
-
-if TYPE_CHECKING:
-    FORMATS: Mapping[str, RigFormat]
 
 __all__ = ["FORMATS", "RigFormat", "detect_format", "load_corners", "load_rig", "save_corners", "save_rig"]
 
 _DEFAULT_UNIT = "mm"
 _UNITS = ("um", "µm", "mm", "cm", "dm", "m", "km", "in", "inch", "ft")
-
-
-def __getattr__(name: str) -> object:
-    # Other packages' formats are looked up when they are first asked for, not when this package is imported.
-    if name == "FORMATS":
-        return known_formats()
-    raise AttributeError(f"module 'calibration.formats' has no attribute '{name}'")
 
 
 def detect_format(path: str | os.PathLike[str]) -> str:
@@ -45,7 +33,7 @@ def detect_format(path: str | os.PathLike[str]) -> str:
     Raises:
         FileFormatError: no format fits, or the file is missing.
     """
-    return _detect(Path(path), known_formats()).name
+    return _detect(Path(path)).name
 
 
 def load_rig(
@@ -75,11 +63,10 @@ def load_rig(
             cameras have the same pose.
     """
     source = Path(path)
-    formats = known_formats()
-    chosen = None if format is None else named(formats, format, "format")
+    chosen = None if format is None else named(FORMATS, format, "format")
     if unit is not None:
         _check_unit(unit, "unit")
-    known = chosen or _detect(source, formats)
+    known = chosen or _detect(source)
     rig = known.read(source)
     if rig.unit != UNKNOWN_UNIT:
         _check_unit(rig.unit, f"{source}, unit")
@@ -120,10 +107,10 @@ def save_rig(
         OutputError: the file cannot be written.
     """
     target = Path(path)
-    writers = {name: known.write for name, known in known_formats().items() if known.write is not None}
+    writers = {name: known.write for name, known in FORMATS.items() if known.write is not None}
     if format is None:
         suffix = target.suffix.lower()
-        fitting = [name for name in writers if suffix in known_formats()[name].suffixes]
+        fitting = [name for name in writers if suffix in FORMATS[name].suffixes]
         if not fitting:
             raise InvalidValueError(
                 target,
@@ -136,7 +123,7 @@ def save_rig(
         raise InvalidValueError(
             "format",
             expected=f"one of {', '.join(writers)}",
-            got=f"'{format}'" + (", which is only read" if format in known_formats() else ""),
+            got=f"'{format}'" + (", which is only read" if format in FORMATS else ""),
             remedy="Use one of these names.",
         )
     _check_unit(rig.unit, f"{target}, unit of the rig")
@@ -173,16 +160,16 @@ def _at_one_place(rig: Rig) -> list[str]:
     ]
 
 
-def _detect(path: Path, formats: Mapping[str, RigFormat]) -> RigFormat:
-    for known in formats.values():
+def _detect(path: Path) -> RigFormat:
+    for known in FORMATS.values():
         if known.sniff(path):
             return known
     raise FileFormatError(
         path,
-        expected=f"a calibration in one of the formats {', '.join(formats)}",
+        expected=f"a calibration in one of the formats {', '.join(FORMATS)}",
         got=describe(path),
         remedy="Check the path for spelling."
         if not path.exists()
-        else hint(path, formats)
+        else hint(path, FORMATS)
         or "Check the path; if the file is right, name its format, and the error will say what is missing in it.",
     )

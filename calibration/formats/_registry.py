@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 
 from calibration.errors import FileFormatError
-from calibration.extensions import collect
+from calibration.extensions import Registry
 from calibration.formats import (
     anipose,
     caliscope,
@@ -26,36 +22,28 @@ from calibration.formats import (
 from calibration.formats._reading import natural_key, read_text, read_toml
 from calibration.formats.rig_format import RigFormat
 
-__all__ = ["ENTRY_POINT_GROUP", "describe", "known_formats"]
-
-ENTRY_POINT_GROUP = "pose3d.rig_formats"
+__all__ = ["FORMATS", "describe"]
 
 # In the order in which files are shown to them; no file fits two of them.
-_BUILT_IN = (
-    rig_toml.FORMAT,
-    anipose.FORMAT,
-    pose2sim.FORMAT,
-    caliscope.FORMAT,
-    opencv.FORMAT,
-    label3d.FORMAT,
-    kalibr.FORMAT,
-    easymocap.FORMAT,
-    jarvis.FORMAT,
-    colmap.FORMAT,
-    deeplabcut.FORMAT,
+FORMATS = Registry(
+    RigFormat,
+    "pose3d.rig_formats",
+    (
+        rig_toml.FORMAT,
+        anipose.FORMAT,
+        pose2sim.FORMAT,
+        caliscope.FORMAT,
+        opencv.FORMAT,
+        label3d.FORMAT,
+        kalibr.FORMAT,
+        easymocap.FORMAT,
+        jarvis.FORMAT,
+        colmap.FORMAT,
+        deeplabcut.FORMAT,
+    ),
 )
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
-
-@functools.cache
-def known_formats() -> Mapping[str, RigFormat]:
-    """The formats of this package, then those of installed packages, by name.
-
-    Raises:
-        InvalidValueError: see `calibration.extensions.collect`.
-    """
-    return MappingProxyType(collect(RigFormat, _BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
 
 
 def describe(path: Path) -> str:

@@ -11,12 +11,13 @@ from pose3d.detection.blazepose import BlazePoseDetector
 from pose3d.detection.cropping import CroppingDetector
 from pose3d.detection.detector import Detector, RawDetections
 from pose3d.detection.network import NetworkDetector, export_run
-from pose3d.detection.registry import DetectorKind, known_detectors, model_path, open_detector
+from pose3d.detection.registry import DETECTORS, DetectorKind, model_path, open_detector
 from pose3d.detection.settings import PredictionSettings
 from pose3d.detection.streaming import CHUNK, DetectedFrames, detect_video, find_batch_size
 
 __all__ = [
     "CHUNK",
+    "DETECTORS",
     "BlazePoseDetector",
     "CroppingDetector",
     "DetectedFrames",
@@ -28,7 +29,6 @@ __all__ = [
     "detect_video",
     "export_run",
     "find_batch_size",
-    "known_detectors",
     "model_path",
     "open_detector",
 ]

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 
 from calibration.errors import InvalidValueError
-from calibration.extensions import collect
+from calibration.extensions import Registry
 from pose3d.detection.blazepose import BlazePoseDetector
 from pose3d.detection.cropping import CroppingDetector
 from pose3d.detection.detector import Detector
 from pose3d.detection.network import NetworkDetector
 from pose3d.detection.settings import PredictionSettings
 
-__all__ = ["ENTRY_POINT_GROUP", "DetectorKind", "known_detectors", "model_path", "open_detector"]
-
-ENTRY_POINT_GROUP = "pose3d.detectors"
+__all__ = ["DETECTORS", "DetectorKind", "model_path", "open_detector"]
 
 
 @dataclass(frozen=True)
@@ -45,20 +40,14 @@ def _blazepose(path: Path, settings: PredictionSettings) -> Detector:  # noqa: A
     return BlazePoseDetector(path)
 
 
-_BUILT_IN = (
-    DetectorKind("network", "a network that `pose3d train` made", _network),
-    DetectorKind("blazepose", "33 landmarks of a person, by the model files of MediaPipe", _blazepose),
+DETECTORS = Registry(
+    DetectorKind,
+    "pose3d.detectors",
+    (
+        DetectorKind("network", "a network that `pose3d train` made", _network),
+        DetectorKind("blazepose", "33 landmarks of a person, by the model files of MediaPipe", _blazepose),
+    ),
 )
-
-
-@functools.cache
-def known_detectors() -> Mapping[str, DetectorKind]:
-    """The kinds of this package, then those of installed packages, by name.
-
-    Raises:
-        InvalidValueError: see `calibration.extensions.collect`.
-    """
-    return MappingProxyType(collect(DetectorKind, _BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
 
 
 def open_detector(model: str, settings: PredictionSettings | None = None) -> Detector:
@@ -74,7 +63,7 @@ def open_detector(model: str, settings: PredictionSettings | None = None) -> Det
     """
     settings = settings or PredictionSettings()
     kind, path = model_path(model)
-    detector = known_detectors()[kind].open(path, settings)
+    detector = DETECTORS[kind].open(path, settings)
     if settings.crop:
         return CroppingDetector(detector, margin=settings.margin)
     return detector
@@ -86,15 +75,14 @@ def model_path(model: str) -> tuple[str, Path]:
     Raises:
         InvalidValueError: the kind is unknown.
     """
-    kinds = known_detectors()
     kind, colon, rest = model.partition(":")
     # C:\\models\\run is a path, not a kind.
     if not colon or len(kind) == 1 or "/" in kind or Path(model).exists():
         return "network", Path(model).expanduser()
-    if kind not in kinds:
+    if kind not in DETECTORS:
         raise InvalidValueError(
             f"model '{model}'",
-            expected=f"the folder of a trained network, or one of {', '.join(f'{name}:PATH' for name in kinds)}",
+            expected=f"the folder of a trained network, or one of {', '.join(f'{name}:PATH' for name in DETECTORS)}",
             got=f"'{kind}'",
             remedy="Correct the name.",
         )

@@ -10,8 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from pose3d.formats._registry import FORMATS
     from pose3d.formats.anipose import read_anipose
     from pose3d.formats.anipose3d import write_anipose3d
     from pose3d.formats.corners_csv import read_corners_csv
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pose3d.formats.deeplabcut import read_deeplabcut
     from pose3d.formats.deeplabcut3d import write_deeplabcut3d
     from pose3d.formats.label3d import read_label3d
+    from pose3d.formats.labels import LABEL_FORMATS
     from pose3d.formats.labels.label_format import LabelFormat
     from pose3d.formats.labels.loading import read_labels, write_labels
     from pose3d.formats.lightning_pose import read_lightning_pose
@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from pose3d.formats.sleap import read_sleap, read_sleap_analysis
     from pose3d.formats.trc import read_trc, write_trc
 
-    FORMATS: Mapping[str, PoseFormat]
-    LABEL_FORMATS: Mapping[str, LabelFormat]
-
 _HOMES = {
+    "FORMATS": "_registry",
+    "LABEL_FORMATS": "labels",
     "LabelFormat": "labels.label_format",
     "PoseFormat": "pose_format",
     "Session": "session",
@@ -94,12 +93,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # PEP 562: a format's module, and the library it needs, is loaded when its name is first used. Other packages'
-    # formats are looked up when they are first asked for.
-    if name == "FORMATS":
-        return import_module("pose3d.formats._registry").known_formats()
-    if name == "LABEL_FORMATS":
-        return import_module("pose3d.formats.labels._registry").known_formats()
+    # PEP 562: a format's module, and the library it needs, is loaded when its name is first used.
     if name not in _HOMES:
         raise AttributeError(f"module 'pose3d.formats' has no attribute '{name}'")
     return getattr(import_module(f"pose3d.formats.{_HOMES[name]}"), name)

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 
 from calibration.errors import FileFormatError
-from calibration.extensions import collect, named
+from calibration.extensions import Registry, named
 from pose3d.formats import anipose, corners_csv, deeplabcut, label3d, lightning_pose, netcdf, openpose, sleap
 from pose3d.formats.pose_format import PoseFormat
 
-__all__ = ["ENTRY_POINT_GROUP", "detect_format", "known_formats", "named_format"]
-
-ENTRY_POINT_GROUP = "pose3d.pose_formats"
+__all__ = ["FORMATS", "detect_format", "named_format"]
 
 # In the order in which files are shown to them; no file fits two of them.
-_BUILT_IN = (
-    netcdf.FORMAT,
-    sleap.ANALYSIS_FORMAT,
-    sleap.PROJECT_FORMAT,
-    deeplabcut.FORMAT,
-    lightning_pose.FORMAT,
-    anipose.FORMAT,
-    openpose.FORMAT,
-    label3d.FORMAT,
-    corners_csv.FORMAT,
+FORMATS = Registry(
+    PoseFormat,
+    "pose3d.pose_formats",
+    (
+        netcdf.FORMAT,
+        sleap.ANALYSIS_FORMAT,
+        sleap.PROJECT_FORMAT,
+        deeplabcut.FORMAT,
+        lightning_pose.FORMAT,
+        anipose.FORMAT,
+        openpose.FORMAT,
+        label3d.FORMAT,
+        corners_csv.FORMAT,
+    ),
 )
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
-
-@functools.cache
-def known_formats() -> Mapping[str, PoseFormat]:
-    """The formats of this package, then those of installed packages, by name.
-
-    Raises:
-        InvalidValueError: see `calibration.extensions.collect`.
-    """
-    return MappingProxyType(collect(PoseFormat, _BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
 
 
 def named_format(name: str) -> PoseFormat:
@@ -49,7 +37,7 @@ def named_format(name: str) -> PoseFormat:
     Raises:
         InvalidValueError: there is none.
     """
-    return named(known_formats(), name, "format")
+    return named(FORMATS, name, "format")
 
 
 def detect_format(path: Path) -> PoseFormat:
@@ -58,7 +46,7 @@ def detect_format(path: Path) -> PoseFormat:
     Raises:
         FileFormatError: it fits none, or two (of which one is another package's).
     """
-    fitting = [known for known in known_formats().values() if known.sniff(path)]
+    fitting = [known for known in FORMATS.values() if known.sniff(path)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -70,7 +58,7 @@ def detect_format(path: Path) -> PoseFormat:
         )
     raise FileFormatError(
         path,
-        expected=f"2D poses in one of the formats {', '.join(known_formats())}",
+        expected=f"2D poses in one of the formats {', '.join(FORMATS)}",
         got=_describe(path),
         remedy="Check the path for spelling."
         if not path.exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from calibration.errors import FileFormatError, MismatchError, SuiteWarning
-from pose3d.formats._registry import detect_format, known_formats
+from pose3d.formats._registry import FORMATS, detect_format
 from pose3d.formats.pose_format import PoseFormat
 
 __all__ = ["Paths", "Source", "find_sources"]
@@ -92,7 +92,7 @@ def _sources_at(path: Path, chosen: PoseFormat | None) -> Iterator[Source]:
     if not path.is_dir():
         yield Source(path, chosen or detect_format(path))
         return
-    formats = list(known_formats().values()) if chosen is None else [chosen]
+    formats = list(FORMATS.values()) if chosen is None else [chosen]
     found = list(_search(path, formats, 0))
     if not found:
         wanted = ", ".join(known.name for known in formats)

@@ -9,14 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from pose3d.formats.labels._registry import LABEL_FORMATS
     from pose3d.formats.labels.label_format import LabelFormat
     from pose3d.formats.labels.loading import read_labels, write_labels
 
-    LABEL_FORMATS: Mapping[str, LabelFormat]
-
 _HOMES = {
+    "LABEL_FORMATS": "_registry",
     "LabelFormat": "label_format",
     "read_labels": "loading",
     "write_labels": "loading",
@@ -26,9 +24,7 @@ __all__ = ["LABEL_FORMATS", "LabelFormat", "read_labels", "write_labels"]
 
 
 def __getattr__(name: str) -> object:
-    # PEP 562: a format's module is loaded when its name is first used; other packages' formats are looked up then.
-    if name == "LABEL_FORMATS":
-        return import_module("pose3d.formats.labels._registry").known_formats()
+    # PEP 562: a format's module is loaded when its name is first used.
     if name not in _HOMES:
         raise AttributeError(f"module 'pose3d.formats.labels' has no attribute '{name}'")
     return getattr(import_module(f"pose3d.formats.labels.{_HOMES[name]}"), name)

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 
 from calibration.errors import FileFormatError
-from calibration.extensions import collect, named
+from calibration.extensions import Registry, named
 from pose3d.formats.labels import coco, cvat, deeplabcut, lightning_pose, sleap
 from pose3d.formats.labels.label_format import LabelFormat
 
-__all__ = ["ENTRY_POINT_GROUP", "detect_format", "known_formats", "named_format"]
-
-ENTRY_POINT_GROUP = "pose3d.label_formats"
+__all__ = ["LABEL_FORMATS", "detect_format", "named_format"]
 
 # In the order in which files are shown to them; no file fits two of them.
-_BUILT_IN = (
-    deeplabcut.FORMAT,
-    lightning_pose.FORMAT,
-    sleap.FORMAT,
-    coco.FORMAT,
-    cvat.FORMAT,
-    coco.CVAT_COCO_FORMAT,
+LABEL_FORMATS = Registry(
+    LabelFormat,
+    "pose3d.label_formats",
+    (
+        deeplabcut.FORMAT,
+        lightning_pose.FORMAT,
+        sleap.FORMAT,
+        coco.FORMAT,
+        cvat.FORMAT,
+        coco.CVAT_COCO_FORMAT,
+    ),
 )
-
-
-@functools.cache
-def known_formats() -> Mapping[str, LabelFormat]:
-    """The formats of this package, then those of installed packages, by name.
-
-    Raises:
-        InvalidValueError: see `calibration.extensions.collect`.
-    """
-    return MappingProxyType(collect(LabelFormat, _BUILT_IN, entry_points(group=ENTRY_POINT_GROUP)))
 
 
 def named_format(name: str) -> LabelFormat:
@@ -44,7 +32,7 @@ def named_format(name: str) -> LabelFormat:
     Raises:
         InvalidValueError: there is none.
     """
-    return named(known_formats(), name, "format")
+    return named(LABEL_FORMATS, name, "format")
 
 
 def detect_format(path: Path) -> LabelFormat:
@@ -53,12 +41,12 @@ def detect_format(path: Path) -> LabelFormat:
     Raises:
         FileFormatError: it fits none, or two (of which one is another package's).
     """
-    fitting = [known for known in known_formats().values() if known.sniff(path)]
+    fitting = [known for known in LABEL_FORMATS.values() if known.sniff(path)]
     if len(fitting) == 1:
         return fitting[0]
     raise FileFormatError(
         path,
-        expected=f"labels in one of the formats {', '.join(known_formats())}",
+        expected=f"labels in one of the formats {', '.join(LABEL_FORMATS)}",
         got=f"what could be {' or '.join(known.name for known in fitting)}" if fitting else _describe(path),
         remedy="Check the path for spelling."
         if not path.exists()

@@ -24,7 +24,7 @@ from calibration import (
     save_rig,
 )
 from calibration.errors import MismatchError
-from calibration.extensions import collect
+from calibration.extensions import Registry, collect
 from calibration.formats import FORMATS, RigFormat
 
 FORMATS_OF_FILES = ["rig-toml", "anipose", "pose2sim", "caliscope", "kalibr"]
@@ -391,6 +391,21 @@ class TestOtherPackages:
         monkeypatch.setattr(EntryPoint, "load", lambda _: value)
         return self.ENTRY
 
+    def test_they_are_looked_at_once_when_something_is_first_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        extra = replace(FORMATS["anipose"], name="extra")
+        asked: list[str] = []
+
+        def entries(group: str) -> list[EntryPoint]:
+            asked.append(group)
+            return [self._entry(monkeypatch, extra)]
+
+        monkeypatch.setattr("calibration.extensions.entry_points", entries)
+        registry = Registry(RigFormat, "pose3d.rig_formats", [FORMATS["anipose"]])
+        assert asked == []
+        assert (list(registry), len(registry), repr(registry)) == (["anipose", "extra"], 2, "Registry(anipose, extra)")
+        assert registry["extra"] is extra
+        assert asked == ["pose3d.rig_formats"]
+
     def test_a_format_is_added(self, monkeypatch: pytest.MonkeyPatch) -> None:
         extra = replace(FORMATS["anipose"], name="extra")
         collected = collect(RigFormat, FORMATS.values(), [self._entry(monkeypatch, extra)])
@@ -411,6 +426,6 @@ class TestOtherPackages:
     def test_an_added_format_is_used(self, tmp_path: Path, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         extra = RigFormat("extra", "", (".extra",), lambda path: path.suffix == ".extra", lambda _: rig)
         formats = collect(RigFormat, FORMATS.values(), [self._entry(monkeypatch, extra)])
-        monkeypatch.setattr("calibration.formats.known_formats", lambda: formats)
+        monkeypatch.setattr("calibration.formats.FORMATS", formats)
         (tmp_path / "a.extra").touch()
         assert load_rig(tmp_path / "a.extra") == rig

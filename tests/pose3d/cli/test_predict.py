@@ -24,8 +24,8 @@ def videos(tmp_path_factory) -> list[Path]:
 def discs(monkeypatch) -> None:
     """A kind of detector that an installed package might add."""
     kind = DetectorKind("discs", "white discs", lambda _path, settings: DiscDetector(2, settings.candidates))
-    kinds = {**registry.known_detectors(), "discs": kind}
-    monkeypatch.setattr(registry, "known_detectors", lambda: kinds)
+    kinds = {**registry.DETECTORS, "discs": kind}
+    monkeypatch.setattr(registry, "DETECTORS", kinds)
 
 
 def run(*arguments: object) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
-from pose3d.detection import NetworkDetector, PredictionSettings, known_detectors, open_detector
+from pose3d.detection import DETECTORS, NetworkDetector, PredictionSettings, open_detector
 from pose3d.detection import network as network_module
 from pose3d.detection.network import export_run
 from pose3d.networks.backbones import Backbone
@@ -137,7 +137,7 @@ def test_a_folder_that_is_no_network_is_an_error_in_words(tmp_path: Path) -> Non
 
 
 def test_a_kind_that_is_not_known_is_told() -> None:
-    assert set(known_detectors()) >= {"network", "blazepose"}
+    assert set(DETECTORS) >= {"network", "blazepose"}
     with pytest.raises(InvalidValueError, match="network:PATH, blazepose:PATH"):
         open_detector("openpose:models")
 

@@ -1,7 +1,6 @@
 """`run_project`: from videos to report for every session, whatever happens to one of them."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,10 +75,9 @@ def films(rig: Rig, truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def project(rig: Rig, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    kinds = (*registry._BUILT_IN, registry.DetectorKind("dots", "for tests", lambda *_: DotDetector()))
-    monkeypatch.setattr(registry, "_BUILT_IN", kinds)
-    registry.known_detectors.cache_clear()
+def project(rig: Rig, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    dots = registry.DetectorKind("dots", "for tests", lambda *_: DotDetector())
+    monkeypatch.setattr(registry, "DETECTORS", {**registry.DETECTORS, "dots": dots})
     made = create_project(
         tmp_path / "discs",
         cameras=rig.names,
@@ -93,8 +91,7 @@ def project(rig: Rig, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         sessions[name] = {camera: f"sessions/{name}/{camera}.mp4" for camera in rig.names}
     save_project(replace(made, sessions=sessions))
     save_rig(rig, ProjectFiles(made).rig, format="rig-toml")
-    yield load_project(made.root)
-    registry.known_detectors.cache_clear()
+    return load_project(made.root)
 
 
 def ran(outcomes: list) -> list[tuple[str, str]]:  # type: ignore[type-arg]
