@@ -1,4 +1,4 @@
-"""Figures, videos and the report of 3D poses."""
+"""Figures, videos and reports of 2D positions, of 3D poses, and of trained networks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pose3d.visualization.animation import SkeletonVideoSettings, skeleton_frames, skeleton_video
+    from pose3d.visualization.detection_overlay import DetectionOverlaySettings, detection_frames, detection_video
     from pose3d.visualization.evidence import Evidence, collect_evidence
     from pose3d.visualization.figures import bone_figure, skeleton_figure, trajectory_figure, truth_figure
     from pose3d.visualization.overlay import OverlaySettings, overlay_frames, overlay_video
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pose3d.visualization.verdict import Finding, Verdict, judge
 
 _HOMES = {
+    "DetectionOverlaySettings": "detection_overlay",
     "Evidence": "evidence",
     "Finding": "verdict",
     "OverlaySettings": "overlay",
@@ -28,6 +30,8 @@ _HOMES = {
     "bone_figure": "figures",
     "collect_evidence": "evidence",
     "coverage_figure": "quality_figures",
+    "detection_frames": "detection_overlay",
+    "detection_video": "detection_overlay",
     "judge": "verdict",
     "missing_figure": "quality_figures",
     "overlay_frames": "overlay",
@@ -43,6 +47,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DetectionOverlaySettings",
     "Evidence",
     "Finding",
     "OverlaySettings",
@@ -51,6 +56,8 @@ __all__ = [
     "bone_figure",
     "collect_evidence",
     "coverage_figure",
+    "detection_frames",
+    "detection_video",
     "judge",
     "missing_figure",
     "overlay_frames",

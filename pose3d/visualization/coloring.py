@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from calibration.errors import InvalidValueError
 from calibration.plots import PALETTE, categorical_colors
 from pose3d.skeleton import Skeleton
 
-__all__ = ["COLOR_BY", "LEFT", "MIDDLE", "RIGHT", "ColorBy", "Coloring", "choose_coloring"]
+__all__ = ["COLOR_BY", "LEFT", "MIDDLE", "RIGHT", "ColorBy", "Coloring", "choose_coloring", "keypoint_colors"]
 
 ColorBy = Literal["auto", "side", "individual"]
 COLOR_BY: tuple[str, ...] = ("auto", "side", "individual")
@@ -80,6 +82,17 @@ def choose_coloring(
     lines = tuple(_of_edge(points[first], points[second]) for first, second in indices)
     legend = ((_side_name(pairs, 0), LEFT), (_side_name(pairs, 1), RIGHT)) if set(points) - {MIDDLE} else ()
     return Coloring(indices, (points,) * len(individuals), (lines,) * len(individuals), legend)
+
+
+def keypoint_colors(keypoints: Sequence[str]) -> dict[str, str]:
+    """A color ("#rrggbb") for each keypoint: those of the palette, or steps through the rainbow where they run out."""
+    if len(keypoints) <= len(PALETTE):
+        return categorical_colors(keypoints)
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    steps = np.linspace(0.06, 0.94, len(keypoints))
+    return {name: to_hex(colormaps["turbo"](step)) for name, step in zip(keypoints, steps, strict=True)}
 
 
 def _of_edge(first: str, second: str) -> str:

@@ -15,7 +15,18 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Color", "Image", "Lettering", "blend", "draw_crosses", "draw_dots", "draw_lines", "rgb", "scaled"]
+__all__ = [
+    "Color",
+    "Image",
+    "Lettering",
+    "blend",
+    "draw_crosses",
+    "draw_dots",
+    "draw_lines",
+    "lay_over",
+    "rgb",
+    "scaled",
+]
 
 Image = NDArray[np.uint8]
 Color = tuple[float, float, float]
@@ -134,6 +145,11 @@ def _lay(image: Image, mask: NDArray[np.float32], x: int, y: int, color: Color) 
     share = mask[top:bottom, left:right, None]
     patch = image[y + top : y + bottom, x + left : x + right]
     patch[:] = np.round(patch * (1 - share) + share * np.asarray(color, np.float32)).astype(np.uint8)
+
+
+def lay_over(image: Image, layer: Image, share: float) -> None:
+    """Blend a layer of the same size into the image: `share` 0 leaves the image, 1 the layer."""
+    cv2.addWeighted(layer, share, image, 1.0 - share, 0.0, dst=image)
 
 
 def scaled(image: Image, scale: float) -> Image:

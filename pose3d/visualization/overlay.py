@@ -11,22 +11,30 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.camera import Camera
-from calibration.errors import InvalidValueError, MismatchError
+from calibration.errors import MismatchError
 from calibration.rig import Rig
 from calibration.schema import check
 from calibration.video import Video, VideoWriter, open_video
 from pose3d.datasets import POSES2D, POSES3D
 from pose3d.skeleton import Skeleton
+from pose3d.visualization._overlay_parts import (
+    BLACK,
+    DEFAULT_FRAME_RATE,
+    WHITE,
+    check_scale,
+    common_frames,
+    grouped,
+    shifted_to_scale,
+    stroke_of,
+)
 from pose3d.visualization.coloring import ColorBy, Coloring, choose_coloring
 from pose3d.visualization.drawing import (
     Color,
     Image,
     Lettering,
-    blend,
     draw_crosses,
     draw_dots,
     draw_lines,
-    rgb,
     scaled,
 )
 from pose3d.visualization.evidence import match_poses2d
@@ -36,12 +44,8 @@ __all__ = ["OverlaySettings", "overlay_frames", "overlay_video"]
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-_DEFAULT_FRAME_RATE = 30.0
-_WHITE: Color = (255, 255, 255)
-_BLACK: Color = (0, 0, 0)
 _RESIDUAL: Color = (255, 236, 120)
 _REJECTED: Color = (255, 80, 80)
-_BRIGHTEN = 0.25  # share of white in the colors of the body, for dark recordings
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,7 @@ class OverlaySettings:
     residuals: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale <= 8:
-            raise InvalidValueError(
-                "scale", expected="a factor from 0 to 8", got=str(self.scale), remedy="1 keeps the size of the video."
-            )
+        check_scale(self.scale)
 
 
 def overlay_video(
@@ -112,7 +113,7 @@ def overlay_video(
     chosen = settings or OverlaySettings()
     with open_video(video) as source:
         scene = _Scene.of(source, poses2d, poses3d, rig, camera, skeleton, frames, chosen)
-        with VideoWriter(path, frame_rate or source.frame_rate or _DEFAULT_FRAME_RATE) as writer:
+        with VideoWriter(path, frame_rate or source.frame_rate or DEFAULT_FRAME_RATE) as writer:
             for done, picture in enumerate(_draw_all(source, scene, chosen), start=1):
                 writer.write(picture)
                 if on_progress is not None:
@@ -163,7 +164,7 @@ class _Scene:
         check(poses3d, POSES3D, values=False)
         lens = rig[camera]
         _check_size(video, lens)
-        chosen = _common_frames(video, poses3d, frames)
+        chosen = common_frames(video, poses3d["frame"].values, frames)
         rows = poses3d.isel(time=np.searchsorted(poses3d["frame"].values, chosen))
         points = rows["position"].transpose("time", "individual", "keypoint", "space").values
         reprojected = lens.project(points)
@@ -195,22 +196,6 @@ def _check_size(video: Video, camera: Camera) -> None:
         )
 
 
-def _common_frames(video: Video, poses3d: xr.Dataset, frames: Sequence[int] | None) -> NDArray[np.int64]:
-    known = poses3d["frame"].values
-    wanted = known if frames is None else np.unique(np.asarray(frames, dtype=np.int64))
-    common = np.intersect1d(known, wanted)
-    common = common[common < len(video)]
-    if not len(common):
-        span = f"frames {known[0]} to {known[-1]}" if len(known) else "no frames"
-        raise MismatchError(
-            video.path,
-            expected="frames that are in the video and in the poses" + ("" if frames is None else " as asked for"),
-            got=f"a video of {len(video)} frames, poses of {span}",
-            remedy="Check that video and poses are of the same recording and count frames from 0.",
-        )
-    return common
-
-
 def _detections(
     poses2d: xr.Dataset, camera: str, frames: NDArray[np.int64], individuals: list[str], keypoints: list[str]
 ) -> Array:
@@ -229,8 +214,7 @@ def _detections(
 
 def _draw_all(video: Video, scene: _Scene, settings: OverlaySettings) -> Iterator[Image]:
     scale = settings.scale
-    # Everything is drawn at one size relative to the picture, whatever the camera's resolution.
-    stroke = max(1.0, min(video.size) * scale / 700)
+    stroke = stroke_of(video, scale)
     artist = _Artist(scene, settings, stroke, Lettering(max(11.0, 17 * stroke)))
     rows = {number: row for row, number in enumerate(scene.frames)}
     for frame in video.frames(scene.frames):
@@ -253,17 +237,17 @@ class _Artist:
             projected, detected = (
                 self._to_picture(pixels[row, individual]) for pixels in (scene.reprojected, scene.detected)
             )
-            for color, members in _grouped(scene.coloring.edge[individual]):
+            for color, members in grouped(scene.coloring.edge[individual]):
                 draw_lines(picture, projected[edges[members]], color, 2.4 * stroke)
-            for color, members in _grouped(scene.coloring.keypoint[individual]):
+            for color, members in grouped(scene.coloring.keypoint[individual]):
                 draw_dots(picture, projected[members], color, 2.6 * stroke)
             if self.settings.residuals:
                 both = np.stack([projected, detected], axis=-2)
                 draw_lines(picture, both[used], _RESIDUAL, 1.3 * stroke)
             if self.settings.detections:
-                draw_dots(picture, detected[used], _BLACK, 5.6 * stroke, thickness=1)
-                draw_dots(picture, detected[used], _WHITE, 4.8 * stroke, thickness=1.2 * stroke)
-                draw_crosses(picture, detected[~used], _BLACK, 7 * stroke, thickness=3 * stroke)
+                draw_dots(picture, detected[used], BLACK, 5.6 * stroke, thickness=1)
+                draw_dots(picture, detected[used], WHITE, 4.8 * stroke, thickness=1.2 * stroke)
+                draw_crosses(picture, detected[~used], BLACK, 7 * stroke, thickness=3 * stroke)
                 draw_crosses(picture, detected[~used], _REJECTED, 7 * stroke, thickness=1.6 * stroke)
         self._write(picture, row, time)
 
@@ -282,15 +266,7 @@ class _Artist:
             lines.append("no keypoint of this camera is used")
         for number, line in enumerate(lines):
             top = margin + number * 1.35 * self.letters.height
-            self.letters.draw(picture, line, (margin, top), _WHITE, halo=_BLACK)
+            self.letters.draw(picture, line, (margin, top), WHITE, halo=BLACK)
 
     def _to_picture(self, pixels: Array) -> Array:
-        return pixels * self.settings.scale + (self.settings.scale - 1) / 2
-
-
-def _grouped(colors: Sequence[str]) -> list[tuple[Color, list[int]]]:
-    """Positions by color, so that everything of one color is drawn in one call."""
-    return [
-        (blend(rgb(color), _WHITE, _BRIGHTEN), [index for index, other in enumerate(colors) if other == color])
-        for color in dict.fromkeys(colors)
-    ]
+        return shifted_to_scale(pixels, self.settings.scale)

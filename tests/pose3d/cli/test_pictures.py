@@ -5,7 +5,8 @@ import pytest
 
 from calibration.video import VideoWriter, open_video
 from pose3d.cli import main
-from pose3d.formats import open_session, save_session
+from pose3d.datasets import detections
+from pose3d.formats import SessionWriter, open_session, save_session
 from pose3d.reconstruction import TriangulationSettings, triangulate
 from pose3d.synthetic import SimulationSettings, simulate
 
@@ -22,11 +23,23 @@ def folder(tmp_path_factory):
     save_session(folder / "only2d.nc", poses2d=scene.poses2d)
     save_session(folder / "norig.nc", poses3d=poses3d)
     save_session(folder / "truth.nc", poses3d=scene.poses3d)
+    save_session(folder / "rigonly.nc", rig=scene.rig)
     width, height = scene.rig.cameras[0].size
+    with SessionWriter(folder / "detections.nc") as writer:
+        writer.append(detections=as_detections(scene.poses2d, (width, height)))
     with VideoWriter(folder / "cam_1.mp4", 30.0) as writer:
         for _ in range(scene.poses2d.sizes["time"]):
             writer.write(np.full((height, width, 3), 90, dtype=np.uint8))
     return folder
+
+
+def as_detections(poses2d, size):
+    """As of a network that is sure, with a second place for every keypoint."""
+    position = poses2d["position"].values[:, :, :1].repeat(2, axis=2)
+    position[:, :, 1] += 20
+    confidence = np.isfinite(position[..., 0]) * np.array([0.9, 0.2])[:, None]
+    names = {"cameras": list(poses2d["camera"].values), "keypoints": list(poses2d["keypoint"].values)}
+    return detections(position, confidence, **names, frame_rate=100.0, image_size=[size] * len(names["cameras"]))
 
 
 def run(*words):
@@ -67,6 +80,38 @@ def test_a_video_may_begin_at_another_frame_than_0(folder, tmp_path, capsys):
     assert frames(tmp_path / "2d.mp4") == frames(folder / "cam_1.mp4")
 
 
+@pytest.mark.parametrize("file", ["detections.nc", "only2d.nc"])
+def test_video_of_2d_alone_on_the_video_of_a_camera(folder, tmp_path, file):
+    on = ("--on", f"cam_1={folder / 'cam_1.mp4'}")
+    looks = ("--color-by", "confidence", "--trail", "4", "--min-confidence", "0.5")
+    assert run("video", folder / file, "-o", tmp_path / "2d.mp4", *on, *looks) == 0
+    assert frames(tmp_path / "2d.mp4") == frames(folder / "cam_1.mp4")
+
+
+def test_the_project_around_detections_knows_the_skeleton(folder, tmp_path):
+    """A bone is drawn between keypoints far apart, without any option."""
+    from pose3d.project import create_project
+    from pose3d.skeleton import Skeleton
+
+    with open_session(folder / "detections.nc") as session:
+        found = session.detections.isel(keypoint=[0, 1], candidate=[0]).load()
+    width = int(found["image_size"].values[0, 0])
+    found["position"].values[..., 0, :], found["position"].values[..., 1, :] = (150, 200), (width - 150, 200)
+    found["confidence"].values[:] = 1
+    names = tuple(found["keypoint"].values.tolist())
+    create_project(tmp_path / "mice", cameras=["cam_1"], skeleton=Skeleton("two", names, (names,)))
+    (tmp_path / "mice" / "results").mkdir(exist_ok=True)
+    pictures = []
+    for file in (tmp_path / "mice" / "results" / "detections.nc", tmp_path / "detections.nc"):
+        with SessionWriter(file) as writer:
+            writer.append(detections=found)
+        assert run("video", file, "-o", tmp_path / "2d.mp4", "--on", f"cam_1={folder / 'cam_1.mp4'}") == 0
+        with open_video(tmp_path / "2d.mp4") as video:
+            pictures.append(video.read(3).image[195:206, width // 2].max())
+    assert pictures[0] > 180
+    assert pictures[1] < 110
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -78,6 +123,12 @@ def test_a_video_may_begin_at_another_frame_than_0(folder, tmp_path, capsys):
         (("video", "result.nc", "-o", "x.mp4", "--on", "cam_1=result.nc"), 1, "result.nc"),
         (("video", "norig.nc", "-o", "x.mp4", "--on", "cam_1=cam_1.mp4"), 1, "/rig"),
         (("video", "result.nc", "-o", "x.mp4", "--skeleton", "result.nc"), 1, "result.nc"),
+        (("video", "result.nc", "-o", "x.mp4", "--trail", "3"), 2, "files with 2D positions alone"),
+        (("video", "detections.nc", "-o", "x.mp4"), 2, "--on cam_1=VIDEO"),
+        (("video", "detections.nc", "-o", "x.mp4", "--on", "top=cam_1.mp4"), 1, "cam_1, cam_2, cam_3"),
+        (("video", "detections.nc", "-o", "x.mp4", "--on", "cam_1=none.mp4"), 1, "none.mp4"),
+        (("video", "detections.nc", "-o", "cam_1.mp4", "--on", "cam_1=cam_1.mp4"), 2, "overwrite the input"),
+        (("video", "rigonly.nc", "-o", "x.mp4"), 1, "pose3d predict"),
     ],
 )
 def test_wrong_input_is_explained_and_leaves_nothing(folder, monkeypatch, capsys, words, code, message):
