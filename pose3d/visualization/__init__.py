@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pose3d.visualization.animation import SkeletonVideoSettings, skeleton_frames, skeleton_video
     from pose3d.visualization.detection_overlay import DetectionOverlaySettings, detection_frames, detection_video
+    from pose3d.visualization.detection_report import write_detection_report
     from pose3d.visualization.evidence import Evidence, collect_evidence
     from pose3d.visualization.figures import bone_figure, skeleton_figure, trajectory_figure, truth_figure
     from pose3d.visualization.overlay import OverlaySettings, overlay_frames, overlay_video
@@ -43,6 +44,7 @@ _HOMES = {
     "skeleton_video": "animation",
     "trajectory_figure": "figures",
     "truth_figure": "figures",
+    "write_detection_report": "detection_report",
     "write_report": "report",
 }
 
@@ -69,6 +71,7 @@ __all__ = [
     "skeleton_video",
     "trajectory_figure",
     "truth_figure",
+    "write_detection_report",
     "write_report",
 ]
 

@@ -38,6 +38,7 @@ __all__ = [
     "PathLike",
     "Subject",
     "length_unit",
+    "made_facts",
     "made_section",
     "numbers_section",
     "pictures_section",
@@ -297,14 +298,14 @@ def _figure(draw: Callable[[], Figure], heading: str, caption: str) -> str:
     return f"<figure>{head}<figcaption>{escape(caption)}</figcaption>{content}</figure>"
 
 
-def videos_section(subject: Subject, folder: Path) -> str:
-    """Videos: small ones inside the page, larger ones linked relatively to `folder`, where the page is written.
+def videos_section(videos: Mapping[str, PathLike], folder: Path) -> str:
+    """Videos by caption: small ones inside the page, larger ones linked relatively to `folder`, where the page is.
 
     Raises:
         FileFormatError: a video is missing, or is no video.
     """
     parts = ["<h2>Videos</h2>"]
-    for caption, file in subject.videos.items():
+    for caption, file in videos.items():
         source, kind = _video_source(Path(file), folder)
         parts.append(
             f"<figure><figcaption>{escape(caption)}</figcaption>"
@@ -334,9 +335,7 @@ def _video_source(file: Path, folder: Path) -> tuple[str, str]:
 
 def made_section(subject: Subject) -> str:
     """Inputs, settings, versions and cameras."""
-    facts: dict[str, object] = dict(subject.provenance)
-    for name, value in subject.poses3d.attrs.items():
-        facts.setdefault(str(name), _readable(value))
+    facts = made_facts(subject.poses3d, subject.provenance)
     if subject.rig is not None:
         facts["rig"] = {
             camera.name: f"{camera.size[0]} x {camera.size[1]} px, {camera.lens.model}, "
@@ -344,6 +343,14 @@ def made_section(subject: Subject) -> str:
             for camera in subject.rig
         }
     return f'<h2>How it was made</h2><div class="scroll">{text_table(facts)}</div>'
+
+
+def made_facts(data: xr.Dataset, provenance: Mapping[str, object]) -> dict[str, object]:
+    """Inputs, settings and versions, and the attributes of a Dataset."""
+    facts: dict[str, object] = dict(provenance)
+    for name, value in data.attrs.items():
+        facts.setdefault(str(name), _readable(value))
+    return facts
 
 
 def _readable(value: object) -> object:

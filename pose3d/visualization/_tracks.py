@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -52,6 +52,19 @@ class Tracks:
         """Number of the last frame that was seen, plus 1; 0 where none was."""
         seen = np.flatnonzero(np.isfinite(self.confidence).any(axis=(1, 2)))
         return int(self.frames[seen[-1]]) + 1 if len(seen) else 0
+
+    def until(self, end: int) -> Tracks:
+        """The frames before that number."""
+        rows = slice(0, int(np.searchsorted(self.frames, end)))
+        return replace(
+            self,
+            frames=self.frames[rows],
+            time=self.time[rows],
+            position=self.position[rows],
+            confidence=self.confidence[rows],
+            others=self.others[rows],
+            others_confidence=self.others_confidence[rows],
+        )
 
     def shown(self, minimum_confidence: float) -> Array:
         """(time, individual, keypoint, 2) positions with at least this confidence; NaN elsewhere."""

@@ -92,7 +92,7 @@ def _page(subject: Subject, verdict: Verdict, title: str, folder: Path) -> str:
         sections.append(Section("truth", "Truth", truth_section(subject, subject.truth)))
     sections.append(Section("pictures", "Pictures", pictures_section(subject)))
     if subject.videos:
-        sections.append(Section("videos", "Videos", videos_section(subject, folder)))
+        sections.append(Section("videos", "Videos", videos_section(subject.videos, folder)))
     sections.append(Section("made", "How it was made", made_section(subject)))
     software = str(subject.poses3d.attrs.get("source_software", "")) or "pose3d"
     return render_page(

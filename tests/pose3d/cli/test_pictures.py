@@ -60,6 +60,15 @@ def test_report_is_one_page_with_a_verdict(folder, tmp_path, capsys):
     assert "<html" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("file", ["detections.nc", "only2d.nc"])
+def test_report_of_2d_alone_needs_no_rig(folder, tmp_path, capsys, file):
+    page = tmp_path / "report.html"
+    on = ("--on", f"cam_1={folder / 'cam_1.mp4'}", "--min-confidence", "0.5")
+    assert run("report", folder / file, "-o", page, *on) == 0
+    assert "verdict" in capsys.readouterr().out
+    assert "at 0.5, a keypoint counts as not found" in page.read_text(encoding="utf-8")
+
+
 def test_video_in_3d_and_on_the_video_of_a_camera(folder, tmp_path):
     assert run("video", folder / "result.nc", "-o", tmp_path / "3d.mp4") == 0
     on = f"cam_1={folder / 'cam_1.mp4'}"
@@ -115,7 +124,11 @@ def test_the_project_around_detections_knows_the_skeleton(folder, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("report", "only2d.nc", "-o", "x.html"), 1, "/poses3d"),
+        (("report", "only2d.nc", "-o", "x.html", "--truth", "truth.nc"), 1, "/poses3d"),
+        (("report", "rigonly.nc", "-o", "x.html"), 1, "pose3d predict"),
+        (("report", "result.nc", "-o", "x.html", "--on", "cam_1=cam_1.mp4"), 2, "files with 2D positions alone"),
+        (("report", "detections.nc", "-o", "x.html", "--on", "cam_1.mp4"), 2, "CAMERA=VIDEO"),
+        (("report", "detections.nc", "-o", "x.html", "--on", "top=cam_1.mp4"), 1, "cam_1, cam_2, cam_3"),
         (("report", "missing.nc", "-o", "x.html"), 1, "missing.nc"),
         (("report", "result.nc", "-o", "x.html", "--skeleton", "body_26"), 1, "body_25b"),
         (("video", "result.nc", "-o", "x.mp4", "--on", "cam_1"), 2, "CAMERA=VIDEO"),
