@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.extensions",
                 "calibration.files",
                 "calibration.findings",
+                "calibration.pickles",
                 "calibration.schema",
                 "calibration.transforms",
                 "pose3d.camera_names",

@@ -63,6 +63,7 @@ def test_arrays_are_read_in_any_order_of_memory(tmp_path: Path, fortran: bool) -
     [
         (b"cos\nsystem\n" + text("echo") + b"\x85R", r"asks to run code \(os system\)"),
         (text("a") + b"ctorch\nFloatStorage\n)R", r"asks to run code \(REDUCE\)"),
+        (text("a") + b"ccollections\nOrderedDict\n]\x85R", "damaged: .* takes 0 positional arguments"),
         (text("a") + tensor("0", (5,), (1,), 2), r"an array of shape \(5,\) in 2 numbers"),
         (text("a") + tensor("0", (2,), (-1,), 2), r"an array of shape \(2,\) in 2 numbers"),
     ],
