@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from calibration.boards import AprilGrid, Charuco, Chessboard
@@ -69,13 +70,4 @@ __all__ = [
     "triangulate",
 ]
 
-
-def __getattr__(name: str) -> object:
-    # PEP 562: names are loaded when first used, so that `import calibration` costs nothing.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'calibration' has no attribute '{name}'")
-    return getattr(import_module(f"calibration.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pose3d.datasets import poses2d, poses3d
@@ -49,13 +50,4 @@ __all__ = [
     "write_labels",
 ]
 
-
-def __getattr__(name: str) -> object:
-    # PEP 562: names are loaded when first used, so that `import pose3d` costs nothing.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pose3d' has no attribute '{name}'")
-    return getattr(import_module(f"pose3d.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from calibration.boards.geometry import AprilGrid, Board, Charuco, Chessboard
+from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from calibration.boards.detection import Detection, DetectionSettings, DetectionStatus, detect_board
@@ -59,12 +59,4 @@ __all__ = [
     "write_board_png",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

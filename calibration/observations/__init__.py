@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from calibration.observations.detection import detect_corners
@@ -46,13 +47,5 @@ __all__ = [
     "write_examples",
 ]
 
-
-def __getattr__(name: str) -> object:
-    # Worker processes import `_worker` from here and need neither xarray nor what else the rest imports.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'calibration.observations' has no attribute '{name}'")
-    return getattr(import_module(f"calibration.observations.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+# Worker processes import `_worker` from here and need neither xarray nor what else the rest imports.
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

@@ -6,8 +6,9 @@ and formats of labels through `pose3d.label_formats`, whose entries are `LabelFo
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pose3d.formats._registry import FORMATS
@@ -91,13 +92,5 @@ __all__ = [
     "write_trc",
 ]
 
-
-def __getattr__(name: str) -> object:
-    # PEP 562: a format's module, and the library it needs, is loaded when its name is first used.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pose3d.formats' has no attribute '{name}'")
-    return getattr(import_module(f"pose3d.formats.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+# A format's module, and the library it needs, is loaded when its name is first used.
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

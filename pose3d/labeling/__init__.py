@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pose3d.labeling.labels import LabeledImage, Labels, Visibility, joined
@@ -22,13 +23,4 @@ _HOMES = {
 
 __all__ = ["Collisions", "Edit", "ImportOutcome", "LabelStore", "LabeledImage", "Labels", "Visibility", "joined"]
 
-
-def __getattr__(name: str) -> object:
-    # PEP 562: names are loaded when first used.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pose3d.labeling' has no attribute '{name}'")
-    return getattr(import_module(f"pose3d.labeling.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

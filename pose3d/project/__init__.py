@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pose3d.project._settings import read_settings, table_of
@@ -40,13 +41,4 @@ __all__ = [
     "videos_in_folder",
 ]
 
-
-def __getattr__(name: str) -> object:
-    # PEP 562: names are loaded when first used.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pose3d.project' has no attribute '{name}'")
-    return getattr(import_module(f"pose3d.project.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

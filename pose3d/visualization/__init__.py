@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pose3d.visualization.animation import SkeletonVideoSettings, skeleton_frames, skeleton_video
@@ -75,13 +76,5 @@ __all__ = [
     "write_report",
 ]
 
-
-def __getattr__(name: str) -> object:
-    # PEP 562: drawing a video needs no figures, and a figure no video library.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pose3d.visualization' has no attribute '{name}'")
-    return getattr(import_module(f"pose3d.visualization.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+# Drawing a video needs no figures, and a figure no video library.
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

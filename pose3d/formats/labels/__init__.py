@@ -5,8 +5,9 @@ Packages add formats of labels through the entry-point group `pose3d.label_forma
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pose3d.formats.labels._registry import LABEL_FORMATS
@@ -22,13 +23,5 @@ _HOMES = {
 
 __all__ = ["LABEL_FORMATS", "LabelFormat", "read_labels", "write_labels"]
 
-
-def __getattr__(name: str) -> object:
-    # PEP 562: a format's module is loaded when its name is first used.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pose3d.formats.labels' has no attribute '{name}'")
-    return getattr(import_module(f"pose3d.formats.labels.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+# A format's module is loaded when its name is first used.
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)
