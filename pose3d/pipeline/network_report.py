@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pose3d.networks.backbones import Backbone
 from pose3d.networks.batches import scale_image
@@ -18,12 +17,11 @@ from pose3d.pipeline.training_inputs import LabeledData, labeled_data
 from pose3d.project import Project
 from pose3d.visualization.network_figures import LabeledExample, Scoremap
 from pose3d.visualization.network_report import NetworkReport, write_network_report
+from pose3d.visualization.window import window_around
 
 __all__ = ["write_run_report"]
 
-_WORST, _SCORED, _KEYPOINTS = 6, 2, 4
-# Pixels kept around an animal, as a share of its size, and at least.
-_AROUND, _LEAST = 0.4, 40
+_WORST, _KEYPOINTS = 6, 4
 
 
 def write_run_report(
@@ -58,6 +56,7 @@ def write_run_report(
         [_example(comparison, labeled, row) for row in order[:_WORST]],
         _scoremaps(run, comparison, labeled, order, backbones),
         human_variability(project),
+        [labeled.data.sizes[int(image)] for image in comparison.images],
     )
     write_network_report(path, report)
     return path
@@ -74,7 +73,7 @@ def _worst_first(comparison: Comparison) -> list[int]:
 def _example(comparison: Comparison, labeled: LabeledData, row: int) -> LabeledExample:
     image = labeled.data.read(int(comparison.images[row]))
     points = np.concatenate([comparison.labeled[row], comparison.found[row]]).reshape(-1, 2)
-    left, top, right, bottom = _window(points, image)
+    left, top, right, bottom = window_around(points, image)
     distance = comparison.distance[row]
     place = np.unravel_index(int(np.nanargmax(distance)), distance.shape)
     name = Path(labeled.images[int(comparison.images[row])])
@@ -87,20 +86,6 @@ def _example(comparison: Comparison, labeled: LabeledData, row: int) -> LabeledE
     )
 
 
-def _window(points: NDArray[np.float64], image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is around points (n, 2), in the shape of the image."""
-    height, width = image.shape[:2]
-    inside = points[np.isfinite(points).all(axis=1)].clip((0, 0), (width - 1, height - 1))
-    low, high = inside.min(axis=0), inside.max(axis=0)
-    half = np.maximum((high - low) / 2 * (1 + _AROUND), _LEAST)
-    half[:] = max(half[0], half[1] * width / height), max(half[1], half[0] * height / width)
-    half = np.minimum(half, [width / 2, height / 2])
-    middle = np.clip((low + high) / 2, half, [width - half[0], height - half[1]])
-    left, top = np.floor(middle - half).astype(int)
-    right, bottom = np.ceil(middle + half).astype(int)
-    return max(int(left), 0), max(int(top), 0), min(int(right), width), min(int(bottom), height)
-
-
 def _scoremaps(
     run: Run,
     comparison: Comparison,
@@ -108,27 +93,36 @@ def _scoremaps(
     order: list[int],
     backbones: Mapping[str, Backbone] | None,
 ) -> list[Scoremap]:
-    """Of the worst image and one in the middle, the keypoints that are off most."""
+    """Of the worst image, one in the middle and the best, the keypoints that are off most."""
     if not order:
         return []
     maps = keras_maps(run.model(backbones=backbones))
     made = []
-    for row in sorted({order[0], order[len(order) // 2]}, key=order.index)[:_SCORED]:
+    for row in sorted({order[0], order[len(order) // 2], order[-1]}, key=order.index):
         image = labeled.data.read(int(comparison.images[row]))
         scaled = scale_image(image, run.network.scale)
         heatmap = maps(pad_images([scaled]))[0][0].astype(np.float64)
         points = np.concatenate([comparison.labeled[row], comparison.found[row]]).reshape(-1, 2)
-        left, top, right, bottom = _window(points, image)
+        left, top, right, bottom = window_around(points, image)
         distance = np.nan_to_num(comparison.distance[row].max(axis=0), nan=-1.0)
-        for keypoint in np.argsort(-distance, kind="stable")[:_KEYPOINTS]:
+        name = Path(labeled.images[int(comparison.images[row])]).stem
+        for keypoint in sorted(np.argsort(-distance, kind="stable")[:_KEYPOINTS]):
             made.append(
                 Scoremap(
                     image[top:bottom, left:right],
-                    run.network.keypoints[keypoint],
+                    f"{name}: {run.network.keypoints[keypoint]}{_told(distance[keypoint])}",
                     1 / (1 + np.exp(-heatmap[..., keypoint])),
                     run.network.stride * image.shape[1] / scaled.shape[1],
                     comparison.labeled[row][:, keypoint] - (left, top),
                     (left, top),
+                    comparison.found[row][:, keypoint] - (left, top),
                 )
             )
     return made
+
+
+def _told(distance: float) -> str:
+    """An error for a title: nothing where nothing is labeled (below 0)."""
+    if distance < 0:
+        return ""
+    return f" {distance:.1f} px" if np.isfinite(distance) else " not found"

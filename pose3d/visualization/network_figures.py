@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from calibration.plots import INK, MUTED, PALETTE, categorical_colors, new_figure, plain, style_axes
+from calibration.plots import GRID, INK, MUTED, PALETTE, categorical_colors, new_figure, plain, style_axes
 from pose3d.visualization._shapes import LONGEST_NAME, legend_above
 
 __all__ = [
@@ -61,6 +62,7 @@ class Scoremap:
         probability: (row, column) sigmoid of the map of the whole image.
         cell: pixels of the image per cell of the map.
         labeled: (individual, 2) pixels of the part.
+        found: (individual, 2) pixels of the part; none by default.
         corner: column and row of the whole image where the part begins.
     """
 
@@ -70,6 +72,7 @@ class Scoremap:
     cell: float
     labeled: Floats
     corner: tuple[int, int] = (0, 0)
+    found: Floats = field(default_factory=lambda: np.empty((0, 2)))
 
 
 def history_figure(history: Sequence[Mapping[str, float]], best_step: float) -> Figure:
@@ -222,11 +225,12 @@ def example_figure(examples: Sequence[LabeledExample], keypoints: Sequence[str])
 
 
 def scoremap_figure(maps: Sequence[Scoremap]) -> Figure:
-    """What the network says of keypoints, over the image; a ring where it was labeled. Four in a row."""
+    """What the network says of keypoints, over the image: a ring where labeled, a cross where found. Four in a row."""
     columns = min(4, len(maps))
     rows = -(-len(maps) // columns)
-    figure = new_figure(9.0, rows * (9.0 / columns) * (_tallest([one.image for one in maps]) + 0.12))
-    for axes, one in zip(figure.subplots(rows, columns, squeeze=False).ravel(), maps, strict=False):
+    figure = new_figure(9.0, rows * (9.0 / columns) * (_tallest([one.image for one in maps]) + 0.12) + 0.6)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, one in zip(panels, maps, strict=False):
         _show_image(axes, one.image, one.title)
         height, width = one.image.shape[:2]
         high, wide = one.probability.shape
@@ -235,10 +239,24 @@ def scoremap_figure(maps: Sequence[Scoremap]) -> Figure:
         axes.imshow(one.probability, cmap=_HEAT, vmin=0, vmax=1, extent=extent, interpolation="nearest")
         axes.plot(one.labeled[:, 0], one.labeled[:, 1], marker="o", markersize=9, fillstyle="none", color="#ffffff",
                   linestyle="")  # fmt: skip
+        axes.plot(one.found[:, 0], one.found[:, 1], marker="x", markersize=6, markeredgewidth=1.6, color="#ffffff",
+                  linestyle="")  # fmt: skip
         axes.set_xlim(-0.5, width - 0.5)
         axes.set_ylim(height - 0.5, -0.5)
-    _hide_rest(figure, len(maps))
+    for axes in panels[len(maps) :]:
+        axes.set_axis_off()
+    _probability_bar(figure)
     return figure
+
+
+def _probability_bar(figure: Figure) -> None:
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 1), _HEAT), ax=figure.axes, location="bottom", fraction=0.03, shrink=0.3, pad=0.01,
+        anchor=(0.0, 0.5), ticks=[0, 0.5, 1],
+    )  # fmt: skip
+    bar.set_label("probability in the map", fontsize=8.5, color=MUTED)
+    bar.ax.tick_params(colors=MUTED, labelsize=8, length=3)
+    bar.outline.set_edgecolor(GRID)
 
 
 def _show_image(axes: Axes, image: NDArray[np.uint8], title: str) -> None:

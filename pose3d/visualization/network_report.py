@@ -16,6 +16,7 @@ from pose3d.networks.confidence import left_out_probability, plain_probability, 
 from pose3d.networks.evaluation import Comparison
 from pose3d.networks.run_files import Run
 from pose3d.project import table_of
+from pose3d.visualization.network_error_figures import confidence_error_figure, error_map_figure
 from pose3d.visualization.network_figures import (
     LabeledExample,
     Scoremap,
@@ -29,6 +30,9 @@ from pose3d.visualization.network_figures import (
 
 __all__ = ["NetworkReport", "write_network_report"]
 
+# Two figures beside each other where the window is wide enough.
+_SIDE_BY_SIDE = "display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr))"
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkReport:
@@ -40,6 +44,7 @@ class NetworkReport:
         metrics: of it, see `evaluate`; empty where there is none.
         examples: the worst images.
         maps: what the network says of a few keypoints.
+        sizes: width and height of each image of the comparison, for maps of its errors; none are drawn without.
         human: distances between people, see `human_variability`; None where no image has two labels.
     """
 
@@ -49,6 +54,7 @@ class NetworkReport:
     examples: Sequence[LabeledExample] = ()
     maps: Sequence[Scoremap] = ()
     human: Mapping[str, Any] | None = None
+    sizes: Sequence[tuple[int, int]] = ()
 
 
 def write_network_report(path: str | os.PathLike[str], report: NetworkReport) -> None:
@@ -126,7 +132,20 @@ def _errors(report: NetworkReport) -> str:
     return (
         f"<h2>Errors</h2>{inline_figure(keypoint_error_figure(report.metrics), 'Error by keypoint, with intervals')}"
         f"{inline_figure(distance, 'Histogram of errors, and the share below each distance')}"
+        f"{_error_maps(report, report.comparison)}"
         f"{value_table('keypoint', columns, rows, caption='Errors on images held out')}"
+    )
+
+
+def _error_maps(report: NetworkReport, comparison: Comparison) -> str:
+    if not report.sizes:
+        return ""
+    figure = error_map_figure(comparison.labeled, comparison.found, report.sizes)
+    return (
+        "<p>Left: every label where it lies in the image, large and orange where the error is large. Where many "
+        "of them lie together, more labels are needed, or the view is bad. Right: what was found, seen from the "
+        "label; a median away from the middle is a shift that all labels share.</p>"
+        f"{inline_figure(figure, 'Errors by place in the image, and their direction')}"
     )
 
 
@@ -158,7 +177,15 @@ def _confidence(report: NetworkReport, comparison: Comparison) -> str:
         f"{found.error_before:.1%}. Covariances are multiplied by {found.covariance_scale:.2f}; ellipses that should "
         f"hold 95 % of the labels hold {found.coverage:.0%}. Found with {found.count} labels."
     )
-    return f"<h2>Confidence</h2><p>{escape(text)}</p>{inline_figure(figure, 'Confidence against the share correct')}"
+    sure = found.probability(comparison.logit).astype(np.float64)
+    against = confidence_error_figure(sure, comparison.distance, comparison.keypoints, found.threshold)
+    return (
+        f"<h2>Confidence</h2><p>{escape(text)}</p><p>Left: the nearer to the diagonal, the more honest. Right: the "
+        "black line should fall, as what is sure should be near; dots at the upper right are large errors that the "
+        f'network does not notice.</p><div style="{_SIDE_BY_SIDE}">'
+        f"<div>{inline_figure(figure, 'Confidence against the share correct')}</div>"
+        f"<div>{inline_figure(against, 'Error of every label against its confidence')}</div></div>"
+    )
 
 
 def _examples(report: NetworkReport) -> str:
@@ -171,8 +198,9 @@ def _examples(report: NetworkReport) -> str:
 
 def _maps(report: NetworkReport) -> str:
     return (
-        "<h2>Score maps</h2><p>Where the network sees a keypoint: one bright spot is sure, several are doubt. The ring "
-        "is the label.</p>" + inline_figure(scoremap_figure(report.maps), "Score maps of a few keypoints")
+        "<h2>Score maps</h2><p>Where the network sees a keypoint, in the worst image, one in the middle, and the best: "
+        "one bright spot is sure, several are doubt. The ring is the label, the cross is what was found.</p>"
+        + inline_figure(scoremap_figure(report.maps), "Score maps of a few keypoints")
     )
 
 

@@ -10,6 +10,7 @@ from pose3d.networks.confidence import fit_confidence
 from pose3d.networks.evaluation import Comparison, EvaluationSettings, evaluate
 from pose3d.networks.run_files import Run, Split
 from pose3d.networks.settings import NetworkSettings, TrainingSettings
+from pose3d.visualization.network_error_figures import confidence_error_figure, error_map_figure
 from pose3d.visualization.network_figures import (
     LabeledExample,
     Scoremap,
@@ -59,7 +60,8 @@ def test_the_page_says_how_good_the_network_is(comparison: Comparison, tmp_path:
     example = LabeledExample(image, "day1/000003: snout 7.0 px", comparison.labeled[0], comparison.found[0])
     scores = Scoremap(image, "snout", np.random.default_rng(1).random((8, 10)), 8.0, comparison.labeled[0, :, 0])
     human = {"pairs": 3, "overall": {"rmse": 1.5, "median": 1.25}}
-    report = NetworkReport(run(comparison), comparison, metrics, [example] * 4, [scores] * 5, human)
+    sizes = [(100, 100)] * 20
+    report = NetworkReport(run(comparison), comparison, metrics, [example] * 4, [scores] * 5, human, sizes)
     path = tmp_path / "report.html"
     write_network_report(path, report)
     text = path.read_text(encoding="utf-8")
@@ -71,7 +73,7 @@ def test_the_page_says_how_good_the_network_is(comparison: Comparison, tmp_path:
     assert "two people, RMSE" in text
     assert "tail &lt;base&gt;" in text
     assert "<base>" not in text
-    assert len(re.findall(r"<svg class=\"plot\"", text)) == 6
+    assert len(re.findall(r"<svg class=\"plot\"", text)) == 8
     assert "://" not in text.replace("http://www.w3.org/", "")  # needs no network
 
 
@@ -104,5 +106,34 @@ def test_figures_of_next_to_nothing_can_be_drawn(comparison: Comparison) -> None
     missing = LabeledExample(np.zeros((4, 4, 3), np.uint8), "x", np.full((1, 2, 2), np.nan), np.full((1, 2, 2), np.nan))
     assert len(example_figure([missing], KEYPOINTS).axes) == 1
     maps = [Scoremap(np.zeros((4, 4, 3), np.uint8), "x", np.zeros((1, 1)), 4.0, np.full((1, 2), np.nan))]
-    assert len(scoremap_figure(maps).axes) == 1
+    assert len(scoremap_figure(maps).axes) == 2  # and the bar of probabilities
+    assert len(error_map_figure(empty[..., None].repeat(2, -1), empty[..., None].repeat(2, -1), [(9, 9)]).axes) == 3
+    assert len(confidence_error_figure(empty, empty, KEYPOINTS, 5.0).axes) == 1
     assert "no image was held out" in history_figure([{"step": 1.0, "loss": 1.0}], 1.0).axes[1].texts[0].get_text()
+
+
+def test_the_map_of_errors_shows_every_label_at_its_place_and_the_shift_they_share() -> None:
+    labeled = np.random.default_rng(0).uniform(10, 90, (30, 1, 2, 2))
+    found = labeled + np.array([3.0, -4.0])
+    found[5, 0, 1] = np.nan
+    # the second half of the images is twice as large
+    labeled[15:] *= 2
+    found[15:] = labeled[15:] + np.array([3.0, -4.0])
+    axes, right, _ = error_map_figure(labeled, found, [(100, 80)] * 15 + [(200, 160)] * 15).axes
+    (dots,) = axes.collections
+    assert len(dots.get_offsets()) == 59
+    np.testing.assert_allclose(np.asarray(dots.get_array()), 5)
+    assert np.asarray(dots.get_offsets()).max() <= 90
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 100), (80, 0))
+    assert right.texts[0].get_text() == "median +3.0, -4.0 px"
+
+
+def test_error_against_confidence_shows_a_line_that_falls_where_confidence_is_honest() -> None:
+    confidence = np.linspace(0, 1, 400).reshape(200, 1, 2)
+    distance = 10 * (1.05 - confidence)
+    distance[0, 0, 0], distance[1, 0, 0] = np.nan, np.inf
+    (axes,) = confidence_error_figure(confidence, distance, KEYPOINTS, 2.5).axes
+    lines = {line.get_label(): line for line in axes.lines}
+    assert len(lines["snout"].get_xdata()) == 198
+    assert (np.diff(lines["median"].get_ydata()) < 0).all()
+    assert lines["small: 2.5 px"].get_ydata()[0] == 2.5
