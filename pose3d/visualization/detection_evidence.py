@@ -103,6 +103,16 @@ class CameraEvidence:
             names.append(self.tracks.keypoints[int(share.argmax())] if share.max(initial=0) >= _CONFUSED else "")
         return names
 
+    def came_from(self, row: int) -> Array:
+        """(individual, keypoint, 2) px, for each that jumps in this frame, of where it was before; NaN for others."""
+        first = max(row - self.longest, 0)
+        result = np.full(self.shown.shape[1:], np.nan)
+        for individual, k in np.argwhere(self.jumped[row]):
+            calm = np.flatnonzero(~self.jumped[first:row, individual, k])
+            if len(calm):
+                result[individual, k] = self.shown[first + calm[-1], individual, k]
+        return result
+
     def worst(self, count: int) -> list[WorstFrame]:
         """Frames that are unsure or in which keypoints jump, apart in time, the worst first; as `refine` chooses."""
         if not len(self.tracks.frames):

@@ -38,7 +38,7 @@ PathLike = str | os.PathLike[str]
 # harm, above a third, statistics describe the frames in which the animal was easy to see.
 _MISSING = (0.10, 0.35)
 # Shares of found positions in jumps. At 1 %, a keypoint at 30 frames/s makes two false steps every three seconds. On
-# the open-field video it was 0.13 % with a network of 5.5 px RMSE, and 4.2 % (15 % of the tail base) with one of 8.9 px.
+# the open-field video it was 0.13 % with a network of 5.5 px RMSE, 4.2 % (15 % of the tail base) with one of 8.9 px.
 _JUMPING = (0.01, 0.05)
 # 1 - median confidence: where it is a probability, above 0.5 half of the positions are further off than they should be.
 _UNSURE = (0.3, 0.5)
@@ -163,11 +163,13 @@ def _found_finding(cameras: Sequence[CameraEvidence], share: float) -> Finding:
     least = _extreme(cameras, [one.share_found() for one in cameras], -1.0)
     confidence = cameras[0].minimum_confidence if cameras else MINIMUM_CONFIDENCE
     told = percent(share) if np.isfinite(share) else "None"
+    told += f" of the positions have a confidence of {confidence:g} or more"
+    told += f"; least often {least}" if least and share < 1 else ""
     level = graded(1 - share, _MISSING)
     return Finding(
         "Is every keypoint found?",
         level,
-        f"{told} of the positions have a confidence of {confidence:g} or more; least often {least or 'of none'}.",
+        f"{told}.",
         "Look at the worst frames. Where the keypoint can be seen, label such frames and train again (pose3d refine); "
         "where it is hidden, this is as it should be."
         if level > Level.GOOD
@@ -279,7 +281,7 @@ def _pictures(evidence: CameraEvidence, worst: Sequence[WorstFrame], video: Path
         for frame in source.frames(sorted(one.frame for one in worst if one.frame < len(source))):
             row = int(np.searchsorted(evidence.tracks.frames, frame.index))
             points = evidence.shown[row]
-            before = np.where(evidence.jumped[row][..., None], evidence.shown[max(row - 1, 0)], np.nan)
+            before = evidence.came_from(row)
             around = np.concatenate([points.reshape(-1, 2), before.reshape(-1, 2)])
             left, top, right, bottom = window_around(around, frame.image)
             shift = np.array([left, top])

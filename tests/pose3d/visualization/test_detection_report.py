@@ -80,6 +80,14 @@ def test_the_worst_frames_are_those_made_wrong_and_say_why() -> None:
     assert any("ear <left> not found" in reasons[frame] for frame in reasons if frame in UNSEEN)
 
 
+def test_a_jump_is_shown_from_where_the_keypoint_was_before_it() -> None:
+    (evidence,) = collect_detection_evidence(recording(), 0.1)
+    for row in (30, 31):  # the first and the second frame of one jump
+        before = evidence.came_from(row)
+        np.testing.assert_array_equal(before[0, 2], evidence.shown[29, 0, 2])
+        assert np.isnan(before[0, :2]).all()
+
+
 def test_the_end_of_a_shorter_video_does_not_count() -> None:
     data = recording()
     data["confidence"].values[150:] = np.nan
