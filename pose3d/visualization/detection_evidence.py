@@ -175,4 +175,4 @@ def _longest_run(mask: Mask) -> int:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 2 else ", ".join(names)

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 _MOST_HISTOGRAMS = 24
 _MOST_TRAJECTORIES = 12
+_MOST_NAMED, _NAMED_ACROSS = 24, 6
+_LONGEST_TITLE = 48  # characters over a picture
 _X, _Y, _JUMP = PALETTE[0], PALETTE[2], PALETTE[1]
 _MISSING = LinearSegmentedColormap.from_list("missing", [(1, 1, 1, 0.0), (0.4, 0.44, 0.5, 1.0)])
 _BINS = 500
@@ -139,13 +141,14 @@ def frame_figure(pictures: Sequence[PictureOfFrame], keypoints: Sequence[str]) -
     columns = 3
     rows = -(-len(pictures) // columns)
     tallest = max(one.image.shape[0] / one.image.shape[1] for one in pictures)
-    named = len(keypoints) <= len(PALETTE)
-    figure = new_figure(9.0, rows * (3.0 * tallest + 0.22) + (0.4 if named else 0.1))
+    named = len(keypoints) <= _MOST_NAMED
+    legend = 0.2 + 0.2 * -(-len(keypoints) // _NAMED_ACROSS) if named else 0.1
+    figure = new_figure(9.0, rows * (3.0 * tallest + 0.22) + legend)
     colors = list(keypoint_colors(keypoints).values())
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, one in zip(panels, pictures, strict=False):
         axes.imshow(one.image, interpolation="nearest")
-        axes.set_title(plain(one.title, LONGEST_NAME), loc="left", fontsize=8, color=INK)
+        axes.set_title(plain(one.title, _LONGEST_TITLE), loc="left", fontsize=8, color=INK)
         for points, before in zip(one.points, one.before, strict=True):
             for k, color in enumerate(colors):
                 line = np.stack([before[k], points[k]])
@@ -159,12 +162,12 @@ def frame_figure(pictures: Sequence[PictureOfFrame], keypoints: Sequence[str]) -
         axes.set_axis_off()
     if named:
         handles = [
-            panels[0].plot([], [], marker="o", color=color, linestyle="", label=plain(name, 24))[0]
+            panels[0].plot([], [], marker="o", color=color, linestyle="", label=plain(name, 18))[0]
             for name, color in zip(keypoints, colors, strict=True)
         ]
         figure.legend(
-            handles=handles, loc="outside lower left", ncols=min(6, len(handles)), frameon=False, fontsize=8.5,
-            labelcolor=INK,
+            handles=handles, loc="outside lower left", ncols=min(_NAMED_ACROSS, len(handles)), frameon=False,
+            fontsize=8.5, labelcolor=INK,
         )  # fmt: skip
     return figure
 

@@ -265,8 +265,9 @@ def _worst_section(cameras: Sequence[CameraEvidence], videos: Mapping[str, PathL
         parts.append(f'<p class="note">For pictures of them, give the video: <code>{escape(example)}</code>.</p>')
     for one in cameras:
         worst = one.worst(_WORST)
-        columns = [(one.tracks.time_label, "Of the frame"), ("why", "What is wrong in it")]
-        rows = [(str(item.frame), [f"{item.time:.2f}", item.reason]) for item in worst]
+        timed = one.tracks.time_label != "frame"
+        columns = [*([(one.tracks.time_label, "Of the frame")] if timed else []), ("why", "What is wrong in it")]
+        rows = [(str(item.frame), [*([f"{item.time:.2f}"] if timed else []), item.reason]) for item in worst]
         if worst and one.tracks.camera in videos:
             pictures = _pictures(one, worst, videos[one.tracks.camera])
             parts.append(f"<h3>Camera {escape(one.tracks.camera)}</h3>")
@@ -298,13 +299,11 @@ def _camera_section(evidence: CameraEvidence) -> str:
     parts = [f"<h2>Camera {escape(tracks.camera)}</h2>"]
     if not evidence.found.any():
         return "".join([*parts, "<p>Nothing was found in this camera.</p>"])
-    parts.append(
-        _figure(
-            presence_figure(evidence),
-            "What is found, and when",
-            "Gray: the keypoint is not found. Orange marks: it jumps.",
-        )
-    )
+    if evidence.found.all() and not evidence.jumped.any():
+        parts.append("<p>Every keypoint is found in every frame, and none jumps.</p>")
+    else:
+        caption = "Gray: the keypoint is not found. Orange marks: it jumps."
+        parts.append(_figure(presence_figure(evidence), "What is found, and when", caption))
     parts.append(
         _figure(
             confidence_figure(evidence),

@@ -132,6 +132,15 @@ def test_without_the_video_the_page_says_how_to_get_pictures(tmp_path: Path) -> 
     assert "<h2>Camera right</h2>" in text
 
 
+def test_what_is_all_right_is_said_in_words_not_drawn(tmp_path: Path) -> None:
+    verdict = write_detection_report(tmp_path / "report.html", recording(wrong=False))
+    assert verdict.headline == "Keypoints are found, sure, and do not jump."
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Every keypoint is found in every frame, and none jumps." in text
+    assert "What is found, and when" not in text
+    assert not any(finding.next_step for finding in verdict.findings)
+
+
 def test_many_jumps_are_a_concern_with_a_next_step(tmp_path: Path) -> None:
     data = recording(wrong=False)
     data["position"].values[2::5, 0, 0, 2] = data["position"].values[2::5, 0, 0, 0]
