@@ -17,10 +17,10 @@ not of others that it calls into.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 from numba import njit
+
+from calibration.kernels import kept
 
 __all__ = [
     "CAMERA_COLUMNS",
@@ -44,14 +44,7 @@ __all__ = [
 ]
 
 _jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
-
-
-def _jit_and_keep(function):
-    """Compile and keep the machine code on disk; what the function calls is kept with it."""
-    compiled = _jit(function)
-    with suppress(RuntimeError):  # numba finds no folder that it may write to
-        compiled.enable_caching()
-    return compiled
+_jit_and_keep = kept(_jit)
 
 
 # columns of the camera table: model, skew, rotation and translation of cam_from_world, the numbers of the lens (fx, fy,

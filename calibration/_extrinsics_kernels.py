@@ -7,22 +7,15 @@ together, where the same votes in NumPy take seconds.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 from numba import njit
+
+from calibration.kernels import kept
 
 __all__ = ["choose_in_frames", "polish_poses", "reduced_system", "select_corners", "solve_positive", "vote_pairs"]
 
 _jit = njit(nogil=True, error_model="numpy")
-
-
-def _jit_and_keep(function):
-    """Compile and keep the machine code on disk; what the function calls is kept with it."""
-    compiled = _jit(function)
-    with suppress(RuntimeError):  # numba finds no folder that it may write to
-        compiled.enable_caching()
-    return compiled
+_jit_and_keep = kept(_jit)
 
 
 # Where 45 % of the corners are wrong, all of so many subsets of four have a wrong one with a probability of 1e-4; where

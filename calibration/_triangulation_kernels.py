@@ -9,30 +9,21 @@ Only the search for a consensus, which a part of the points needs, works point b
 Layout of a block. `obs` holds `OBS_ROWS` rows for each camera, `pts` holds `PTS_ROWS` rows; a row is `LANES` long.
 A lane whose weight is 0 for a camera is not seen by it.
 
-All kernels stand in this one file, long as it is, because numba's cache notices a change of the file that holds the
-entry point, but not of others that it calls into.
+All kernels stand in this one file, long as it is, for the sake of numba's cache, see `kept`.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 from numba import njit, uint64
+
+from calibration.kernels import kept
 
 __all__ = ["cache_folder", "triangulate_range"]
 
 # NaN means missing here, so "nnan" and "ninf" stay off; the others only reorder and contract.
 _jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
-
-
-def _jit_and_keep(function):
-    """Compile and keep the machine code on disk; what the function calls is kept with it."""
-    compiled = _jit(function)
-    with suppress(RuntimeError):  # numba finds no folder that it may write to
-        compiled.enable_caching()
-    return compiled
-
+_jit_and_keep = kept(_jit)
 
 LANES = np.uint64(128)
 

@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.extensions",
                 "calibration.files",
                 "calibration.findings",
+                "calibration.kernels",
                 "calibration.lazy",
                 "calibration.pickles",
                 "calibration.schema",

@@ -6,25 +6,17 @@ half its width and depth (or 5 its radius), 7 height, 8 color, 11 other color, 1
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 from numba import njit
+
+from calibration.kernels import kept
 
 __all__ = ["THING", "blocked", "still_life"]
 
 THING = 15
 
 _jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
-
-
-def _jit_and_keep(function):
-    """Compile and keep the machine code on disk; what the function calls is kept with it."""
-    compiled = _jit(function)
-    with suppress(RuntimeError):  # numba finds no folder that it may write to
-        compiled.enable_caching()
-    return compiled
-
+_jit_and_keep = kept(_jit)
 
 _FAR = 1e9
 _AMBIENT, _KEY = 0.60, 0.75  # as in _render_kernels

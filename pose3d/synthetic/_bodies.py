@@ -2,6 +2,12 @@
 
 Lengths are those of the plan, an animal of 80 mm (`PLAN_LENGTH`); places are given forward, left and up in the frame of
 a part of the trunk, from a keypoint. The body is built from keypoints alone, so that it is exactly where the truth is.
+
+Rows of geometry: 0 start, 3 end minus start (or half axes of an ellipsoid), 6 inverse squared length, 7 radius at the
+start, 8 radius at the end minus that, 9 blend, 11 whether an ellipsoid, 12 origin and 15 rows (3 x 3) of the frame that
+the fur is fixed to. Rows of looks: 0 color at the start, 3 at the end, 6 other color, 9 color of patches, 12 fur,
+13 shine, 14 pattern (1 belly, 2 ear, 3 rings), 15 whether there are patches, 16 draw of the animal, 17 its number,
+18 plan millimeters per unit.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from pose3d.synthetic._coats import Coat
 from pose3d.synthetic._quadruped import PLAN_LENGTH, QUADRUPED
 from pose3d.synthetic._render_kernels import GEOMETRY, LOOK
 
-__all__ = ["KEYPOINT_DEPTH", "body_geometry", "body_look", "part_names"]
+__all__ = ["KEYPOINT_DEPTH", "around_parts", "body_geometry", "body_look", "part_names"]
 
 Array = NDArray[np.float64]
 
@@ -161,7 +167,7 @@ def _legs(side: str) -> list[_Part]:
 
 
 def body_geometry(pose: Array, *, body_length: float) -> Array:
-    """The parts of bodies: (..., part, GEOMETRY) rows, see `_render_kernels`.
+    """The parts of bodies: (..., part, GEOMETRY) rows.
 
     Args:
         pose: (..., keypoint, 3) in mm, of `QUADRUPED`.
@@ -185,8 +191,17 @@ def body_geometry(pose: Array, *, body_length: float) -> Array:
     return rows
 
 
+def around_parts(rows: Array) -> Array:
+    """(..., part, 4) centers and radii of spheres around the parts, with their seams; rows of `body_geometry`."""
+    ellipsoid = rows[..., 11] > 0
+    half = np.where(ellipsoid[..., None], 0.0, rows[..., 3:6] / 2)
+    thick = np.where(ellipsoid, rows[..., 7], np.maximum(rows[..., 7], rows[..., 7] + rows[..., 8]))
+    reach = np.linalg.norm(half, axis=-1) + thick + rows[..., 9]
+    return np.concatenate([rows[..., :3] + half, reach[..., None]], axis=-1)
+
+
 def body_look(coats: Sequence[Coat], *, body_length: float, seed: int) -> Array:
-    """(individual, part, LOOK) colors and patterns of the parts, see `_render_kernels`."""
+    """(individual, part, LOOK) colors and patterns of the parts."""
     parts = _parts()
     rows = np.zeros((len(coats), len(parts), LOOK))
     for animal, coat in enumerate(coats):

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 from numba import njit
+
+from calibration.kernels import kept
 
 __all__ = ["develop", "floor_light", "tile_lists"]
 
 _jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
-
-
-def _jit_and_keep(function):
-    """Compile and keep the machine code on disk."""
-    compiled = _jit(function)
-    with suppress(RuntimeError):  # numba finds no folder that it may write to
-        compiled.enable_caching()
-    return compiled
-
+_jit_and_keep = kept(_jit)
 
 _FAR = 1e9
 _AMBIENT, _KEY = 0.60, 0.75  # as in _render_kernels
@@ -35,7 +27,9 @@ def tile_lists(boxes, distances, columns, rows, edge):
         edge: of a tile, in pixels.
 
     Returns:
-        tiles, begins, parts and spans as `render` takes them; tiles without parts are left out.
+        tiles: (tile, 2) column and row of the first pixel; tiles without parts are left out.
+        begins: (tile + 1,) of its part of `parts`; parts: numbers of parts, rising within a tile.
+        spans: (tile, 3) nearest and farthest distance, and how far a part moves during half an exposure.
     """
     count = np.zeros(columns * rows, np.int64)
     for part in range(len(boxes)):

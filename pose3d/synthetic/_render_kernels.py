@@ -4,22 +4,15 @@ A body is a union of round cones and ellipsoids whose seams are smoothed: the si
 nearly the true one, so a ray walks by this distance until it arrives (sphere tracing, Hart 1996). The picture is cut
 into tiles of `TILE` pixels; a tile knows which parts can appear in it, a handful of the forty of an animal.
 
-Rows of geometry: 0 start, 3 end minus start (or half axes of an ellipsoid), 6 inverse squared length, 7 radius at the
-start, 8 radius at the end minus that, 9 blend, 11 whether an ellipsoid, 12 origin and 15 rows (3 x 3) of the frame that
-the fur is fixed to. Rows of looks: 0 color at the start, 3 at the end, 6 other color, 9 color of patches, 12 fur,
-13 shine, 14 pattern (1 belly, 2 ear, 3 rings), 15 whether there are patches, 16 draw of the animal, 17 its number,
-18 plan millimeters per unit.
-
-All kernels stand in this one file because numba's cache notices a change of the file that holds the entry point, but
-not of others that it calls into.
+The layout of the rows of parts stands in `_bodies`. All that calls each other stands in this one file, see `kept`.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 from numba import njit
+
+from calibration.kernels import kept
 
 __all__ = ["ARRIVED", "GEOMETRY", "LOOK", "TILE", "find_bodies", "first_hit", "render"]
 
@@ -27,15 +20,7 @@ GEOMETRY, LOOK = 24, 19
 TILE = 4
 
 _jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
-
-
-def _jit_and_keep(function):
-    """Compile and keep the machine code on disk; what the function calls is kept with it."""
-    compiled = _jit(function)
-    with suppress(RuntimeError):  # numba finds no folder that it may write to
-        compiled.enable_caching()
-    return compiled
-
+_jit_and_keep = kept(_jit)
 
 _FAR = 1e9
 # The distance from an ellipsoid, and from a cone beside its cap, is not exact: steps are this much shorter.
@@ -102,9 +87,7 @@ def _distance(px, py, pz, rows, animal, parts, begin, end):
         else:
             overlap = max(rows[part, 9] - abs(current - d), 0.0)
             current = min(current, d) - overlap * overlap / (4.0 * rows[part, 9])
-    if current < best:
-        best, who = current, current_who
-    return best, who
+    return (current, current_who) if current < best else (best, who)
 
 
 @_jit
@@ -117,12 +100,8 @@ def _part_gradient(px, py, pz, rows, part):
         x, y, z = x - h * rows[part, 3], y - h * rows[part, 4], z - h * rows[part, 5]
         length = np.sqrt(x * x + y * y + z * z)
         scale = 1.0 / max(length, 1e-12)
-        slope = rows[part, 8] * rows[part, 6] if h == along else 0.0
-        x, y, z = (
-            x * scale - slope * rows[part, 3],
-            y * scale - slope * rows[part, 4],
-            z * scale - slope * rows[part, 5],
-        )
+        rise = rows[part, 8] * rows[part, 6] if h == along else 0.0
+        x, y, z = x * scale - rise * rows[part, 3], y * scale - rise * rows[part, 4], z * scale - rise * rows[part, 5]
         return length - (rows[part, 7] + h * rows[part, 8]), x, y, z
     a = (x * rows[part, 15] + y * rows[part, 16] + z * rows[part, 17]) / (rows[part, 3] * rows[part, 3])
     b = (x * rows[part, 18] + y * rows[part, 19] + z * rows[part, 20]) / (rows[part, 4] * rows[part, 4])
@@ -148,8 +127,7 @@ def _normal(px, py, pz, who, rows, animal, parts, begin, end):
         overlap = max(rows[part, 9] - abs(current - d), 0.0)
         # The seam goes from one part's slope to the other's.
         share = 0.5 * overlap / rows[part, 9]
-        if d < current:
-            share = 1.0 - share
+        share = 1.0 - share if d < current else share
         nx, ny, nz = nx + share * (gx - nx), ny + share * (gy - ny), nz + share * (gz - nz)
         current = min(current, d) - overlap * overlap / (4.0 * rows[part, 9])
     length = max(np.sqrt(nx * nx + ny * ny + nz * nz), 1e-12)
@@ -341,9 +319,7 @@ def render(patch, depth, whose, left, top, rays, offsets, center, rotation, stil
         looks: (part, LOOK); animal: (part,) whose it is.
         unit: plan millimeters per unit; light: (3,) direction to it.
         pixel: its width at distance 1.
-        tiles: (tile, 2) column and row of the first pixel; begins: (tile + 1,) of its part of `parts`.
-        parts: numbers of parts, rising within a tile; spans: (tile, 3) nearest and farthest distance,
-            and how far a part moves during half an exposure.
+        tiles, begins, parts, spans: of `tile_lists`.
     """
     samples = len(offsets)
     color = np.zeros(3)
@@ -368,8 +344,7 @@ def render(patch, depth, whose, left, top, rays, offsets, center, rotation, stil
                             animal, parts, begin, end, color)  # fmt: skip
                     target[0], target[1], target[2] = color[0], color[1], color[2]
                     continue
-                hits, red, green, blue = 0, 0.0, 0.0, 0.0
-                last, last_who = 0.0, -1
+                hits, red, green, blue, last, last_who = 0, 0.0, 0.0, 0.0, 0.0, -1
                 for s in range(samples):
                     dx, dy, dz = _ray(rays, r, c, offsets[s, 0], offsets[s, 1], rotation)
                     if not np.isfinite(dx):
@@ -388,18 +363,17 @@ def render(patch, depth, whose, left, top, rays, offsets, center, rotation, stil
                     red, green, blue = red + color[0], green + color[1], blue + color[2]
                 if hits:
                     rest = 1.0 - hits / samples
-                    target[0] = rest * target[0] + red / samples
-                    target[1] = rest * target[1] + green / samples
-                    target[2] = rest * target[2] + blue / samples
+                    for i, total in enumerate((red, green, blue)):
+                        target[i] = rest * target[i] + total / samples
 
 
 @_jit_and_keep
-def first_hit(centers, points, rows, animal, unit, distance):
+def first_hit(centers, points, rows, spheres, animal, unit, distance):
     """Into `distance` (camera, point): how far from the camera, on the way to the point, a body is met; far if none.
 
     Args:
         centers: (camera, 3); points: (point, 3).
-        rows: (part, GEOMETRY); animal: (part,).
+        rows: (part, GEOMETRY); spheres: (part, 4) centers and radii around them; animal: (part,).
         unit: plan millimeters per unit.
     """
     near_parts = np.zeros(len(rows), np.int64)
@@ -411,14 +385,8 @@ def first_hit(centers, points, rows, animal, unit, distance):
             dx, dy, dz = dx / length, dy / length, dz / length
             count, near, far = 0, _FAR, 0.0
             for part in range(len(rows)):
-                mx, my, mz, reach = rows[part, 0] - ox, rows[part, 1] - oy, rows[part, 2] - oz, rows[part, 7]
-                if rows[part, 11] == 0.0:
-                    half = 0.5 * np.sqrt(
-                        rows[part, 3] * rows[part, 3] + rows[part, 4] * rows[part, 4] + rows[part, 5] * rows[part, 5]
-                    )
-                    mx, my, mz = mx + 0.5 * rows[part, 3], my + 0.5 * rows[part, 4], mz + 0.5 * rows[part, 5]
-                    reach = half + max(rows[part, 7], rows[part, 7] + rows[part, 8])
-                reach += rows[part, 9]
+                mx, my, mz = spheres[part, 0] - ox, spheres[part, 1] - oy, spheres[part, 2] - oz
+                reach = spheres[part, 3]
                 t = mx * dx + my * dy + mz * dz
                 gx, gy, gz = mx - t * dx, my - t * dy, mz - t * dz
                 if gx * gx + gy * gy + gz * gz < reach * reach and t > -reach:
@@ -427,7 +395,6 @@ def first_hit(centers, points, rows, animal, unit, distance):
                     near, far = min(near, t - reach), max(far, t + reach)
             distance[camera, point] = _FAR
             if count:
-                t, who, _ = _march(ox, oy, oz, dx, dy, dz, max(near, 0.0), min(far, length), ARRIVED / unit, rows,
-                                   animal, near_parts, 0, count)  # fmt: skip
-                if who >= 0:
-                    distance[camera, point] = t
+                distance[camera, point], _, _ = _march(
+                    ox, oy, oz, dx, dy, dz, max(near, 0.0), min(far, length), ARRIVED / unit, rows, animal, near_parts,
+                    0, count)  # fmt: skip

@@ -10,7 +10,7 @@ from pose3d.datasets import poses2d
 from pose3d.labeling.labels import Visibility
 from pose3d.synthetic import _arena_kernels, _render_kernels
 from pose3d.synthetic._arena import Arena, make_arena
-from pose3d.synthetic._bodies import KEYPOINT_DEPTH, body_geometry
+from pose3d.synthetic._bodies import KEYPOINT_DEPTH, around_parts, body_geometry
 from pose3d.synthetic.rendering import PictureSettings
 from pose3d.synthetic.scene import Scene
 
@@ -65,9 +65,10 @@ def true_visibility(scene: Scene, settings: PictureSettings | None = None) -> xr
         rows = body_geometry(part, body_length=chosen.body_length)
         animal = np.repeat(np.arange(rows.shape[1]), rows.shape[2])
         rows = rows.reshape(len(part), -1, rows.shape[-1])
+        spheres = around_parts(rows)
         for index, points in enumerate(part.reshape(len(part), -1, 3)):
             met = np.empty((len(rig), len(points)))
-            _render_kernels.first_hit(centers, points, rows[index], animal, arena.unit, met)
+            _render_kernels.first_hit(centers, points, rows[index], spheres[index], animal, arena.unit, met)
             away = np.linalg.norm(points - centers[:, None], axis=-1)
             behind = np.empty(met.shape, dtype=bool)
             _arena_kernels.blocked(centers, points, arena.things, behind)

@@ -13,7 +13,7 @@ from pose3d.reconstruction import triangulate
 from pose3d.synthetic import Scene, SimulationSettings, simulate
 from pose3d.synthetic import _render_kernels as kernels
 from pose3d.synthetic._arena_kernels import THING, blocked
-from pose3d.synthetic._bodies import body_geometry
+from pose3d.synthetic._bodies import around_parts, body_geometry
 from pose3d.synthetic.pixel_truth import poses_of, true_poses2d, true_visibility
 from pose3d.synthetic.rendering import PictureSettings
 
@@ -70,11 +70,13 @@ def test_an_animal_in_front_hides_one_behind(scene: Scene) -> None:
     rows = body_geometry(np.stack([pose, nearer]), body_length=80.0)
     animal = np.repeat([0, 1], rows.shape[1])
     distance = np.empty((1, len(pose)))
-    kernels.first_hit(camera.center[None], pose, rows.reshape(-1, rows.shape[-1]), animal, 1.0, distance)
+    both = rows.reshape(-1, rows.shape[-1])
+    kernels.first_hit(camera.center[None], pose, both, around_parts(both), animal, 1.0, distance)
     away = np.linalg.norm(pose - camera.center, axis=-1)
     spine = scene.skeleton.keypoints.index("spine")
     assert distance[0, spine] < away[spine] - 40
-    kernels.first_hit(camera.center[None], pose, rows[0], animal[: len(rows[0])], 1.0, distance)
+    alone = rows[0]
+    kernels.first_hit(camera.center[None], pose, alone, around_parts(alone), animal[: len(alone)], 1.0, distance)
     assert distance[0, spine] == pytest.approx(away[spine], abs=4.0)
 
 
