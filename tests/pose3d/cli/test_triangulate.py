@@ -184,28 +184,25 @@ def test_trc_without_a_frame_rate_is_refused_before_the_work(session, tmp_path, 
     assert not (tmp_path / "o.nc").exists()
 
 
+@pytest.fixture(scope="module")
+def long_session(tmp_path_factory):
+    """A folder with rig.toml and poses2d.nc of ten minutes, which take long enough to be interrupted."""
+    folder = tmp_path_factory.mktemp("long")
+    scene = simulate(SimulationSettings(cameras=4, duration=600.0, frame_rate=50.0, seed=1))
+    save_rig(scene.rig, folder / "rig.toml")
+    save_session(folder / "poses2d.nc", poses2d=scene.poses2d)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_leaves_no_half_file(tmp_path, signal_):
+def test_a_killed_run_leaves_no_half_file(long_session, tmp_path, signal_):
     """The old result stays; with SIGKILL a hidden part file may stay beside it, never one under the final name."""
-    scene = simulate(SimulationSettings(cameras=4, duration=600.0, frame_rate=50.0, seed=1))
-    save_rig(scene.rig, tmp_path / "rig.toml")
-    save_session(tmp_path / "poses2d.nc", poses2d=scene.poses2d)
     output = tmp_path / "out.nc"
     output.write_bytes(b"the old result")
-    words = [
-        sys.executable,
-        "-m",
-        "pose3d",
-        "triangulate",
-        "--rig",
-        "rig.toml",
-        "--poses2d",
-        "poses2d.nc",
-        "-o",
-        "out.nc",
-    ]
+    inputs = ("--rig", str(long_session / "rig.toml"), "--poses2d", str(long_session / "poses2d.nc"))
+    words = [sys.executable, "-m", "pose3d", "triangulate", *inputs, "-o", "out.nc"]
     process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".part-*")) and time.monotonic() < deadline:
