@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Arguments for pytest, as in: make test-only TESTS="tests/calibration -k lens"
 TESTS ?=
+# Processes that run the tests, each with up to 2 GB; 0 for none but pytest's own, which a debugger wants.
+WORKERS ?= auto
 
 BIN := $(VENV)/bin
 LOCK := requirements-dev.txt
@@ -41,7 +43,7 @@ test: lint types docs test-only
 
 test-only: $(VENV)/.dev
 	@echo "== tests"
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.dev
 	@echo "== lint"

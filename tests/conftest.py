@@ -15,11 +15,27 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile("suite")
 
+# How many threads the numerical libraries start; they look once, when they are loaded.
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+)
+
 # No test opens a window.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 # movement brings bottleneck, which users do not have and with which xarray takes other ways to means and medians.
 xr.set_options(use_bottleneck=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    workers = config.getoption("numprocesses", None)
+    if workers:  # of pytest-xdist, which start after this; with a thread per processor each, they would get in the way
+        for name in THREADS:
+            os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // workers)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
