@@ -20,7 +20,7 @@ from pose3d.networks.backbones import Backbone
 from pose3d.networks.batches import scale_image
 from pose3d.networks.confidence import apply
 from pose3d.networks.decoding import decode
-from pose3d.networks.model import padded
+from pose3d.networks.model import SIDE_OF_BOUND, padded
 from pose3d.networks.predicting import Maps, keras_maps, pad_images, to_image_pixels
 from pose3d.networks.run_files import WEIGHTS_FILE, Run, load_run
 from pose3d.networks.runtimes import (
@@ -78,7 +78,7 @@ def export_run(
         OutputError: the folder of the run cannot be written.
         InvalidValueError: no installed runtime agrees with Keras.
     """
-    inputs = pad_images([scale_image(frame, run.network.scale) for frame in frames[:_COMPARED]])
+    inputs = pad_images([scale_image(frame, run.network.scale) for frame in frames[:_COMPARED]], SIDE_OF_BOUND)
     size = (inputs.shape[2], inputs.shape[1])
     folder = _export_folder(run, size)
     digest = _digest(run)
@@ -176,8 +176,8 @@ class NetworkDetector:
         settings = self.run.network
         scaled = images if settings.scale == 1 else np.stack([scale_image(one, settings.scale) for one in images])
         height, width = scaled.shape[1:3]
-        fits = (padded(width), padded(height)) == (width, height)
-        inputs = np.ascontiguousarray(scaled) if fits else pad_images(scaled)
+        fits = all(padded(side, SIDE_OF_BOUND) == side for side in (width, height))
+        inputs = np.ascontiguousarray(scaled) if fits else pad_images(scaled, SIDE_OF_BOUND)
         sessions = self._sessions_for(images, (inputs.shape[2], inputs.shape[1]))
         session = sessions.get()
         try:
@@ -202,7 +202,7 @@ class NetworkDetector:
         name = self.runtime if self.runtime == "keras" else self._choice(images)
         if name == "keras":
             _quiet()
-            return [keras_maps(self.run.model(backbones=self._backbones))]
+            return [keras_maps(self.run.model(size=size, backbones=self._backbones))]
         folder = _export_folder(self.run, size)
         return [open_runtime(folder, name) for _ in range(self.parallel)]
 

@@ -93,26 +93,35 @@ def _draw_matrix(
     sample: Sample, size: tuple[int, int], settings: AugmentationSettings, may_flip: bool, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], bool]:
     """An affine map (2, 3) that leaves the animal in the image where it can, and whether it mirrors."""
-    height, width = sample.image.shape[:2]
-    middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    target = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2])
+    given = np.array(sample.image.shape[1::-1])
+    wanted = np.array(size)
+    smaller = given > wanted  # an image that fits is kept whole
     there = (sample.points[..., 2] == VISIBLE) | (sample.points[..., 2] == OCCLUDED)
     animals = np.flatnonzero(there.any(axis=1))
-    own = sample.points[rng.choice(animals)] if len(animals) else sample.points[0]
-    own = own[(own[:, 2] == VISIBLE) | (own[:, 2] == OCCLUDED), :2]
-    smaller = np.array([width > size[0], height > size[1]])  # an image that fits is kept whole
-    center = np.where(smaller & bool(len(own)), own.mean(axis=0) if len(own) else middle, middle)
     flipped = may_flip and bool(rng.random() < settings.flip)
+    anywhere = bool(rng.random() < settings.elsewhere) or not len(animals)
+    animal = rng.choice(animals) if len(animals) else 0
+    own = sample.points[animal, there[animal], :2].astype(np.float64)
     for attempt in range(_TRIES):
+        tame = 1 - attempt / _TRIES
         angle = np.deg2rad(rng.uniform(-settings.rotation, settings.rotation))
         factor = np.exp(rng.uniform(*np.log(settings.scale)))
-        shift = rng.uniform(-1, 1, 2) * settings.translation * np.array(size) * (1 - attempt / _TRIES)
+        draw, shift = rng.uniform(-1, 1, 2), rng.uniform(-1, 1, 2) * settings.translation * wanted * tame
         linear = factor * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        half = wanted / 2 / factor
+        if anywhere:
+            center = given / 2 * (1 + draw)
+        else:
+            room = np.maximum(half - np.ptp(own, axis=0) / 2, 0)
+            center = (own.min(axis=0) + own.max(axis=0)) / 2 + draw * room * tame
+        inner = np.minimum(half, given / 2)  # as little as can be of what lies beyond the image
+        center = np.where(smaller, np.clip(center, inner, given - inner), given / 2) - 0.5
+        shift = np.where(smaller, 0.0, shift)
         if flipped:
             linear[:, 0] = -linear[:, 0]
-        matrix = np.column_stack([linear, target + shift - linear @ center])
+        matrix = np.column_stack([linear, (wanted - 1) / 2 + shift - linear @ center])
         moved = own @ linear.T + matrix[:, 2]
-        if ((moved > 0) & (moved < np.array(size) - 1)).all():
+        if (anywhere and smaller.any()) or ((moved > 0) & (moved < wanted - 1)).all():
             break
     return matrix, flipped
 

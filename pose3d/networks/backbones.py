@@ -30,7 +30,8 @@ class Backbone:
             None, "imagenet" or the path of a file.
         preparation: "tf" (to -1..1), "lite" ((x - 127) / 128), "torch" (ImageNet's mean and deviation), "caffe" (BGR
             less the mean) or "none".
-        features: names of the layers at strides 4, 8, 16, 32; the last layer of each size where it is empty.
+        features: names of the layers at strides 4, 8, 16, 32; the last layer of each size where it is empty. What is
+            deeper than the layer at stride 16 must depend on it alone.
         last: the first layer that is not used, where `features` is empty.
         pretrained: whether weights can be had, and where they come from, in words; empty where there are none.
     """

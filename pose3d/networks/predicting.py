@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pose3d.networks.augmentation import FILL
 from pose3d.networks.batches import scale_image
 from pose3d.networks.decoding import Candidates, decode
-from pose3d.networks.model import padded
+from pose3d.networks.model import SIDE, padded
 from pose3d.networks.settings import NetworkSettings
 
 __all__ = ["Maps", "keras_maps", "locate", "pad_images", "to_image_pixels"]
@@ -34,17 +34,16 @@ def keras_maps(model: Any) -> Maps:
     return maps
 
 
-def pad_images(images: Iterable[NDArray[np.uint8]], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def pad_images(images: Iterable[NDArray[np.uint8]], multiple: int = SIDE) -> NDArray[np.uint8]:
     """Images (image, height, width, 3) filled up with gray to the right and below, to what a model takes.
 
     Args:
         images: of one size.
-        size: width and height, where more is wanted than the model needs.
+        multiple: of which the sides are to be: `SIDE`, or `SIDE_OF_BOUND` for a model that is bound to a size.
     """
     given = list(images)
     height, width = given[0].shape[:2]
-    columns, rows = size or (width, height)
-    result = np.full((len(given), padded(rows), padded(columns), 3), FILL, dtype=np.uint8)
+    result = np.full((len(given), padded(height, multiple), padded(width, multiple), 3), FILL, dtype=np.uint8)
     for place, image in zip(result, given, strict=True):
         place[:height, :width] = image
     return result

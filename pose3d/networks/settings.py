@@ -51,7 +51,9 @@ class AugmentationSettings:
     Attributes:
         rotation: largest turn to either side, degrees.
         scale: smallest and largest factor.
-        translation: largest shift, as a share of the width and height.
+        translation: largest shift, as a share of the width and height; of images that are cropped, see
+            `TrainingSettings`, any part may be taken that the animal is in.
+        elsewhere: share of the crops that may be any part of the image, so that the network sees all of it.
         flip: share of images that are mirrored, with the mirrored pairs of the skeleton swapped; 0 where the skeleton
             has no pairs.
         motion_blur: share of images that are blurred along a line, and its longest length in pixels.
@@ -63,6 +65,7 @@ class AugmentationSettings:
     rotation: float = 25.0
     scale: tuple[float, float] = (0.75, 1.3)
     translation: float = 0.1
+    elsewhere: float = 0.3
     flip: float = 0.0
     motion_blur: tuple[float, float] = (0.2, 7.0)
     noise: float = 8.0
@@ -73,7 +76,7 @@ class AugmentationSettings:
         _require(self, "rotation", 0 <= self.rotation <= 180, "0 to 180 degrees")
         _require(self, "scale", 0 < self.scale[0] <= self.scale[1], "a smaller and a larger factor, both above 0")
         _require(self, "translation", 0 <= self.translation <= 1, "a share from 0 to 1")
-        for name in ("flip", "occlusion"):
+        for name in ("elsewhere", "flip", "occlusion"):
             _require(self, name, 0 <= getattr(self, name) <= 1, "a share from 0 to 1")
         _require(self, "motion_blur", 0 <= self.motion_blur[0] <= 1, "a share from 0 to 1 and a length")
         _require(self, "noise", 0 <= self.noise <= 255, "0 to 255 gray levels")
@@ -88,7 +91,7 @@ class TrainingSettings:
         steps: number of batches.
         batch_size: images per batch.
         crop: largest width and height of what the network sees at once in training, pixels of its input; larger images
-            are cropped around an animal.
+            are cropped, mostly so that an animal is in the crop.
         learning_rate: at its highest, after warm-up; falls along a cosine to a hundredth.
         warm_up: share of the steps.
         weight_decay: of AdamW.

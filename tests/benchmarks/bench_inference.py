@@ -23,7 +23,7 @@ from calibration.video import VideoWriter, open_video
 from pose3d.detection import NetworkDetector, PredictionSettings, RawDetections
 from pose3d.detection.network import export_run, processors
 from pose3d.networks.decoding import decode
-from pose3d.networks.model import build_model
+from pose3d.networks.model import SIDE_OF_BOUND, build_model
 from pose3d.networks.predicting import pad_images
 from pose3d.networks.run_files import save_run
 from pose3d.networks.runtimes import open_runtime
@@ -101,7 +101,7 @@ def timed(network: NetworkSettings, sessions, image, seconds: float) -> dict[str
         done, end = 0, time.perf_counter() + seconds
         while time.perf_counter() < end:
             begin = time.thread_time()
-            maps = sessions[number](pad_images(image))
+            maps = sessions[number](pad_images(image, SIDE_OF_BOUND))
             middle = time.thread_time()
             decode(*maps, stride=network.stride, sigma=network.sigma)
             split[number] += middle - begin, time.thread_time() - middle
@@ -109,12 +109,12 @@ def timed(network: NetworkSettings, sessions, image, seconds: float) -> dict[str
         return done
 
     for session in sessions:
-        decode(*session(pad_images(image)), stride=network.stride, sigma=network.sigma)
+        decode(*session(pad_images(image, SIDE_OF_BOUND)), stride=network.stride, sigma=network.sigma)
     start, processor = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(len(sessions)) as pool:
         done = sum(pool.map(work, range(len(sessions))))
     wall, used = time.perf_counter() - start, time.process_time() - processor
-    undisturbed = best_fifth(sessions[0], pad_images(image))
+    undisturbed = best_fifth(sessions[0], pad_images(image, SIDE_OF_BOUND))
     return {
         "frames/s": done / wall,
         "CPU ms": 1000 * used / done,

@@ -76,7 +76,7 @@ def test_it_is_exported_once_per_size_and_again_for_other_weights(trained: Path,
     first = NetworkDetector(trained, sessions=1, backbones=BACKBONES)
     first.detect(images)
     files = sorted((trained / "exports").glob("*/*.onnx"))
-    assert [file.parent.name for file in files] == ["64x64"]
+    assert [file.parent.name for file in files] == ["64x48"]
     made = files[0].stat().st_mtime_ns
     NetworkDetector(trained, sessions=1, backbones=BACKBONES).detect(images)
     assert files[0].stat().st_mtime_ns == made
@@ -103,7 +103,7 @@ def test_without_any_runtime_keras_computes_and_this_is_told(run: Path, images, 
 
 def test_a_choice_made_on_another_machine_is_made_again(trained: Path, images) -> None:
     NetworkDetector(trained, sessions=1, backbones=BACKBONES).detect(images)
-    folder = trained / "exports" / "64x64"
+    folder = trained / "exports" / "64x48"
     export = read_export(folder)
     assert export is not None
     assert export.chosen in installed_runtimes()

@@ -81,16 +81,38 @@ def test_what_leaves_the_image_is_absent_and_what_is_unknown_stays_so() -> None:
     assert made.points[0, :, 2].tolist() == [ABSENT, ABSENT, UNKNOWN]
 
 
-def test_a_crop_of_a_larger_image_keeps_the_animal() -> None:
-    varied = AugmentationSettings()
-    inside = 0
+def pair(seed: int) -> tuple[Sample, np.random.Generator]:
+    """Two spots beside each other, somewhere in a large image."""
+    rng = np.random.default_rng(seed)
+    sample = blob(tuple(rng.uniform((10, 10), (630, 470))), (640, 480))
+    sample.points[0, 2] = sample.points[0, 0] + (8, 8, 0)
+    return sample, rng
+
+
+def test_a_crop_of_a_larger_image_keeps_the_animal_and_shows_it_anywhere() -> None:
+    places = []
     for seed in range(50):
-        rng = np.random.default_rng(seed)
-        sample = blob(tuple(rng.uniform((10, 10), (630, 470))), (640, 480))
-        sample.points[0, 2] = sample.points[0, 0] + (8, 8, 0)
-        made = augment(sample, (256, 256), varied, (), rng)
-        inside += int((made.points[0, (0, 2), 2] != ABSENT).all())
-    assert inside == 50
+        sample, rng = pair(seed)
+        made = augment(sample, (256, 256), AugmentationSettings(elsewhere=0), (), rng)
+        assert (made.points[0, (0, 2), 2] != ABSENT).all()
+        places.append(made.points[0, 0, :2])
+    assert (np.ptp(places, axis=0) > 180).all()
+
+
+def test_a_crop_of_a_larger_image_shows_little_of_what_lies_beyond_it() -> None:
+    for seed in range(20):
+        sample, rng = pair(seed)
+        sample.image[:] = 0
+        made = augment(sample, (256, 256), AugmentationSettings(**{**vars(STILL), "elsewhere": 0.5}), (), rng)
+        assert (made.image == 0).all()
+
+
+def test_a_share_of_the_crops_is_taken_anywhere() -> None:
+    kept = 0
+    for seed in range(200):
+        sample, rng = pair(seed)
+        kept += int((augment(sample, (128, 128), AugmentationSettings(), (), rng).points[0, 0, 2]) != ABSENT)
+    assert 135 < kept < 175  # 30 % anywhere, of which 5 % hit the animal
 
 
 def test_a_covered_keypoint_is_occluded() -> None:
