@@ -43,7 +43,7 @@ test: lint types docs test-only
 
 test-only: $(VENV)/.dev
 	@echo "== tests"
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.dev
 	@echo "== lint"

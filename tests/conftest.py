@@ -1,6 +1,7 @@
 """What all tests share: where the real recordings are, and settings of the tools."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,27 @@ def pytest_configure(config: pytest.Config) -> None:
     if workers:  # of pytest-xdist, which start after this; with a thread per processor each, they would get in the way
         for name in THREADS:
             os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // workers)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Before the whole suite the second process compiles the kernels, while the first begins with tests without them.
+
+    That takes a minute where numba's cache is empty, and otherwise each process would do it.
+    """
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" and len(session.items) > 1000:
+        with suppress(Exception):  # what is wrong with the kernels, the tests say
+            compile_kernels()
+
+
+def compile_kernels() -> None:
+    from calibration.boards import Charuco
+    from calibration.rig_calibration import calibrate
+    from calibration.synthetic import make_board_scene, make_rig
+    from calibration.triangulation import prepare
+
+    prepare()
+    calibrate(make_board_scene(make_rig(3, seed=4), Charuco(7, 5, 40.0), frames=30, noise=0.2, seed=1).corners)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
