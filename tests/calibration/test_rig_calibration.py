@@ -57,10 +57,13 @@ def test_positions_in_the_volume_are_right_to_a_twentieth_of_a_millimeter(seed: 
 
 @pytest.mark.slow
 def test_all_of_a_hundred_rigs_are_right_to_a_twentieth_of_a_millimeter() -> None:
-    """Rings and domes of 2 to 16 cameras, 0.3 px noise, 5 % outliers, lenses of five coefficients."""
+    """Rings and domes of 2 to 16 cameras, 0.3 px noise, 5 % outliers, lenses of five coefficients.
+
+    Rigs of six and more cameras need half the frames for it.
+    """
     errors = {}
     for seed in range(100):
-        made = scene(seed)
+        made = scene(seed, frames=120 if COUNTS[seed % len(COUNTS)] < 6 else 60)
         errors[seed] = mean_error(made, calibrate(made.corners, settings=CalibrationSettings(folds=2)))
     assert max(errors.values()) < 0.05, {seed: error for seed, error in errors.items() if error >= 0.05}
 
