@@ -11,6 +11,7 @@ __all__ = [
     "FileFormatError",
     "InvalidValueError",
     "MismatchError",
+    "OutOfMemoryError",
     "OutputError",
     "SuiteError",
     "SuiteWarning",
@@ -57,6 +58,10 @@ class MismatchError(SuiteError, ValueError):
 
 class OutputError(SuiteError, OSError):
     """A result could not be written."""
+
+
+class OutOfMemoryError(SuiteError, MemoryError):
+    """The work needs more memory than there is."""
 
 
 class CalibrationError(SuiteError, ValueError):

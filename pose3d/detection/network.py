@@ -20,6 +20,7 @@ from pose3d.networks.backbones import Backbone
 from pose3d.networks.batches import scale_image
 from pose3d.networks.confidence import apply
 from pose3d.networks.decoding import decode
+from pose3d.networks.memory import enough_memory
 from pose3d.networks.model import SIDE_OF_BOUND, padded
 from pose3d.networks.predicting import Maps, keras_maps, pad_images, to_image_pixels
 from pose3d.networks.run_files import WEIGHTS_FILE, Run, load_run
@@ -83,11 +84,12 @@ def export_run(
     folder = _export_folder(run, size)
     digest = _digest(run)
     export = read_export(folder)
-    if export is None or export.weights != digest or export.size != size:
+    if export is None or export.size != size or (digest and export.weights != digest):
         export = None
     wanted = _wanted(runtime)
     have = set() if export is None else {*export.differences, *export.refused}
-    if export is None or (set(wanted) - have and find_spec("keras") is not None):
+    # Without weights a network is what was exported of it, as that of the demo is.
+    if export is None or (set(wanted) - have and digest and find_spec("keras") is not None):
         _quiet()
         model = run.model(size=size, backbones=backbones)
         names = [name for name in installed_runtimes() if name in {*wanted, *have}]
@@ -172,6 +174,7 @@ class NetworkDetector:
         Raises:
             FileFormatError: the weights are missing or damaged.
             InvalidValueError: the runtime is not installed, or does not agree with Keras.
+            OutOfMemoryError: the images do not fit into the memory at once.
         """
         settings = self.run.network
         scaled = images if settings.scale == 1 else np.stack([scale_image(one, settings.scale) for one in images])
@@ -181,7 +184,8 @@ class NetworkDetector:
         sessions = self._sessions_for(images, (inputs.shape[2], inputs.shape[1]))
         session = sessions.get()
         try:
-            maps = session(inputs)
+            with enough_memory(f"{self.run.path}, {len(inputs)} images at once", "Look at fewer at once: --batch 1."):
+                maps = session(inputs)
         finally:
             sessions.put(session)
         found = decode(*maps, stride=settings.stride, sigma=settings.sigma, candidates=self.candidates)

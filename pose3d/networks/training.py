@@ -21,6 +21,7 @@ from pose3d.networks.backbones import Backbone
 from pose3d.networks.batches import FrameCache, crop_size, prefetch
 from pose3d.networks.checkpoints import TrainingState, load_checkpoint, save_checkpoint
 from pose3d.networks.evaluation import compare
+from pose3d.networks.memory import enough_memory
 from pose3d.networks.model import HEADS, SIDE, build_model
 from pose3d.networks.predicting import Maps, keras_maps
 from pose3d.networks.settings import NetworkSettings, TrainingSettings
@@ -120,6 +121,7 @@ def train(
     Raises:
         InvalidValueError: there are fewer than two images, or no keypoint is labeled in them.
         FileFormatError: the checkpoint is of other settings, or damaged.
+        OutOfMemoryError: a batch does not fit into the memory.
     """
     _check(data, chosen)
     run = _Run(data, held_out, network, settings, backbones)
@@ -128,8 +130,10 @@ def train(
     )
     first, start = state.step, time.perf_counter()
     batches = prefetch(run.cache, chosen, run.size(chosen), settings, data.mirrored, range(first, settings.steps))
+    less = f"Train with a smaller batch_size (now {settings.batch_size}) or a smaller crop."
     for images, points in batches:
-        told = run.model.train_on_batch(images, dict.fromkeys(run.model.output_names, points), return_dict=True)
+        with enough_memory("training", less):
+            told = run.model.train_on_batch(images, dict.fromkeys(run.model.output_names, points), return_dict=True)
         state.step += 1
         seconds = (time.perf_counter() - start) / (state.step - first)
         if state.step % settings.evaluate_every == 0 or state.step == settings.steps:

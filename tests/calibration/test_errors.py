@@ -12,13 +12,14 @@ from calibration.errors import (
     FileFormatError,
     InvalidValueError,
     MismatchError,
+    OutOfMemoryError,
     OutputError,
     SuiteError,
     SuiteWarning,
 )
 from calibration.files import write_text
 
-CLASSES = [SuiteError, FileFormatError, InvalidValueError, MismatchError, OutputError]
+CLASSES = [SuiteError, FileFormatError, InvalidValueError, MismatchError, OutOfMemoryError, OutputError]
 
 
 def make(cls: type[SuiteError]) -> SuiteError:
