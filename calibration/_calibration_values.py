@@ -31,20 +31,7 @@ def to_dict(calibration: Calibration, diagnosis: Diagnosis, verdict: Verdict) ->
         "square": diagnosis.square,
         "frames": calibration.corners.sizes["frame"],
         "frames_of_single_cameras": (~calibration.shared).sum(),
-        "verdict": {
-            "level": verdict.level.name.lower(),
-            "headline": verdict.headline,
-            "findings": [
-                {
-                    "question": finding.question,
-                    "level": finding.level.name.lower(),
-                    "answer": finding.answer,
-                    "next_step": finding.next_step,
-                    "limits": finding.limits,
-                }
-                for finding in verdict.findings
-            ],
-        },
+        "verdict": _verdict(verdict),
         "all": {"used": _errors(diagnosis.used), "held_out": _errors(diagnosis.held_out)},
         "cameras": {camera.name: _camera(calibration, camera) for camera in diagnosis.cameras},
         "overlap": {"cameras": names, "frames": diagnosis.overlap},
@@ -79,6 +66,23 @@ def to_dict(calibration: Calibration, diagnosis: Diagnosis, verdict: Verdict) ->
     }
     plain: dict[str, Any] = _plain(values)
     return plain
+
+
+def _verdict(verdict: Verdict) -> dict[str, object]:
+    return {
+        "level": verdict.level.name.lower(),
+        "headline": verdict.headline,
+        "findings": [
+            {
+                "question": finding.question,
+                "level": finding.level.name.lower(),
+                "answer": finding.answer,
+                "next_step": finding.next_step,
+                "limits": finding.limits,
+            }
+            for finding in verdict.findings
+        ],
+    }
 
 
 def _camera(calibration: Calibration, camera: CameraDiagnosis) -> dict[str, object]:

@@ -185,12 +185,7 @@ def _session_stages(files: ProjectFiles, session: str, progress: Progress) -> li
 
     def predict() -> None:
         if not model:
-            raise FileFormatError(
-                project.models_folder,
-                expected="a trained network",
-                got="none",
-                remedy=f"Label frames and train one: `pose3d train {project.root.name}`.",
-            )
+            raise _no_network(project)
         predict_session(
             model,
             videos,
@@ -239,6 +234,15 @@ def _session_stages(files: ProjectFiles, session: str, progress: Progress) -> li
         Stage("overlay videos", (result, *videos.values()), tuple(overlays.values()), None, draw),
         Stage("report", (result, *overlays.values()), (page,), {"title": project.name}, tell),
     ]
+
+
+def _no_network(project: Project) -> FileFormatError:
+    return FileFormatError(
+        project.models_folder,
+        expected="a trained network",
+        got="none",
+        remedy=f"Label frames and train one: `pose3d train {project.root.name}`.",
+    )
 
 
 def _model(project: Project, settings: PredictionSettings) -> tuple[str, tuple[Path, ...]]:
