@@ -246,6 +246,10 @@ def compiled_model(
 def _has_gpu() -> bool:
     import keras
 
+    if keras.backend.backend() == "torch":  # Keras cannot list its devices
+        import torch
+
+        return bool(torch.cuda.is_available())
     try:
         return bool(keras.distribution.list_devices("gpu"))
     except RuntimeError:  # JAX raises where there is none
