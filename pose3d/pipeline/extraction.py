@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
+from calibration.errors import FileFormatError, InvalidValueError, MismatchError, SuiteWarning
+from calibration.synchronization import load_synchronization
 from calibration.video import Frame, Video, open_video, write_png
 from pose3d.labeling.labels import LabeledImage
 from pose3d.labeling.selection import (
@@ -68,7 +69,8 @@ def extract_frames(
     """Choose frames to label and write them to labels/frames/<session>/<camera>/<frame>.png.
 
     What was extracted before stays, and counts: a second run adds only what is missing. Frames that cannot be decoded
-    are left out with a note.
+    are left out with a note. All cameras give the same instants: by the clocks in sessions/<session>/sync.toml where
+    `pose3d sync` left them, else by the times in their files.
 
     Args:
         project: with its sessions.
@@ -80,8 +82,8 @@ def extract_frames(
 
     Raises:
         InvalidValueError: a session is unknown, or there is none.
-        FileFormatError: a video is missing or no video.
-        MismatchError: see `LabelStore`.
+        FileFormatError: a video is missing or no video, or sync.toml is damaged.
+        MismatchError: see `LabelStore`; sync.toml lacks a camera, or is of other videos.
         OutputError: an image or the labels cannot be written.
     """
     settings = settings or project.settings_of("extraction", ExtractionSettings)
@@ -120,8 +122,8 @@ class _Extraction:
     def run(self) -> SessionFrames:
         with ExitStack() as stack:
             paths = {camera: self._video_path(camera) for camera in self._cameras}
-            times = [stack.enter_context(open_video(path)).times for path in paths.values()]
-            instants = self._usable(common_instants(times), times)
+            times = self._common_times([stack.enter_context(open_video(path)).times for path in paths.values()])
+        instants = self._usable(common_instants(times), times)
         have = self._registered()
         taken = [
             index
@@ -148,10 +150,26 @@ class _Extraction:
             )
         return path
 
+    def _common_times(self, times: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        """When the frames of every camera were taken: by the clocks of the session, or as the files say."""
+        file = self._project.sync_file(self._session)
+        if not file.exists():
+            return times
+        clocks = load_synchronization(file)
+        for camera, one in zip(self._cameras, times, strict=True):
+            if clocks[camera].timing.count != len(one):
+                raise MismatchError(
+                    f"{file}, camera '{camera}'",
+                    expected=f"the clock of a video of {len(one)} frames",
+                    got=f"that of {clocks[camera].timing.count} frames",
+                    remedy="Find the clocks of these videos: `pose3d sync`, or remove the file.",
+                )
+        return [clocks[camera].reference_time() for camera in self._cameras]
+
     def _usable(self, instants: Instants, times: Sequence[NDArray[np.float64]]) -> Instants:
         """The instants between start and stop."""
         ends = [float(one[-1]) for one in times]
-        if max(ends) > 1.1 * min(ends):
+        if max(ends) > 1.1 * max(min(ends), 0.0):
             short = self._cameras[int(np.argmin(ends))]
             self._notes.append(
                 f"the video of camera '{short}' ends after {min(ends):.1f} s, the longest after {max(ends):.1f} s; "
@@ -162,7 +180,7 @@ class _Extraction:
                 f"session '{self._session}'",
                 expected="moments that all cameras saw",
                 got="none",
-                remedy="Check that the videos are of the same session.",
+                remedy="Check that the videos, and sync.toml where there is one, are of the same session.",
             )
         share = np.arange(len(instants)) / len(instants)
         kept = (share >= self._settings.start) & (share < self._settings.stop)

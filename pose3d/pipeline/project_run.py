@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from calibration.errors import FileFormatError, InvalidValueError
 from calibration.formats import load_rig
 from calibration.observations import detect_corners, find_sources
 from calibration.rig_calibration import CalibrationSettings, calibrate
+from calibration.synchronization import load_synchronization
 from calibration.verdict import judge
 from pose3d.datasets import poses2d_of_detections
 from pose3d.detection import PredictionSettings, model_path
@@ -23,6 +25,7 @@ from pose3d.pipeline.prediction import predict_session
 from pose3d.pipeline.stages import ContentHashes, Stage, StageOutcome, run_stages
 from pose3d.pipeline.triangulation import triangulate_session
 from pose3d.project import Project
+from pose3d.reconstruction import apply_synchronization
 from pose3d.visualization import overlay_video, write_report
 
 __all__ = ["CALIBRATION", "ProjectFiles", "project_stages", "run_project"]
@@ -125,7 +128,7 @@ def project_stages(
     files = ProjectFiles(project)
     yield CALIBRATION, [_calibration_stage(files, told)]
     for session in sessions:
-        yield session, _session_stages(files, session, told)
+        yield session, _Session(files, session, told).stages()
 
 
 def _chosen(project: Project, sessions: Sequence[str]) -> tuple[str, ...]:
@@ -175,65 +178,95 @@ def _calibration_stage(files: ProjectFiles, progress: Progress) -> Stage:
     return Stage("rig", (board,), (written.rig,), None, work, once=True)
 
 
-def _session_stages(files: ProjectFiles, session: str, progress: Progress) -> list[Stage]:
-    project = files.project
-    videos = {camera: project.video(session, camera) for camera in project.sessions[session]}
-    prediction = project.settings_of("prediction", PredictionSettings)
-    detections, result, page = files.detections(session), files.result(session), files.report(session)
-    overlays = {camera: files.overlay(session, camera) for camera in videos}
-    model, model_files = _model(project, prediction)
+@dataclass(frozen=True)
+class _Session:
+    """The work on one session: each method is that of a stage."""
 
-    def predict() -> None:
+    files: ProjectFiles
+    name: str
+    progress: Progress
+
+    @property
+    def videos(self) -> dict[str, Path]:
+        project = self.files.project
+        return {camera: project.video(self.name, camera) for camera in project.sessions[self.name]}
+
+    @property
+    def overlays(self) -> dict[str, Path]:
+        return {camera: self.files.overlay(self.name, camera) for camera in self.videos}
+
+    @property
+    def clocks(self) -> tuple[Path, ...]:
+        """The file with the clocks of the cameras, where there is one."""
+        file = self.files.project.sync_file(self.name)
+        return (file,) if file.exists() else ()
+
+    def stages(self) -> list[Stage]:
+        files, name, project = self.files, self.name, self.files.project
+        videos, overlays = tuple(self.videos.values()), tuple(self.overlays.values())
+        detections, result = files.detections(name), files.result(name)
+        prediction = project.settings_of("prediction", PredictionSettings)
+        model, model_files = _model(project, prediction)
+        return [
+            Stage("2D", (*videos, *model_files), (detections,), prediction, lambda: self.predict(model, prediction)),
+            Stage("3D", (detections, *self.clocks, files.rig), (result,), None, self.triangulate),
+            Stage("overlay videos", (result, *videos), overlays, None, self.draw),
+            Stage("report", (result, *overlays), (files.report(name),), {"title": project.name}, self.tell),
+        ]
+
+    def predict(self, model: str, settings: PredictionSettings) -> None:
         if not model:
-            raise _no_network(project)
-        predict_session(
-            model,
-            videos,
-            detections,
-            settings=prediction,
-            progress=lambda done, total: progress("finding keypoints", done, total),
-        )
+            raise _no_network(self.files.project)
+        with warnings.catch_warnings():
+            if self.clocks:  # nobody needs to be told how to find them
+                warnings.filterwarnings("ignore", message="the videos differ in their number of frames")
+            predict_session(
+                model,
+                self.videos,
+                self.files.detections(self.name),
+                settings=settings,
+                progress=lambda done, total: self.progress("finding keypoints", done, total),
+            )
 
-    def triangulate() -> None:
+    def triangulate(self) -> None:
+        detections, rig = self.files.detections(self.name), self.files.rig
         poses2d = poses2d_of_detections(load_detections(detections))
+        for file in self.clocks:
+            poses2d = apply_synchronization(poses2d, load_synchronization(file))
         total = int(poses2d.sizes["time"])
         done = 0
 
         def count(frames: int) -> None:
             nonlocal done
             done += frames
-            progress("triangulating", done, total)
+            self.progress("triangulating", done, total)
 
-        provenance = provenance_of([files.rig, detections])
-        triangulate_session(poses2d, load_rig(files.rig), result, provenance=provenance, progress=count)
+        provenance = provenance_of([rig, detections, *self.clocks])
+        result = self.files.result(self.name)
+        triangulate_session(poses2d, load_rig(rig), result, provenance=provenance, progress=count)
 
-    def draw() -> None:
-        with open_session(result) as opened:
+    def draw(self) -> None:
+        skeleton, videos = self.files.project.skeleton, self.videos
+        with open_session(self.files.result(self.name)) as opened:
             poses2d, poses3d, rig = opened.require("poses2d"), opened.require("poses3d"), opened.rig
             assert rig is not None  # the stage before wrote it
-            for number, (camera, path) in enumerate(overlays.items()):
-                overlay_video(videos[camera], poses2d, poses3d, rig, camera, path, skeleton=project.skeleton)
-                progress("drawing", number + 1, len(overlays))
+            for number, (camera, path) in enumerate(self.overlays.items(), start=1):
+                overlay_video(videos[camera], poses2d, poses3d, rig, camera, path, skeleton=skeleton)
+                self.progress("drawing", number, len(videos))
 
-    def tell() -> None:
-        with open_session(result) as opened:
+    def tell(self) -> None:
+        project = self.files.project
+        with open_session(self.files.result(self.name)) as opened:
             write_report(
-                page,
+                self.files.report(self.name),
                 poses3d=opened.require("poses3d"),
                 poses2d=opened.poses2d,
                 rig=opened.rig,
                 skeleton=project.skeleton,
-                videos=overlays,
+                videos=self.overlays,
                 provenance=opened.provenance,
-                title=f"{project.name}: {session}",
+                title=f"{project.name}: {self.name}",
             )
-
-    return [
-        Stage("2D", (*videos.values(), *model_files), (detections,), prediction, predict),
-        Stage("3D", (detections, files.rig), (result,), None, triangulate),
-        Stage("overlay videos", (result, *videos.values()), tuple(overlays.values()), None, draw),
-        Stage("report", (result, *overlays.values()), (page,), {"title": project.name}, tell),
-    ]
 
 
 def _no_network(project: Project) -> FileFormatError:

@@ -110,6 +110,10 @@ class Project:
         """The folder of trained networks, one folder per run."""
         return self.root / "models"
 
+    def sync_file(self, session: str) -> Path:
+        """The clocks of a session as `pose3d sync` writes them, which need not exist."""
+        return self.root / "sessions" / session / "sync.toml"
+
     def video(self, session: str, camera: str) -> Path:
         """The path of a video.
 

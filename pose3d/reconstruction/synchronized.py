@@ -14,7 +14,7 @@ from calibration.schema import check
 from calibration.synchronization import Clock, Synchronization, Timing, Track, resample_positions, resample_values
 from pose3d.datasets import POSES2D
 
-__all__ = ["apply_synchronization", "tracks_of_poses"]
+__all__ = ["apply_synchronization", "camera_frames", "tracks_of_poses"]
 
 # Half a thousandth of a frame: what is off by less is not interpolated, so that a recording that was triggered
 # together keeps its numbers.
@@ -50,9 +50,37 @@ def apply_synchronization(poses2d: xr.Dataset, synchronization: Synchronization)
             result[name] = poses2d[name].copy(data=_at(poses2d[name], clocks, frames, instants))
     _warn_of_no_overlap(poses2d, result, names)
     result = result.assign_coords(time=("time", instants, {"units": "s"}))
-    said = {clock.camera: {"offset_s": clock.offset, "rate": clock.rate, "method": clock.method} for clock in clocks}
-    told = json.dumps({"reference": base.camera, "cameras": said})
+    told = json.dumps({"reference": base.camera, "cameras": {clock.camera: _told(clock) for clock in clocks}})
     return result.assign_attrs(time_unit="seconds", fps=float(base.timing.frame_rate), synchronization=told)
+
+
+def camera_frames(poses2d: xr.Dataset, camera: str, times: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(time,) number, in a camera's own file, of the frame nearest to each instant; -1 where it has none.
+
+    These are the numbers in `frame` unless the poses were brought to the instants of another camera.
+
+    Args:
+        poses2d: Poses2D Dataset.
+        camera: its name.
+        times: (frames of the file,) seconds, increasing; they count for cameras whose frames come irregularly.
+    """
+    numbers = poses2d["frame"].values.astype(np.int64)
+    told = json.loads(poses2d.attrs.get("synchronization", "{}")).get("cameras", {}).get(camera)
+    if told is None:
+        return np.where(numbers < len(times), numbers, -1)
+    timing = Timing(
+        float(told["frame_rate"]),
+        len(times),
+        tuple(pair for pair in map(tuple, told["dropped"]) if pair[0] < len(times)),
+        times - times[0] if told["irregular"] else None,
+    )
+    taken = Clock(camera, timing, float(told["offset_s"]), float(told["rate"])).reference_time()
+    instants = poses2d["time"].values
+    after = np.searchsorted(taken, instants).clip(0, len(taken) - 1)
+    before = (after - 1).clip(0)
+    nearest = np.where(np.abs(taken[after] - instants) < np.abs(taken[before] - instants), after, before)
+    near = np.abs(taken[nearest] - instants) <= (0.5 + _NEGLIGIBLE) * timing.interval
+    return np.where(near, nearest, -1)
 
 
 def tracks_of_poses(
@@ -86,6 +114,18 @@ def tracks_of_poses(
         points[frames[inside]] = position[inside].reshape(int(inside.sum()), -1, 2)
         tracks[name] = Track(timing[name], points)
     return tracks
+
+
+def _told(clock: Clock) -> dict[str, object]:
+    """What `camera_frames` and a reader need to know of a clock."""
+    return {
+        "offset_s": clock.offset,
+        "rate": clock.rate,
+        "method": clock.method,
+        "frame_rate": clock.timing.frame_rate,
+        "dropped": [list(pair) for pair in clock.timing.dropped],
+        "irregular": clock.timing.times is not None,
+    }
 
 
 def _at(

@@ -16,6 +16,7 @@ from calibration.rig import Rig
 from calibration.schema import check
 from calibration.video import Video, VideoWriter, open_video
 from pose3d.datasets import POSES2D, POSES3D
+from pose3d.reconstruction import camera_frames
 from pose3d.skeleton import Skeleton
 from pose3d.visualization._overlay_parts import (
     BLACK,
@@ -89,7 +90,7 @@ def overlay_video(
 
     Detected keypoints are circles, and crosses where the camera was not used; the 3D pose is drawn where this camera
     should see it; yellow lines join the two. Frames are matched by the coordinate `frame`: number 0 is the first frame
-    of the video.
+    of the video. Where the poses were brought to the frames of another camera, the clocks of both match them.
 
     Args:
         video: the video file of this camera.
@@ -164,14 +165,17 @@ class _Scene:
         check(poses3d, POSES3D, values=False)
         lens = rig[camera]
         _check_size(video, lens)
-        chosen = common_frames(video, poses3d["frame"].values, frames)
-        rows = poses3d.isel(time=np.searchsorted(poses3d["frame"].values, chosen))
+        own = _own_frames(video, poses2d, poses3d, camera)
+        wanted = None if frames is None else own[np.isin(poses3d["frame"].values, frames)].tolist()
+        known, places = np.unique(own, return_index=True)
+        chosen = common_frames(video, known[known >= 0], wanted)
+        rows = poses3d.isel(time=places[np.searchsorted(known, chosen)])
         points = rows["position"].transpose("time", "individual", "keypoint", "space").values
         reprojected = lens.project(points)
         keypoints, individuals = ([str(name) for name in rows[dim].values] for dim in ("keypoint", "individual"))
         detected = np.full(reprojected.shape, np.nan)
         if poses2d is not None:
-            detected = _detections(poses2d, camera, chosen, individuals, keypoints)
+            detected = _detections(poses2d, camera, rows["frame"].values, individuals, keypoints)
         used = np.isfinite(detected[..., 0]) & np.isfinite(reprojected[..., 0])
         if "inlier" in rows and camera in rows["camera"].values:
             inlier = rows["inlier"].sel(camera=camera).transpose("time", "individual", "keypoint").values
@@ -184,6 +188,17 @@ class _Scene:
             used=used,
             coloring=choose_coloring(skeleton, keypoints, individuals, settings.color_by),
         )
+
+
+def _own_frames(video: Video, poses2d: xr.Dataset | None, poses3d: xr.Dataset, camera: str) -> NDArray[np.int64]:
+    """(time,) number of the frame in this video that was taken with each 3D pose; -1 where there is none."""
+    numbers = poses3d["frame"].values.astype(np.int64)
+    if poses2d is None or "synchronization" not in poses2d.attrs:
+        return np.where(numbers < len(video), numbers, -1)
+    given = poses2d["frame"].values.astype(np.int64)
+    own = camera_frames(poses2d, camera, video.times)
+    place = np.searchsorted(given, numbers).clip(0, len(given) - 1)
+    return np.where(given[place] == numbers, own[place], -1)
 
 
 def _check_size(video: Video, camera: Camera) -> None:

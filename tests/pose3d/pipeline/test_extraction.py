@@ -8,8 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from calibration.errors import FileFormatError, InvalidValueError
-from calibration.video import read_image
+from calibration.errors import FileFormatError, InvalidValueError, MismatchError
+from calibration.synchronization import Clock, Synchronization, Timing, save_synchronization
+from calibration.video import VideoWriter, read_image
 from pose3d.labeling import LabelStore
 from pose3d.labeling.selection import ExtractionSettings
 from pose3d.pipeline.extraction import extract_frames
@@ -47,6 +48,14 @@ def encode(path: Path, numbers: list[int], rate: int = 30, codec: str = "libx264
     return path
 
 
+def encode_shown(path: Path, shown: list[int]) -> Path:
+    """A video of 30 frames per second that shows these numbers, one after the other."""
+    with VideoWriter(path, 30.0) as writer:
+        for number in shown:
+            writer.write(bar_code(number))
+    return path
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Two sessions; in the first the right camera has every second frame, in the second it is alone."""
@@ -69,6 +78,34 @@ def test_all_cameras_show_the_same_instants(project: Project, method: str) -> No
     assert (second.cameras, second.added) == (("right",), 6)
     assert numbers(project, "day1", "left") == numbers(project, "day1", "right")
     assert len(set(numbers(project, "day1", "left"))) == 6
+
+
+def test_clocks_beside_the_videos_say_which_frames_belong_together(tmp_path: Path) -> None:
+    """The right camera started 7 frames later and lost one: its frame n shows n + 7, and one more from frame 20 on."""
+    made = create_project(tmp_path / "mice", cameras=("left", "right"), skeleton=MOUSE)
+    left = encode(tmp_path / "left.mp4", list(range(120)))
+    late = [number for number in range(7, 120) if number != 27]
+    right = encode_shown(tmp_path / "right.mp4", late)
+    made = add_session(made, "day1", {"left": left, "right": right})
+    clocks = (
+        Clock("left", Timing(30.0, 120), method="reference"),
+        Clock("right", Timing(30.0, 112, dropped=((20, 1),)), offset=7 / 30),
+    )
+    save_synchronization(Synchronization(clocks, "left"), made.sync_file("day1"))
+    (found,) = extract_frames(made, ExtractionSettings(count=12, method="uniform"))
+    assert (found.instants, found.notes) == (12, ())
+    assert numbers(made, "day1", "left") == numbers(made, "day1", "right")
+    assert min(numbers(made, "day1", "left")) >= 7
+
+
+def test_clocks_of_other_videos_are_refused(project: Project) -> None:
+    clocks = (Clock("left", Timing(30.0, 120)), Clock("right", Timing(15.0, 59)))
+    save_synchronization(Synchronization(clocks, "left"), project.sync_file("day1"))
+    with pytest.raises(MismatchError, match=r"'right'.*60 frames.*59 frames"):
+        extract_frames(project, ExtractionSettings(count=3))
+    save_synchronization(Synchronization(clocks[:1], "left"), project.sync_file("day1"))
+    with pytest.raises(MismatchError, match="right"):
+        extract_frames(project, ExtractionSettings(count=3))
 
 
 def test_images_are_registered_with_all_that_is_known(project: Project) -> None:

@@ -10,14 +10,17 @@ import pytest
 from calibration.errors import InvalidValueError
 from calibration.formats import save_rig
 from calibration.rig import Rig
+from calibration.synchronization import Clock, Synchronization, Timing, save_synchronization
 from calibration.synthetic import make_rig
-from calibration.video import VideoWriter
+from calibration.video import VideoWriter, open_video
 from pose3d.detection import PredictionSettings, RawDetections, registry
 from pose3d.formats import open_session
 from pose3d.pipeline.project_run import CALIBRATION, ProjectFiles, run_project
 from pose3d.pipeline.stages import StageState
 from pose3d.project import Project, create_project, load_project, save_project
+from pose3d.reconstruction import camera_frames
 from pose3d.skeleton import Skeleton
+from pose3d.visualization import overlay_frames
 
 KEYPOINTS = ("red", "green")
 FRAMES = 12
@@ -127,6 +130,35 @@ def test_every_session_ends_with_3d_poses_videos_and_a_report(project: Project, 
         ("tuesday", "2D"),
     ]
     assert [one.stage for one in dry if one.state is StageState.MISSING] == ["report"]
+
+
+def test_clocks_beside_the_videos_are_applied(project: Project, truth: np.ndarray) -> None:
+    """One camera started two frames late: with its clock the 3D poses are right, and its video has the right ones."""
+    late = project.cameras[1]
+    film = project.video("monday", late)
+    with open_video(film) as video:
+        images = [frame.image for frame in video]
+    with VideoWriter(film, 10.0, quality=12) as writer:
+        for image in images[2:]:
+            writer.write(image)
+    clocks = [
+        Clock(name, Timing(10.0, FRAMES - 2 * (name == late)), offset=0.2 * (name == late)) for name in project.cameras
+    ]
+    save_synchronization(Synchronization(tuple(clocks), project.cameras[0]), project.sync_file("monday"))
+    outcomes = run_project(project, sessions=["monday"])
+    assert [one.reason for one in outcomes if one.state is not StageState.DONE] == []
+    with open_session(ProjectFiles(project).result("monday")) as session:
+        poses3d, poses2d, rig = session.require("poses3d").load(), session.require("poses2d").load(), session.rig
+    error = np.linalg.norm(poses3d["position"].values[..., 0].swapaxes(1, 2) - truth, axis=-1)
+    assert np.nanmedian(error) < 2.0
+    assert poses3d["n_cameras"].values[2:].min() == 3
+    with open_video(film) as video:
+        np.testing.assert_array_equal(camera_frames(poses2d, late, video.times), [-1, -1, *range(FRAMES - 2)])
+    assert len(list(overlay_frames(film, poses2d, poses3d, rig, late))) == FRAMES - 2
+
+    clocks[1] = replace(clocks[1], offset=0.0)
+    save_synchronization(Synchronization(tuple(clocks), project.cameras[0]), project.sync_file("monday"))
+    assert ("monday", "3D") in ran(run_project(project, sessions=["monday"]))
 
 
 def test_a_session_that_fails_does_not_stop_the_others(project: Project) -> None:

@@ -7,7 +7,7 @@ from calibration.errors import MismatchError, SuiteWarning
 from calibration.synchronization import Clock, Synchronization, Timing
 from calibration.synthetic import make_rig
 from pose3d.datasets import POSES2D, poses2d
-from pose3d.reconstruction import apply_synchronization, tracks_of_poses, triangulate
+from pose3d.reconstruction import apply_synchronization, camera_frames, tracks_of_poses, triangulate
 
 RATE, COUNT = 50.0, 200
 
@@ -49,6 +49,32 @@ def test_rays_meet_once_the_clocks_are_applied(recording):
     assert np.nanpercentile(error, 95) < 0.02
     apart = triangulate(poses, rig)["position"].isel(individual=0).transpose("time", "keypoint", "space")
     assert np.nanmedian(np.linalg.norm(apart.values - path(np.arange(COUNT) / RATE), axis=-1)) > 5
+
+
+def test_the_frame_of_a_file_that_belongs_to_an_instant_is_known(recording):
+    """The numbers with which overlays find the picture of a pose."""
+    poses, sync, _ = recording
+    together, file = apply_synchronization(poses, sync), np.arange(COUNT) / RATE
+    np.testing.assert_array_equal(camera_frames(together, "cam_1", file), np.arange(COUNT))
+    second = camera_frames(together, "cam_2", file)
+    # a third of a frame late: the nearest has the same number until two are dropped, and none is near these
+    np.testing.assert_array_equal(second[:80], np.arange(80))
+    assert (second[80:82] == -1).all()
+    np.testing.assert_array_equal(second[82:], np.arange(80, COUNT - 2))
+    third = camera_frames(together, "cam_3", file)
+    assert set(third[:3] - np.arange(3)) <= {2, 3}
+    assert (third[-2:] == -1).all()
+    np.testing.assert_array_equal(camera_frames(poses, "cam_3", file[:150]), [*range(150), *[-1] * 50])
+
+
+def test_irregular_frames_are_found_by_the_times_of_the_file(recording):
+    poses, sync, _ = recording
+    times = np.arange(COUNT) / RATE
+    times[50:] += 0.04
+    clocks = (sync["cam_1"], sync["cam_2"], Clock("cam_3", Timing(RATE, COUNT, times=times)))
+    third = camera_frames(apply_synchronization(poses, Synchronization(clocks, "cam_1")), "cam_3", times + 7)
+    np.testing.assert_array_equal(third[:50], np.arange(50))
+    np.testing.assert_array_equal(third[60:], np.arange(60, COUNT) - np.array([2] * 140))
 
 
 def test_what_was_not_filmed_is_missing(recording):
