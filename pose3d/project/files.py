@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,9 @@ from pose3d.skeleton import Skeleton
 __all__ = ["find_project", "load_project", "project_text", "save_project", "session_text"]
 
 _FORMAT_VERSION = 1
+# A list of plain values over several lines, as tomli_w writes it; texts with brackets stay as they are.
+_LIST = re.compile(r"\[\n((?:[^\S\n]+[^\[\]\n]+,\n)+)[^\S\n]*\]")
+_LONGEST_LINE = 100
 _TOP = ("format_version", "name", "cameras", "skeleton", "sessions", *STAGES)
 _SKELETON = ("name", "keypoints", "edges", "mirrored_pairs")
 _HEAD = """\
@@ -108,8 +112,18 @@ def project_text(project: Project) -> str:
         },
         **project.settings,
     }
-    text = _HEAD + tomli_w.dumps(content)
+    text = _HEAD + _with_short_lists(tomli_w.dumps(content))
     return text + "".join(session_text(name, videos) for name, videos in project.sessions.items())
+
+
+def _with_short_lists(text: str) -> str:
+    """TOML whose lists of plain values stand on one line each, where they fit; tomli_w gives every value its own."""
+
+    def joined(match: re.Match[str]) -> str:
+        line = f"[{' '.join(part.strip() for part in match.group(1).splitlines()).strip().removesuffix(',')}]"
+        return line if len(line) <= _LONGEST_LINE else match.group(0)
+
+    return _LIST.sub(joined, text)
 
 
 def session_text(name: str, videos: Mapping[str, str]) -> str:

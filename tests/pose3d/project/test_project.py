@@ -73,6 +73,19 @@ def test_every_default_is_visible_in_the_file(project: Project) -> None:
     assert project.settings_of("extraction", Settings) == Settings()
 
 
+def test_short_lists_stand_on_one_line(project: Project) -> None:
+    text = project.file.read_text(encoding="utf-8")
+    assert '\nkeypoints = ["nose", "ear_l", "ear_r"]\n' in text
+    assert 'edges = [\n    ["nose", "ear_l"],\n]' in text
+
+
+def test_lists_that_are_odd_or_long_are_read_as_they_were_written(tmp_path: Path) -> None:
+    names = ("a, b", "c [d]", 'e "f"', "g # h", *(f"keypoint number {number}" for number in range(9)))
+    odd = Skeleton("odd", names, ((names[0], names[1]), (names[2], names[3])))
+    made = create_project(tmp_path / "odd", cameras=("one", "two"), skeleton=odd)
+    assert load_project(made.root).skeleton == odd
+
+
 def test_a_project_is_found_from_anything_inside_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = project.root / "labels" / "frames"
     inside.mkdir(parents=True)
@@ -271,7 +284,7 @@ def test_a_setting_that_is_not_written_is_the_default(project: Project) -> None:
         ("keypoints = [", "keypoint = [", r"\[skeleton\].*got 'keypoint'\. Did you mean 'keypoints'\?"),
         ("format_version = 1", "format_version = 2", "Update pose3d"),
         ("format_version = 1", "", "expected 1, got none"),
-        ('"ear_r",\n]', '"nose",\n]', r"skeleton 'mouse', keypoints: expected at least one name, each once"),
+        ('"ear_l", "ear_r"]\n', '"ear_l", "nose"]\n', r"skeleton 'mouse', keypoints: expected at least one name, each once"),
         ("name =", "name", r"project\.toml: expected a project as TOML.*line"),
         ('"left",', '"lef/t",', "names that can be those of folders"),
         ('"left",', "1,", "a list cameras"),
