@@ -28,15 +28,16 @@ _MEDIAN_STEP = 1.1774
 
 
 def body_length(position: ArrayLike) -> float:
-    """Typical length of an animal in an image: median over frames of the diagonal of the box around its keypoints.
+    """Typical length of an animal: median over frames of the diagonal of the box around its keypoints.
 
     Frames in which fewer than half of the keypoints are known have no say: a part of a body is short.
 
     Args:
-        position: (time, keypoint, 2) pixels of one animal in one camera, NaN where missing.
+        position: (time, keypoint, 2) pixels of one animal in one camera, or (time, keypoint, 3) in the world; NaN where
+            missing.
 
     Returns:
-        Pixels; NaN where no frame has two keypoints.
+        In the unit of the positions; NaN where no frame has two keypoints.
     """
     points = np.asarray(position, dtype=np.float64)
     known: Mask = np.asarray(np.isfinite(points).all(axis=-1))
@@ -46,7 +47,7 @@ def body_length(position: ArrayLike) -> float:
     there = known[enough][..., None]
     high = np.where(there, points[enough], -np.inf).max(axis=1)
     low = np.where(there, points[enough], np.inf).min(axis=1)
-    return float(np.median(np.hypot(*(high - low).T)))
+    return float(np.median(np.linalg.norm(high - low, axis=-1)))
 
 
 def jump_limits(position: ArrayLike, length: float, *, share: float = JUMP_SHARE, deviations: float = 6.0) -> Array:
