@@ -7,6 +7,7 @@ of the optimizer and the history are kept together, and a checkpoint replaces th
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -246,10 +247,8 @@ def compiled_model(
 def _has_gpu() -> bool:
     import keras
 
-    if keras.backend.backend() == "torch":  # Keras cannot list its devices
-        import torch
-
-        return bool(torch.cuda.is_available())
+    if keras.backend.backend() == "torch":  # Keras cannot list its devices, and has loaded it
+        return bool(sys.modules["torch"].cuda.is_available())
     try:
         return bool(keras.distribution.list_devices("gpu"))
     except RuntimeError:  # JAX raises where there is none

@@ -203,7 +203,10 @@ def test_a_killed_run_leaves_no_half_file(long_session, tmp_path, signal_):
     output.write_bytes(b"the old result")
     inputs = ("--rig", str(long_session / "rig.toml"), "--poses2d", str(long_session / "poses2d.nc"))
     words = [sys.executable, "-m", "pose3d", "triangulate", *inputs, "-o", "out.nc"]
+    # What a shell starts in the background ignores SIGINT, and its children too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".part-*")) and time.monotonic() < deadline:
         time.sleep(0.005)
