@@ -14,6 +14,7 @@ from calibration._extrinsics_pairs import Votes
 from calibration._extrinsics_settings import ExtrinsicsSettings
 from calibration._extrinsics_views import Views
 from calibration.errors import CalibrationError
+from calibration.nearest import nearest_index
 
 __all__ = ["Evidence", "FrameNames", "disconnected", "doubts", "overlap_of"]
 
@@ -164,13 +165,7 @@ def _gaps(views: Views, own: NDArray[np.intp], others: NDArray[np.intp]) -> list
     mine, theirs = (np.flatnonzero((views.row[part] >= 0).any(axis=0)) for part in (own, others))
     if not len(mine) or not len(theirs):
         return []
-    after = (
-        np.clip(np.searchsorted(theirs, mine), 1, max(len(theirs) - 1, 1))
-        if len(theirs) > 1
-        else np.zeros(len(mine), dtype=np.intp)
-    )
-    before = np.maximum(after - 1, 0)
-    near = np.where(np.abs(theirs[before] - mine) <= np.abs(theirs[after] - mine), theirs[before], theirs[after])
+    near = theirs[nearest_index(mine, theirs)]
     found = []
     for index in np.argsort(np.abs(near - mine), kind="stable")[:_NAMED_FRAMES]:
         early, late = int(near[index]), int(mine[index])

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.findings",
                 "calibration.kernels",
                 "calibration.lazy",
+                "calibration.nearest",
                 "calibration.pickles",
                 "calibration.schema",
                 "calibration.transforms",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError, MismatchError, SuiteWarning
+from calibration.nearest import nearest_index
 from calibration.observations._clock_times import times_by_clocks
 from calibration.observations._inventory import Inventory
 from calibration.observations._naming import match_names
@@ -142,21 +143,14 @@ def _nearest_pairs(
     """Indices into a and b of the pairs that are each other's nearest, and within the tolerance."""
     if not len(a) or not len(b):
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
-    to_b, to_a = _nearest(a, b), _nearest(b, a)
+    to_b, to_a = nearest_index(a, b), nearest_index(b, a)
     index = np.arange(len(a))
     mutual = (to_a[to_b] == index) & (np.abs(a - b[to_b]) <= tolerance)
     return index[mutual], to_b[mutual]
 
 
-def _nearest(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.intp]:
-    after = np.clip(np.searchsorted(b, a), 1, max(1, len(b) - 1))
-    before = after - 1
-    after = np.minimum(after, len(b) - 1)
-    return np.where(np.abs(a - b[before]) <= np.abs(a - b[after]), before, after)
-
-
 def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.abs(a - b[_nearest(a, b)]) if len(b) else np.full(len(a), np.inf)
+    return np.abs(a - b[nearest_index(a, b)]) if len(b) else np.full(len(a), np.inf)
 
 
 def _times_at(times: list[NDArray[np.float64]], picture: NDArray[np.int64]) -> NDArray[np.float64]:

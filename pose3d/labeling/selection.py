@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError
+from calibration.nearest import nearest_index
 
 __all__ = ["ExtractionSettings", "Instants", "common_instants", "select_kmeans", "select_uniform", "small_gray"]
 
@@ -105,12 +106,10 @@ def common_instants(times: Sequence[NDArray[np.float64]]) -> Instants:
     frames = np.empty((len(slowest), len(times)), dtype=np.int64)
     seen = np.ones(len(slowest), dtype=bool)
     for camera, one in enumerate(times):
-        after = np.searchsorted(one, slowest).clip(0, len(one) - 1)
-        before = (after - 1).clip(0)
-        nearer = np.where(np.abs(one[after] - slowest) < np.abs(one[before] - slowest), after, before)
-        frames[:, camera] = nearer
+        nearest = nearest_index(slowest, one)
+        frames[:, camera] = nearest
         # Time stamps are rounded to the time base of the file, 1 ms in the coarsest that is usual.
-        seen &= np.abs(one[nearer] - slowest) <= intervals[camera] / 2 + 1e-3
+        seen &= np.abs(one[nearest] - slowest) <= intervals[camera] / 2 + 1e-3
     for camera in range(len(times)):
         # Where intervals vary, a frame can be the nearest to two moments: the first one keeps it.
         rows = np.flatnonzero(seen)

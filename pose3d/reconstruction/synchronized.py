@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.errors import MismatchError, SuiteWarning
+from calibration.nearest import nearest_index
 from calibration.schema import check
 from calibration.synchronization import Clock, Synchronization, Timing, Track, resample_positions, resample_values
 from pose3d.datasets import POSES2D
@@ -76,9 +77,7 @@ def camera_frames(poses2d: xr.Dataset, camera: str, times: NDArray[np.float64]) 
     )
     taken = Clock(camera, timing, float(told["offset_s"]), float(told["rate"])).reference_time()
     instants = poses2d["time"].values
-    after = np.searchsorted(taken, instants).clip(0, len(taken) - 1)
-    before = (after - 1).clip(0)
-    nearest = np.where(np.abs(taken[after] - instants) < np.abs(taken[before] - instants), after, before)
+    nearest = nearest_index(instants, taken)
     near = np.abs(taken[nearest] - instants) <= (0.5 + _NEGLIGIBLE) * timing.interval
     return np.where(near, nearest, -1)
 
