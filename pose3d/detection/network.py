@@ -88,7 +88,7 @@ def export_run(
         export = None
     wanted = _wanted(runtime)
     have = set() if export is None else {*export.differences, *export.refused}
-    # Without weights a network is what was exported of it, as that of the demo is.
+    # Where the weights are missing, the network is what was exported of it.
     if export is None or (set(wanted) - have and digest and find_spec("keras") is not None):
         _quiet()
         model = run.model(size=size, backbones=backbones)
