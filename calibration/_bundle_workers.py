@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
+
+from calibration.processors import available_processors
 
 __all__ = ["Workers"]
 
@@ -25,7 +26,7 @@ class Workers:
     @classmethod
     def for_work(cls, wanted: int | None, items: int, at_least: int) -> Workers:
         """As many as wanted (None: as there are processors), but each with `at_least` items to do."""
-        available = wanted or _available_processors()
+        available = wanted or available_processors()
         return cls(max(1, min(available, items // at_least)))
 
     def __enter__(self) -> Workers:
@@ -63,10 +64,3 @@ class Workers:
             work(count * index // pieces, count * (index + 1) // pieces)
 
         self.each(piece, pieces)
-
-
-def _available_processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.lens import BrownConrady
+from calibration.processors import available_processors
 
 if TYPE_CHECKING:
     from calibration.camera import Camera
@@ -98,7 +98,7 @@ def run(rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64] |
             fit.covariance[rows] *= smallest**2
 
     parts = list(_parts(pixels.shape[:-2]))
-    workers = min(plan.workers or _available_processors(), len(parts))
+    workers = min(plan.workers or available_processors(), len(parts))
     if workers <= 1:
         for part in parts:
             work(part)
@@ -170,13 +170,6 @@ def _parts(batch: tuple[int, ...], row: int = 0, outer: tuple[int, ...] = ()) ->
 def _plain(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The values as one writable block: a read-only or unaligned array would be another kernel to compile."""
     return np.require(values, np.float64, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE", "ENSUREARRAY"])
-
-
-def _available_processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
 
 
 def _camera_row(camera: Camera) -> NDArray[np.float64]:

@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.lazy",
                 "calibration.nearest",
                 "calibration.pickles",
+                "calibration.processors",
                 "calibration.schema",
                 "calibration.transforms",
                 "pose3d.camera_names",

@@ -7,7 +7,6 @@ not forked: forking a process that has threads (numba, OpenCV, PyAV) can hang.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import TypeAlias
 
 from calibration.errors import CalibrationError, InvalidValueError
 from calibration.observations._worker import Look, Task, look, start_worker
+from calibration.processors import available_processors
 
 __all__ = ["Runner", "runner", "worker_count"]
 
@@ -42,8 +42,7 @@ def worker_count(workers: int | None, pictures: int) -> int:
     if workers is None:
         if not _can_spawn():
             return 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, min(cores, pictures // _PICTURES_PER_WORKER))
+        return max(1, min(available_processors(), pictures // _PICTURES_PER_WORKER))
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise InvalidValueError(
             "workers", expected="a whole number from 1", got=repr(workers), remedy="1 works in this process alone."

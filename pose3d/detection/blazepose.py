@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, InvalidValueError
+from calibration.processors import available_processors
 from pose3d.detection._blazepose_geometry import (
     Window,
     anchors,
@@ -29,7 +30,6 @@ from pose3d.detection._blazepose_geometry import (
     window_around,
 )
 from pose3d.detection.detector import RawDetections
-from pose3d.detection.network import processors
 
 __all__ = ["LANDMARKS", "BlazePoseDetector"]
 
@@ -94,7 +94,7 @@ class BlazePoseDetector:
                 got="not installed",
                 remedy="pip install ai-edge-litert",
             )
-        threads = threads or processors()
+        threads = threads or available_processors()
         self._find = _open(detector, threads, (1, 224, 224, 3), ((1, 2254, 12), (1, 2254, 1)))
         shapes = ((1, 195), (1, 1), (1, 64, 64, 39))
         self._look = _open(landmarks, threads, (1, 256, 256, 3), shapes)

@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError, OutputError, SuiteWarning
+from calibration.processors import available_processors
 from pose3d.detection.detector import RawDetections
 from pose3d.networks.backbones import Backbone
 from pose3d.networks.batches import scale_image
 from pose3d.networks.confidence import apply
-from pose3d.networks.decoding import decode
+from pose3d.networks.decoding import Candidates, decode
+from pose3d.networks.devices import gpu_computes
+from pose3d.networks.gpu import gpu_finder
 from pose3d.networks.memory import enough_memory
 from pose3d.networks.model import SIDE_OF_BOUND, padded
 from pose3d.networks.predicting import Maps, keras_maps, pad_images, to_image_pixels
@@ -34,24 +37,18 @@ from pose3d.networks.runtimes import (
     read_export,
 )
 
-__all__ = ["NetworkDetector", "export_run", "processors"]
+__all__ = ["NetworkDetector", "export_run"]
 
 _EXPORTS = "exports"
 # Frames by which exports are compared with Keras.
 _COMPARED = 4
+# While a GPU computes for one, others prepare images and read the answers.
+_THREADS_PER_GPU = 3
 
 
 def _quiet() -> None:
     """TensorFlow tells of processors and graphs on standard error unless it is told not to before it is loaded."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        return os.cpu_count() or 1
 
 
 def export_run(
@@ -97,7 +94,7 @@ def export_run(
         for name, note in export.refused.items():
             warnings.warn(f"{run.path}: runtime {name} is not used: it {note}", SuiteWarning, stacklevel=2)
     if export.chosen not in installed_runtimes():  # none yet, or the folder comes from another machine
-        export = choose_runtime(folder, export, inputs, sessions=sessions or processors())
+        export = choose_runtime(folder, export, inputs, sessions=sessions or available_processors())
     return export
 
 
@@ -122,6 +119,10 @@ def _digest(run: Run) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+# from images that a network takes to what it finds in them
+_Session = Callable[[NDArray[np.uint8]], Candidates]
+
+
 class NetworkDetector:
     """Keypoints by a network that was trained here.
 
@@ -129,7 +130,7 @@ class NetworkDetector:
 
     Args:
         run: the trained network, or its folder.
-        runtime: "auto" for the fastest one, "keras", or a key of `RUNTIMES`.
+        runtime: "auto" for the fastest one, which is Keras where it computes on a GPU; "keras", or a key of `RUNTIMES`.
         candidates: how many places of a keypoint are given.
         sessions: that compute at once, of one thread each; as many as there are processors by default.
         backbones: to choose from, instead of `BACKBONES`.
@@ -153,9 +154,13 @@ class NetworkDetector:
         if runtime not in ("auto", "keras"):
             find_runtime(runtime)
         self.candidates = candidates
-        self.parallel = 1 if runtime == "keras" else sessions or processors()
+        self._gpu = runtime in ("auto", "keras") and gpu_computes()
+        if self._gpu:
+            self.parallel = _THREADS_PER_GPU
+        else:
+            self.parallel = 1 if runtime == "keras" else sessions or available_processors()
         self._backbones = backbones
-        self._sessions: dict[tuple[int, int], queue.LifoQueue[Maps]] = {}
+        self._sessions: dict[tuple[int, int], queue.LifoQueue[_Session]] = {}
         self._opening = threading.Lock()
 
     gives_covariance = True
@@ -185,30 +190,38 @@ class NetworkDetector:
         session = sessions.get()
         try:
             with enough_memory(f"{self.run.path}, {len(inputs)} images at once", "Look at fewer at once: --batch 1."):
-                maps = session(inputs)
+                found = session(inputs)
         finally:
             sessions.put(session)
-        found = decode(*maps, stride=settings.stride, sigma=settings.sigma, candidates=self.candidates)
         found = to_image_pixels(found, (images.shape[2], images.shape[1]), (width, height))
         confidence, covariance = apply(found, self.run.confidence)
         return RawDetections(found.position, confidence, covariance)
 
-    def _sessions_for(self, images: NDArray[np.uint8], size: tuple[int, int]) -> queue.LifoQueue[Maps]:
+    def _sessions_for(self, images: NDArray[np.uint8], size: tuple[int, int]) -> queue.LifoQueue[_Session]:
         with self._opening:
             if size not in self._sessions:
-                opened: queue.LifoQueue[Maps] = queue.LifoQueue()
-                for maps in self._open(images, size):
-                    opened.put(maps)
+                opened: queue.LifoQueue[_Session] = queue.LifoQueue()
+                for session in self._open(images, size):
+                    opened.put(session)
                 self._sessions[size] = opened
         return self._sessions[size]
 
-    def _open(self, images: NDArray[np.uint8], size: tuple[int, int]) -> list[Maps]:
-        name = self.runtime if self.runtime == "keras" else self._choice(images)
-        if name == "keras":
-            _quiet()
-            return [keras_maps(self.run.model(size=size, backbones=self._backbones))]
-        folder = _export_folder(self.run, size)
-        return [open_runtime(folder, name) for _ in range(self.parallel)]
+    def _open(self, images: NDArray[np.uint8], size: tuple[int, int]) -> list[_Session]:
+        name = "keras" if self._gpu or self.runtime == "keras" else self._choice(images)
+        if name != "keras":
+            folder = _export_folder(self.run, size)
+            return [self._session(open_runtime(folder, name)) for _ in range(self.parallel)]
+        _quiet()
+        model = self.run.model(size=size, backbones=self._backbones)
+        if self._gpu:
+            return self.parallel * [gpu_finder(model, self.run.network, size, self.candidates)]
+        return [self._session(keras_maps(model))]
+
+    def _session(self, maps: Maps) -> _Session:
+        settings = self.run.network
+        return lambda inputs: decode(
+            *maps(inputs), stride=settings.stride, sigma=settings.sigma, candidates=self.candidates
+        )
 
     def _choice(self, images: NDArray[np.uint8]) -> str:
         """The runtime to use; Keras itself where it may be any and there is none."""

@@ -33,7 +33,7 @@ CHUNK = 256
 _MEMORY = 256_000_000
 # A larger batch has to be this much faster, and is at most so large.
 _GAIN = 1.05
-_LARGEST = 32
+_LARGEST = 64
 
 
 @dataclass(frozen=True, eq=False)

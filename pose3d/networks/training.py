@@ -7,7 +7,6 @@ of the optimizer and the history are kept together, and a checkpoint replaces th
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError
+from calibration.processors import available_processors
 from pose3d.networks.backbones import Backbone
 from pose3d.networks.batches import FrameCache, crop_size, prefetch
 from pose3d.networks.checkpoints import TrainingState, load_checkpoint, save_checkpoint
+from pose3d.networks.devices import has_gpu
 from pose3d.networks.evaluation import compare
 from pose3d.networks.memory import enough_memory
 from pose3d.networks.model import HEADS, SIDE, build_model
@@ -34,6 +35,8 @@ Integers = NDArray[np.int64]
 
 # Running means of normalization are to follow within a hundred batches; networks made for a million of them are slower.
 _MOMENTUM = 0.97
+# Threads that make batches for a GPU.
+_MOST_WORKERS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +133,11 @@ def train(
         TrainingState() if checkpoint is None else load_checkpoint(checkpoint, run.model, run.key) or TrainingState()
     )
     first, start = state.step, time.perf_counter()
-    batches = prefetch(run.cache, chosen, run.size(chosen), settings, data.mirrored, range(first, settings.steps))
+    # One thread keeps up with a network on a processor, and takes little of what it needs.
+    workers = min(_MOST_WORKERS, available_processors()) if has_gpu() else 1
+    batches = prefetch(
+        run.cache, chosen, run.size(chosen), settings, data.mirrored, range(first, settings.steps), workers=workers
+    )
     less = f"Train with a smaller batch_size (now {settings.batch_size}) or a smaller crop."
     for images, points in batches:
         with enough_memory("training", less):
@@ -185,9 +192,11 @@ class _Run:
 
     def evaluate(self, state: TrainingState, losses: dict[str, float], seconds: float) -> None:
         """Note the held-out error of the averaged weights, and keep them where they are the best."""
-        now = self.model.get_weights()
+        now = _copied(self.model)
         if self.settings.average > 0:
             self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+            # The averages and the weights are one array now, which JAX would give up with the model's next call.
+            self.model.set_weights(_copied(self.model))
         error = held_out_errors(self.maps, self.data, self.held_out, self.network)
         known = error[np.isfinite(error)]
         mean = float(known.mean()) if len(known) else -float(state.step)  # nothing held out: the last is the best
@@ -200,8 +209,13 @@ class _Run:
         state.worse += 1
         if mean < state.best:
             state.best, state.best_step, state.worse = mean, state.step, 0
-            state.weights = self.model.get_weights()
+            state.weights = _copied(self.model)
         self.model.set_weights(now)
+
+
+def _copied(model: Any) -> list[NDArray[Any]]:
+    """The weights of a model, in memory of their own."""
+    return [np.array(one) for one in model.get_weights()]
 
 
 def compiled_model(
@@ -212,7 +226,7 @@ def compiled_model(
 
     before = keras.config.dtype_policy()
     # Without a GPU a step in 16 bits takes six times as long (TensorFlow 2.21, a processor with bfloat16).
-    half = settings.mixed_precision and _has_gpu()
+    half = settings.mixed_precision and has_gpu()
     keras.config.set_dtype_policy("mixed_bfloat16" if half else "float32")
     try:
         model = build_model(
@@ -242,17 +256,6 @@ def compiled_model(
     model.compute_loss(y={name: np.zeros((1, 1, len(network.keypoints), 3), np.float32) for name in maps}, y_pred=maps)
     model.reset_metrics()
     return model
-
-
-def _has_gpu() -> bool:
-    import keras
-
-    if keras.backend.backend() == "torch":  # Keras cannot list its devices, and has loaded it
-        return bool(sys.modules["torch"].cuda.is_available())
-    try:
-        return bool(keras.distribution.list_devices("gpu"))
-    except RuntimeError:  # JAX raises where there is none
-        return False
 
 
 def held_out_errors(

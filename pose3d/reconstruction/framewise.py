@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.errors import MismatchError, SuiteWarning
+from calibration.processors import available_processors
 from calibration.rig import Rig
 from calibration.schema import check
 from calibration.triangulation import Status, Triangulation, TriangulationSettings
@@ -109,7 +109,7 @@ def triangulate(
             confidence[keypoint],
         )
 
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or available_processors()) as pool:
         for _ in pool.map(work, range(len(pixels))):
             pass
     return _dataset(poses2d, rig, outcome, settings, learned)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.processors import available_processors
 from calibration.video import VideoWriter
 from pose3d.synthetic.pixel_truth import arena_of, poses_of
 from pose3d.synthetic.rendering import AnimalRenderer, PictureSettings
@@ -96,7 +97,7 @@ def write_animal_videos(
                         on_progress(done, total)
         return file
 
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or available_processors()) as pool:
         films = [pool.submit(film, name) for name in scene.rig.names]
         try:
             wait(films, return_when=FIRST_EXCEPTION)

@@ -19,9 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+from calibration.processors import available_processors
 from calibration.video import VideoWriter, open_video
 from pose3d.detection import NetworkDetector, PredictionSettings, RawDetections
-from pose3d.detection.network import export_run, processors
+from pose3d.detection.network import export_run
 from pose3d.networks.decoding import decode
 from pose3d.networks.model import SIDE_OF_BOUND, build_model
 from pose3d.networks.predicting import pad_images
@@ -89,7 +90,7 @@ def rows(run, size: tuple[int, int], seconds: float, runtimes: list[str]) -> dic
         if name in export.refused:
             continue
         folder = run.path / "exports" / f"{export.size[0]}x{export.size[1]}"
-        sessions = [open_runtime(folder, name) for _ in range(processors())]
+        sessions = [open_runtime(folder, name) for _ in range(available_processors())]
         result[name] = timed(run.network, sessions, images[:1], seconds)
     return result
 
@@ -157,7 +158,11 @@ def whole_way(run, folder: Path, frames: int) -> dict[str, float]:
     start, processor = time.perf_counter(), time.process_time()
     predict_session(run.path, {"a": path}, folder / "a.nc", settings=PredictionSettings(), detector=detector)
     wall, used = time.perf_counter() - start, time.process_time() - processor
-    return {"frames/s": frames / wall, "CPU ms": 1000 * used / frames, "at full use": processors() * frames / used}
+    return {
+        "frames/s": frames / wall,
+        "CPU ms": 1000 * used / frames,
+        "at full use": available_processors() * frames / used,
+    }
 
 
 class Nothing:

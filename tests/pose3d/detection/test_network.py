@@ -1,6 +1,7 @@
 """A trained network as a detector: exported once, equal to Keras, and clear about what is wrong."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,18 @@ def test_keras_alone_needs_no_export(run: Path, images) -> None:
     assert np.isfinite(detector.detect(images).position[:, 0]).all()
     assert not (run / "exports").exists()
     assert detector.parallel == 1
+
+
+def test_on_a_gpu_keras_computes_and_threads_prepare(trained: Path, images, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = NetworkDetector(trained, runtime="keras", backbones=BACKBONES).detect(images)
+    monkeypatch.setattr(network_module, "gpu_computes", lambda: True)
+    detector = NetworkDetector(trained, backbones=BACKBONES)
+    assert detector.parallel == 3
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(detector.detect, 6 * [images]):
+            np.testing.assert_allclose(found.position, expected.position, atol=1e-2)
+            np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-4)
+    assert NetworkDetector(trained, runtime="onnxruntime", sessions=1, backbones=BACKBONES).parallel == 1
 
 
 def test_without_any_runtime_keras_computes_and_this_is_told(run: Path, images, monkeypatch) -> None:
