@@ -1,4 +1,4 @@
-# make demo    set up and run the main job on the embedded sample; needs the core dependencies only
+# make demo    set up and run the main job on the embedded sample; needs the core dependencies and ONNX Runtime
 # make test    set up and check everything: lint, types, documentation, then the tests
 # make help    the rest
 #
@@ -36,7 +36,7 @@ help:
 	@echo "make lock       resolve $(LOCK) anew (needs uv)"
 	@echo "make clean      remove what the other targets made"
 
-demo: $(VENV)/.core
+demo: $(VENV)/.demo
 	$(BIN)/pose3d demo
 
 test: lint types docs test-only
@@ -91,9 +91,14 @@ $(VENV)/.core: pyproject.toml $(LOCK) | $(BIN)/python
 	@$(INSTALL) --constraint $(LOCK) --editable .
 	@touch $@
 
+$(VENV)/.demo: pyproject.toml $(LOCK) | $(BIN)/python
+	@echo "== dependencies of the demo (a few minutes the first time)"
+	@$(INSTALL) --constraint $(LOCK) --editable ".[demo]"
+	@touch $@ $(VENV)/.core
+
 # --no-deps: the lock is complete, and some packages ask for a second OpenCV build that would break the first.
 $(VENV)/.dev: pyproject.toml $(LOCK) | $(BIN)/python
 	@echo "== development dependencies (a few minutes the first time)"
 	@$(INSTALL) --no-deps --requirement $(LOCK)
 	@$(INSTALL) --no-deps --editable .
-	@touch $@ $(VENV)/.core
+	@touch $@ $(VENV)/.core $(VENV)/.demo

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
-from pose3d.cli._console import console, print_json, progress
+from pose3d.cli._console import console, print_json
+from pose3d.cli._stages import colored_state, outcome_as_json, run_stages_shown
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from pose3d.pipeline.stages import StageOutcome
 
 __all__ = ["run", "status"]
 
 _PROJECT = click.Path(path_type=Path)
-_COLORS = {"done": "green", "failed": "red", "outdated": "yellow", "to do": "yellow", "changed by hand": "cyan"}
 
 
 @click.command(epilog="Example: pose3d run mice")
@@ -33,24 +31,14 @@ def run(project_path: Path, sessions: tuple[str, ...], dry_run: bool, as_json: b
     PROJECT/models; 3D poses; overlay videos; a report. What is done and unchanged is skipped. A session that fails
     does not stop the others. After an interruption the same command goes on.
     """
-    from pose3d.pipeline.project_run import run_project
     from pose3d.pipeline.stages import names_of
     from pose3d.project import find_project
 
     project = find_project(project_path)
-    with progress("Starting", 1, "") as bar:
-        outcomes = run_project(
-            project,
-            sessions=sessions,
-            dry_run=dry_run,
-            report=None if as_json else lambda outcome: _tell(outcome, bar),
-            progress=lambda what, done, total: bar.update(
-                bar.task_ids[0], description=what, completed=done, total=total
-            ),
-        )
+    outcomes = run_stages_shown(project, sessions, dry_run=dry_run, quiet=as_json)
     failed = names_of(outcomes)
     if as_json:
-        print_json({"stages": [_as_json(one) for one in outcomes], "failed": failed})
+        print_json({"stages": [outcome_as_json(one) for one in outcomes], "failed": failed})
     elif not dry_run:
         _conclude(outcomes, failed, project.root)
     if failed:
@@ -69,26 +57,12 @@ def status(project_path: Path, as_json: bool) -> None:
 
     outcomes = run_project(find_project(project_path), dry_run=True)
     if as_json:
-        print_json({"stages": [_as_json(one) for one in outcomes]})
+        print_json({"stages": [outcome_as_json(one) for one in outcomes]})
         return
     table = Table("session", "stage", "state", "why", box=None, pad_edge=False)
     for one in outcomes:
-        table.add_row(escape(one.group), one.stage, _colored(one), escape(one.reason))
+        table.add_row(escape(one.group), one.stage, colored_state(one), escape(one.reason))
     console(result=True).print(table)
-
-
-def _tell(outcome: StageOutcome, bar: Progress) -> None:
-    line = f"{escape(outcome.group)}: {outcome.stage}: {_colored(outcome)}"
-    bar.console.print(line + (f" ({escape(outcome.reason)})" if outcome.reason and not outcome.ran else ""))
-    if outcome.state.value == "failed" and outcome.ran:
-        bar.console.print(f"[red]{escape(outcome.reason)}[/]")
-        if outcome.details:
-            bar.console.print("This is a defect of pose3d; its details:\n" + escape(outcome.details))
-
-
-def _colored(outcome: StageOutcome) -> str:
-    color = _COLORS.get(outcome.state.value)
-    return f"[{color}]{outcome.state.value}[/]" if color else outcome.state.value
 
 
 def _conclude(outcomes: list[StageOutcome], failed: list[str], root: Path) -> None:
@@ -99,13 +73,3 @@ def _conclude(outcomes: list[StageOutcome], failed: list[str], root: Path) -> No
         to.print(f"[red]failed:[/] {escape(', '.join(failed))}. Mend what the messages say and type the same again.")
     else:
         to.print(f"Next: open the reports in [bold]{escape(str(root / 'reports'))}[/] in a browser.")
-
-
-def _as_json(outcome: StageOutcome) -> dict[str, object]:
-    return {
-        "session": outcome.group,
-        "stage": outcome.stage,
-        "state": outcome.state.value,
-        "ran": outcome.ran,
-        "reason": outcome.reason,
-    }
