@@ -1,7 +1,8 @@
 """Makes the sample `data/walk` anew: `python data/make_walk.py NETWORK`, where NETWORK is the folder of a trained run.
 
 The network of the sample was trained by `python tests/benchmarks/accuracy_simulated.py --keep FOLDER`, which leaves it
-in FOLDER/models/simulated. Only what was exported of it for ONNX Runtime is kept, and the videos are compressed more.
+in FOLDER/models/unet; it was called "simulated" then. Only what was exported of it for ONNX Runtime is kept, and the
+videos are compressed more.
 """
 
 import argparse

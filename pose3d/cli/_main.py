@@ -70,10 +70,10 @@ class _LazyGroup(click.Group):
 def _group(debug: bool) -> None:
     """Several cameras, one 3D world: from videos to 3D poses, with the uncertainty of every number.
 
-    Calibrate cameras with a board (board, calibrate), find out how their clocks differ (sync), make 3D poses of 2D poses
-    (triangulate), and see how good they are (report, video). Where nothing finds the keypoints yet, make a project (new,
-    add-session), label frames (extract-frames, labels) and train a network on them (train, evaluate, refine); run then
-    does the whole job. To try it without a recording: demo, simulate.
+    Calibrate cameras with a board (board, calibrate), find out how their clocks differ (sync), make 3D poses of 2D
+    poses (triangulate), and see how good they are (report, video). Where nothing finds the keypoints yet, make a
+    project (new, add-session), label frames (extract-frames, labels) and train a network on them (train, evaluate,
+    refine); run then does the whole job. To try it without a recording: demo, simulate.
     """
 
 
