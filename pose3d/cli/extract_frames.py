@@ -18,7 +18,12 @@ __all__ = ["extract_frames"]
 
 @click.command("extract-frames", epilog="Example: pose3d extract-frames mice --count 20 --count day2=40")
 @click.argument("folder", metavar="PROJECT", type=click.Path(path_type=Path))
-@click.option("--count", multiple=True, metavar="N|SESSION=N", help="Frames per video, of all or of one session.")
+@click.option(
+    "--count",
+    multiple=True,
+    metavar="N|SESSION=N",
+    help="Frames per video, for all or for one session (the others keep theirs).",
+)
 @click.option("--method", type=click.Choice(["kmeans", "uniform"]), help="Frames that differ, or evenly spread.")
 @click.option("--sessions", metavar="A,B,...", help="Only these sessions.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")

@@ -46,17 +46,17 @@ def train(
     several; on them the network is measured. Ctrl-C keeps what was learned, and --resume goes on with it.
     """
     prepare_backend()
-    from pose3d.pipeline.training import next_run_name
+    from pose3d.pipeline.training import check_resumed, next_run_name
     from pose3d.pipeline.training_inputs import training_options, with_options
     from pose3d.project import find_project
 
     project = find_project(folder)
-    options = with_options(
-        training_options(project),
-        {"backbone": backbone},
-        {"steps": steps, "weights": weights, "missing": missing, "held_out": held_out},
-    )
+    network = {"backbone": backbone}
+    training = {"steps": steps, "weights": weights, "missing": missing, "held_out": held_out}
+    options = with_options(training_options(project), network, training)
     name = name or (_interrupted(project) if resume else next_run_name(project))
+    if resume:
+        check_resumed(project, name, {**network, **training})
     try:
         if folds is None:
             _one(project, folder, name, options, resume=resume, as_json=as_json)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.errors import InvalidValueError, OutputError, SuiteWarning
+from calibration.errors import FileFormatError, InvalidValueError, OutputError, SuiteWarning
 from calibration.processors import available_processors
 from pose3d.detection.detector import RawDetections
 from pose3d.networks.backbones import Backbone
@@ -80,7 +80,7 @@ def export_run(
     size = (inputs.shape[2], inputs.shape[1])
     folder = _export_folder(run, size)
     digest = _digest(run)
-    export = read_export(folder)
+    export = _earlier_export(folder, again=bool(digest))
     if export is None or export.size != size or (digest and export.weights != digest):
         export = None
     wanted = _wanted(runtime)
@@ -96,6 +96,17 @@ def export_run(
     if export.chosen not in installed_runtimes():  # none yet, or the folder comes from another machine
         export = choose_runtime(folder, export, inputs, sessions=sessions or available_processors())
     return export
+
+
+def _earlier_export(folder: Path, *, again: bool) -> Export | None:
+    """What was exported before; where that is damaged and can be made again, None."""
+    try:
+        return read_export(folder)
+    except FileFormatError:
+        if not again:
+            raise
+        warnings.warn(f"{folder}: it is exported again, for what is there is damaged", SuiteWarning, stacklevel=3)
+        return None
 
 
 def _wanted(runtime: str) -> tuple[str, ...]:

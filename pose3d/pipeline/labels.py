@@ -74,13 +74,28 @@ def import_labels(
         sources = _plan(project, labels, store.images(), place, session, camera)
         _check_targets(project, [source for source in sources.values() if isinstance(source, _Source)])
         images = {frame: source.image if isinstance(source, _Source) else source for frame, source in sources.items()}
-        here = replace(labels, frames=tuple(images[frame] for frame in labels.frames), root=project.root)
+        here = replace(
+            labels,
+            frames=tuple(images[frame] for frame in labels.frames),
+            individuals=_animals(labels, store.labels()),
+            root=project.root,
+        )
         outcome = store.import_labels(here, collisions=collisions, note=f"from {place.name}")
         # Images come last: after a kill in between, the same import adds what is missing.
         new = [source for source in sources.values() if isinstance(source, _Source)]
         _bring(project, new)
         store.add_images([_sized(project, source.image) for source in new])
     return outcome
+
+
+def _animals(labels: Labels, present: Labels) -> tuple[str, ...]:
+    """Names of the animals of labels to import.
+
+    Formats of one animal do not name it. Where the project has one, too, it is the same: under another name every label
+    would be there twice.
+    """
+    named = present.individuals if len(present) else ()
+    return named if labels.individuals == Labels.individuals and len(named) == 1 else labels.individuals
 
 
 def export_labels(

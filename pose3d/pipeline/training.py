@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.errors import FileFormatError, InvalidValueError, MismatchError, OutputError
+from calibration.errors import FileFormatError, InvalidValueError, MismatchError, OutputError, SuiteError
 from calibration.files import write_text
 from pose3d.detection.network import export_run
 from pose3d.networks.backbones import Backbone
@@ -53,6 +53,33 @@ def unfinished_runs(project: Project) -> tuple[str, ...]:
     """Names of the trainings that were interrupted."""
     found = project.models_folder.glob(".*.unfinished") if project.models_folder.is_dir() else ()
     return tuple(sorted(folder.name[1 : -len(".unfinished")] for folder in found))
+
+
+def check_resumed(project: Project, name: str, asked: Mapping[str, object]) -> None:
+    """Make sure that a training to be resumed has what is asked for.
+
+    Args:
+        project: of the training.
+        name: of the run, or of the folds that begin with it.
+        asked: backbone and settings of the training by name; None where nothing is asked for.
+
+    Raises:
+        MismatchError: it began with something else.
+        FileFormatError: its plan is damaged.
+    """
+    for run in unfinished_runs(project):
+        if run != name and not re.fullmatch(re.escape(name) + r"_fold\d+", run):
+            continue
+        options, _ = _read_plan(unfinished(project, run) / "plan.json", run)
+        for key, value in asked.items():
+            began = getattr(options.network if key == "backbone" else options.training, key)
+            if value is not None and value != began:
+                raise MismatchError(
+                    f"training '{run}', {key}",
+                    expected=f"{began!r}, with which it began",
+                    got=repr(value),
+                    remedy=f"Leave out --{key.replace('_', '-')}, or train anew under another name, without --resume.",
+                )
 
 
 def train_project(
@@ -218,16 +245,22 @@ def _train(
     report: Callable[[Progress], None] | None,
     backbones: Mapping[str, Backbone] | None,
 ) -> TrainedNetwork:
-    return train(
-        labeled.data,
-        split[0],
-        deciding,
-        options.network,
-        options.training,
-        checkpoint=unfinished(project, name) / "checkpoint.npz",
-        report=report,
-        backbones=backbones,
-    )
+    checkpoint = unfinished(project, name) / "checkpoint.npz"
+    try:
+        return train(
+            labeled.data,
+            split[0],
+            deciding,
+            options.network,
+            options.training,
+            checkpoint=checkpoint,
+            report=report,
+            backbones=backbones,
+        )
+    except SuiteError:
+        if not checkpoint.exists():  # it never began: with other options the name is free
+            shutil.rmtree(checkpoint.parent, ignore_errors=True)
+        raise
 
 
 def _finish(

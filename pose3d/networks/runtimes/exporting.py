@@ -189,6 +189,6 @@ def read_export(folder: Path) -> Export | None:
         raise FileFormatError(
             path,
             expected="notes about an exported network",
-            got=f"{type(error).__name__}: {error}",
-            remedy="Remove its folder; it is exported again when it is needed.",
+            got=f"a damaged file ({error})",
+            remedy=f"Remove the folder {folder}; it is exported again when it is needed.",
         ) from error

@@ -81,6 +81,8 @@ def test_train_stop_resume_and_evaluate(
     told = capsys.readouterr().err
     assert "Stopping after this step" in told
     assert f"pose3d train {project.root} --run run1 --resume" in told
+    assert pose3d("train", project.root, "--resume", "--backbone", "unet_wide") == 1
+    assert "with which it began" in " ".join(capsys.readouterr().err.split())
     assert pose3d("train", project.root, "--resume") == 0
     told = capsys.readouterr().out
     assert "RMSE px" in told
@@ -100,8 +102,9 @@ def test_train_stop_resume_and_evaluate(
 def test_what_cannot_be_trained_is_told(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert pose3d("train", project.root, "--resume") == 2
     assert "There is none" in capsys.readouterr().err
-    assert pose3d("train", project.root, "--backbone", "nets", "--weights", "none") == 1
-    assert "mobilenetv2_0.35" in capsys.readouterr().err
+    for _ in range(2):  # what never began leaves nothing behind
+        assert pose3d("train", project.root, "--backbone", "nets", "--weights", "none") == 1
+        assert "mobilenetv2_0.35" in capsys.readouterr().err
     assert pose3d("evaluate", project.root) == 1
     assert "pose3d train" in capsys.readouterr().err
     assert pose3d("refine", project.root) == 1

@@ -138,6 +138,20 @@ def test_litert_whose_export_is_slow_is_exported_only_where_it_is_asked_for(monk
     assert network_module._wanted("auto") == ("litert",)
 
 
+def test_a_damaged_note_of_an_export_is_told_and_written_again(run: Path, images) -> None:
+    NetworkDetector(run, runtime="onnxruntime", sessions=1, backbones=BACKBONES).detect(images)
+    note = run / "exports" / "64x48" / "export.json"
+    note.write_bytes(b"\xfa\xfb")
+    with pytest.warns(SuiteWarning, match="exported again"):
+        NetworkDetector(run, runtime="onnxruntime", sessions=1, backbones=BACKBONES).detect(images)
+    assert read_export(note.parent) is not None
+    note.write_bytes(b"\xfa\xfb")
+    (run / WEIGHTS_FILE).unlink()  # what was exported is all there is, and stays
+    with pytest.raises(FileFormatError, match="Remove the folder"):
+        NetworkDetector(run, runtime="onnxruntime", sessions=1, backbones=BACKBONES).detect(images)
+    assert note.read_bytes() == b"\xfa\xfb"
+
+
 def test_damaged_weights_are_an_error_in_words(run: Path, images) -> None:
     (run / WEIGHTS_FILE).write_bytes(b"not weights")
     with pytest.raises(FileFormatError, match="weights"):
