@@ -41,6 +41,8 @@ def run_stages_shown(
 def _tell(outcome: StageOutcome, bar: Progress) -> None:
     line = f"{escape(outcome.group)}: {outcome.stage}: {colored_state(outcome)}"
     bar.console.print(line + (f" ({escape(outcome.reason)})" if outcome.reason and not outcome.ran else ""))
+    if outcome.note:
+        bar.console.print(f"  {outcome.note}", markup=False)
     if outcome.state.value == "failed" and outcome.ran:
         bar.console.print(f"[red]{escape(outcome.reason)}[/]")
         if outcome.details:
@@ -61,4 +63,5 @@ def outcome_as_json(outcome: StageOutcome) -> dict[str, object]:
         "state": outcome.state.value,
         "ran": outcome.ran,
         "reason": outcome.reason,
+        "note": outcome.note,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -42,4 +43,5 @@ def new(folder: Path, cameras: str, skeleton: str, title: str | None, as_json: b
     to_user.print(
         f"Project with {len(names)} cameras and {count} keypoints: {folder / project.file.name}", markup=False
     )
-    to_user.print(f"Next: pose3d add-session {folder} SESSION {names[0]}=VIDEO ...", markup=False)
+    first = shlex.quote(f"{names[0]}=VIDEO")
+    to_user.print(f"Next: pose3d add-session {shlex.quote(str(folder))} SESSION {first} ...", markup=False)

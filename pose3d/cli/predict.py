@@ -54,7 +54,8 @@ def predict(
     named by camera (CAMERA=VIDEO), or stand in one folder, are those of one session and give one file,
     detections.nc. Other videos give a file each. A run that was stopped goes on when it is started again.
     """
-    from pose3d.detection import PredictionSettings, open_detector
+    from pose3d.detection import PredictionSettings, model_path, open_detector
+    from pose3d.networks.run_files import CONFIDENCE_FILE
     from pose3d.pipeline import predict_session
 
     settings = PredictionSettings(runtime=runtime, candidates=candidates, batch_size=batch or 0, crop=crop)
@@ -75,6 +76,10 @@ def predict(
         return
     for one in summaries:
         _show(one)
+    kind, place = model_path(model)
+    if kind == "network" and not (place / CONFIDENCE_FILE).exists():
+        text = f"Confidence is not calibrated: {place} has no {CONFIDENCE_FILE}, for want of images that were held out."
+        console(result=True).print(text, markup=False)
 
 
 def _sessions(videos: tuple[str, ...], output: Path) -> dict[Path, dict[str, Path]]:

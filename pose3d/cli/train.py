@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,8 @@ def train(
             _folds(project, name, options, folds, resume=resume, as_json=as_json)
     except KeyboardInterrupt:
         more = f" --folds {folds}" if folds is not None else ""
-        console().print(f"Stopped. Go on with: pose3d train {folder} --run {name}{more} --resume", markup=False)
+        place = shlex.quote(str(folder))
+        console().print(f"Stopped. Go on with: pose3d train {place} --run {name}{more} --resume", markup=False)
         raise click.exceptions.Exit(1) from None
 
 
@@ -103,7 +105,8 @@ def _one(project: Project, folder: Path, name: str, options: TrainingOptions, *,
     if exported is not None:
         text = f"Fastest here: {exported[0]}, equal to Keras within {exported[1]:.3f} px"
         to_user.print(text, markup=False)
-    to_user.print(f"Next: pose3d predict {run.path} VIDEO... -o results, or pose3d refine {folder}", markup=False)
+    network, place = shlex.quote(str(run.path)), shlex.quote(str(folder))
+    to_user.print(f"Next: pose3d predict {network} VIDEO... -o results, or pose3d refine {place}", markup=False)
 
 
 def _folds(project: Project, name: str, options: TrainingOptions, count: int, *, resume: bool, as_json: bool) -> None:

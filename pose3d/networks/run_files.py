@@ -37,10 +37,21 @@ from pose3d.networks.settings import NetworkSettings, TrainingSettings
 from pose3d.networks.training import TrainedNetwork
 from pose3d.project import read_settings, table_of
 
-__all__ = ["NETWORK_FILE", "WEIGHTS_FILE", "Run", "Split", "check_keypoints", "load_run", "runs_in", "save_run"]
+__all__ = [
+    "CONFIDENCE_FILE",
+    "NETWORK_FILE",
+    "WEIGHTS_FILE",
+    "Run",
+    "Split",
+    "check_keypoints",
+    "load_run",
+    "runs_in",
+    "save_run",
+]
 
 NETWORK_FILE = "network.toml"
 WEIGHTS_FILE = "weights.weights.h5"
+CONFIDENCE_FILE = "confidence.json"
 _FORMAT_VERSION = 1
 
 
@@ -171,7 +182,7 @@ def save_run(
             "metrics.json": _json(metrics or {}),
         }
         if confidence is not None:
-            texts["confidence.json"] = _json(table_of(confidence))
+            texts[CONFIDENCE_FILE] = _json(table_of(confidence))
         for name, text in texts.items():
             (partial / name).write_text(text, encoding="utf-8", newline="\n")
         partial.rename(place)
@@ -258,10 +269,10 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 
 def _confidence(place: Path) -> ConfidenceCalibration | None:
-    if not (place / "confidence.json").exists():
+    if not (place / CONFIDENCE_FILE).exists():
         return None
     return read_settings(
-        _json_file(place, "confidence.json"), ConfidenceCalibration, place / "confidence.json", "confidence"
+        _json_file(place, CONFIDENCE_FILE), ConfidenceCalibration, place / CONFIDENCE_FILE, "confidence"
     )
 
 

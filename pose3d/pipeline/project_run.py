@@ -254,10 +254,10 @@ class _Session:
                 overlay_video(videos[camera], poses2d, poses3d, rig, camera, path, skeleton=skeleton)
                 self.progress("drawing", number, len(videos))
 
-    def tell(self) -> None:
+    def tell(self) -> str:
         project = self.files.project
         with open_session(self.files.result(self.name)) as opened:
-            write_report(
+            verdict = write_report(
                 self.files.report(self.name),
                 poses3d=opened.require("poses3d"),
                 poses2d=opened.poses2d,
@@ -267,6 +267,7 @@ class _Session:
                 provenance=opened.provenance,
                 title=f"{project.name}: {self.name}",
             )
+        return f"{verdict.level.words}: {verdict.headline}"
 
 
 def _no_network(project: Project) -> FileFormatError:

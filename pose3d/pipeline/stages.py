@@ -43,7 +43,7 @@ class Stage:
         inputs: files that it reads.
         outputs: files that it writes.
         settings: what else it depends on, as plain values or a dataclass.
-        work: does it; writes every output, each complete or not at all.
+        work: does it; writes every output, each complete or not at all. A text that it returns is told to the user.
         once: it is not done again while its outputs are there, whatever changes.
     """
 
@@ -66,6 +66,7 @@ class StageOutcome:
         ran: whether it was done just now.
         reason: why it was done, or why it failed; in words.
         details: the traceback of an error that nobody foresaw.
+        note: what the work said of its result.
     """
 
     group: str
@@ -74,6 +75,7 @@ class StageOutcome:
     ran: bool = False
     reason: str = ""
     details: str = ""
+    note: str = ""
 
 
 @dataclass(eq=False)
@@ -203,7 +205,7 @@ def _do(group: str, stage: Stage, reason: str, hashes: ContentHashes, log: Path)
     made_from = _description(stage, hashes)
     details = ""
     try:
-        stage.work()
+        said = stage.work()
         lost = [path for path in stage.outputs if not path.exists()]
         if lost:
             raise CalibrationError(
@@ -220,7 +222,8 @@ def _do(group: str, stage: Stage, reason: str, hashes: ContentHashes, log: Path)
         outputs = {_relative(path, hashes.root): hashes.of(path) for path in stage.outputs}
         _remember(log, stage.name, {"made_from": made_from, "outputs": outputs})
         hashes.save()
-        return StageOutcome(group, stage.name, StageState.DONE, ran=True, reason=reason)
+        note = said if isinstance(said, str) else ""
+        return StageOutcome(group, stage.name, StageState.DONE, ran=True, reason=reason, note=note)
     _remember(log, stage.name, {"error": words})
     return StageOutcome(group, stage.name, StageState.FAILED, ran=True, reason=words, details=details)
 

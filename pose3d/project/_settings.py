@@ -45,10 +45,11 @@ def read_settings(table: Mapping[str, object], kind: type[Settings], file: Path,
         keys = [str(part) for part in first["loc"]]
         if isinstance(cause, InvalidValueError):
             raise FileFormatError(
-                f"{_place(file, '.'.join([section, *keys]), '')}, {cause.subject}",
+                # the settings name themselves and the value: "TrainingSettings, crop"
+                _place(file, ".".join([section, *keys]), cause.subject.rpartition(", ")[2]),
                 expected=cause.expected,
                 got=cause.got,
-                remedy=cause.remedy,
+                remedy="Correct this value, or remove the line to use the default.",
             ) from error
         raise FileFormatError(
             _place(file, ".".join([section, *keys[:-1]]), keys[-1] if keys else ""),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from calibration.errors import InvalidValueError
+from calibration.findings import Level
 from calibration.formats import save_rig
 from calibration.rig import Rig
 from calibration.synchronization import Clock, Synchronization, Timing, save_synchronization
@@ -118,6 +119,9 @@ def test_every_session_ends_with_3d_poses_videos_and_a_report(project: Project, 
     assert files.report("monday").stat().st_size > 10_000
     assert all(files.overlay("tuesday", camera).exists() for camera in project.cameras)
     assert ("finding keypoints", 3 * FRAMES, 3 * FRAMES) in told
+    levels = [one.note.partition(": ")[0] for one in outcomes if one.stage == "report"]
+    assert len(levels) == 2
+    assert set(levels) <= {level.words for level in Level}  # the verdict is told, not only that there is one
 
     again = run_project(project)
     assert ran(again) == []

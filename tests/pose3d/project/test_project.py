@@ -260,7 +260,7 @@ def test_a_video_that_a_session_does_not_have(project: Project) -> None:
         ("count = 20", "cuont = 20", r"project\.toml, line \d+, \[extraction\] cuont: .*'cuont'.*mean 'count'"),
         ("count = 20", 'count = "many"', r"line \d+, \[extraction\] count: expected a valid integer, got 'many'"),
         ("count = 20", "count = true", r"\[extraction\] count: expected a valid integer, got True"),
-        ("count = 20", "count = 0", r"\[extraction\], count: expected 1 or more, got 0"),
+        ("count = 20", "count = 0", r"line \d+, \[extraction\] count: expected 1 or more, got 0"),
         ("rotation = 15.0", "rotatoin = 15.0", r"\[extraction\.augmentation\] rotatoin.*mean 'rotation'"),
     ],
 )
