@@ -139,6 +139,7 @@ def write_animals(output: Path, scene: Scene, plan: AnimalPlan, provenance: Mapp
 
 def _write_project(output: Path, scene: Scene, plan: AnimalPlan, visibility: Any) -> None:
     from pose3d.labeling import LabelStore
+    from pose3d.pipeline.projects import default_settings
     from pose3d.project import Project, save_project
     from pose3d.synthetic.labels import ANNOTATOR, labels_of_scene, write_label_images
 
@@ -152,7 +153,9 @@ def _write_project(output: Path, scene: Scene, plan: AnimalPlan, visibility: Any
     _remove_old(root / "labels.sqlite")
     with LabelStore.create(root / "labels.sqlite", scene.skeleton, author=ANNOTATOR) as store:
         store.import_labels(labels, note="pose3d simulate")
-    save_project(Project(root, root.name, scene.skeleton, scene.rig.names, {_SESSION: videos}, {}))
+    save_project(
+        Project(root, root.name, scene.skeleton, scene.rig.names, {_SESSION: videos}, default_settings(scene.skeleton))
+    )
 
 
 def _remove_old(path: Path) -> None:

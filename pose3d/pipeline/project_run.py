@@ -107,7 +107,8 @@ def run_project(
     hashes = ContentHashes(project.root, files.state / "hashes.json")
     outcomes = []
     for group, stages in project_stages(project, chosen, progress):
-        done = run_stages(group, stages, hashes, files.state / f"{group}.json", dry_run=dry_run, report=report)
+        log = files.state / f"{group}.json"
+        done = run_stages(group, stages, hashes, log, dry_run=dry_run, coming=[files.rig], report=report)
         outcomes += done
         if group == CALIBRATION and not dry_run and not files.rig.exists():
             break

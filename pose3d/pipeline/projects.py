@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pose3d.detection import PredictionSettings
 from pose3d.labeling.selection import ExtractionSettings
 from pose3d.networks.project_settings import default_tables
-from pose3d.project import Project, create_project
+from pose3d.project import Project, create_project, table_of
 from pose3d.skeleton import Skeleton
 
-__all__ = ["new_project"]
+__all__ = ["default_settings", "new_project"]
+
+
+def default_settings(skeleton: Skeleton) -> dict[str, dict[str, Any]]:
+    """Section of project.toml -> setting -> default, of all stages; networks have those that suit the skeleton."""
+    settings = {"extraction": ExtractionSettings(), **default_tables(skeleton), "prediction": PredictionSettings()}
+    return {
+        section: dict(values) if isinstance(values, Mapping) else table_of(values)
+        for section, values in settings.items()
+    }
 
 
 def new_project(
@@ -28,5 +38,4 @@ def new_project(
     Raises:
         OutputError, InvalidValueError: see `create_project`.
     """
-    settings = {"extraction": ExtractionSettings(), **default_tables(skeleton), "prediction": PredictionSettings()}
-    return create_project(folder, cameras=cameras, skeleton=skeleton, name=name, settings=settings)
+    return create_project(folder, cameras=cameras, skeleton=skeleton, name=name, settings=default_settings(skeleton))

@@ -167,6 +167,7 @@ def run_stages(
     log: Path,
     *,
     dry_run: bool = False,
+    coming: Iterable[Path] = (),
     report: Callable[[StageOutcome], None] | None = None,
 ) -> list[StageOutcome]:
     """Do the stages of a group, in order, that are not done; after one that fails the others are not tried.
@@ -176,7 +177,8 @@ def run_stages(
         stages: in the order in which each needs those before.
         hashes: of files.
         log: file that remembers what was done.
-        dry_run: only say what would be done.
+        dry_run: only say what would be done, and which inputs are not there.
+        coming: files that other groups will have made.
         report: told of every stage when it is over, and before one that is going to run (state "to do" or "outdated").
 
     Raises:
@@ -184,17 +186,22 @@ def run_stages(
     """
     outcomes: list[StageOutcome] = []
     failed = ""
+    made = set(coming)  # by the stages before
     for stage in stages:
         if failed:
             outcome = StageOutcome(group, stage.name, StageState.SKIPPED, reason=f"{failed} failed")
         else:
             state, reason = state_of(stage, hashes, log)
+            absent = [path for path in stage.inputs if path not in made and not path.exists()]
+            if dry_run and absent and state is not StageState.DONE:
+                reason = f"{reason}; it needs {absent[0]}, which is not there either"
             outcome = StageOutcome(group, stage.name, state, reason=reason)
             if state not in (StageState.DONE, StageState.EDITED) and not dry_run:
                 if report is not None:
                     report(outcome)
                 outcome = _do(group, stage, reason, hashes, log)
                 failed = stage.name if outcome.state is StageState.FAILED else ""
+        made.update(stage.outputs)
         outcomes.append(outcome)
         if report is not None:
             report(outcome)

@@ -103,6 +103,15 @@ def test_a_dry_run_does_nothing_and_says_what_would_be_done(recipe: Recipe) -> N
     assert recipe.run(dry_run=True) == [("first", StageState.MISSING), ("second", StageState.MISSING)]
     assert recipe.done == []
     assert not (recipe.root / ".state").exists()
+    assert "which is not there either" not in "".join(one.reason for one in recipe.outcomes)  # b.txt will be
+
+
+def test_a_dry_run_says_which_inputs_are_missing(recipe: Recipe) -> None:
+    recipe.a.unlink()
+    recipe.run(dry_run=True)
+    assert f"it needs {recipe.a}, which is not there either" in recipe.outcomes[0].reason
+    recipe.run(dry_run=True, coming=[recipe.a])
+    assert "it needs" not in recipe.outcomes[0].reason
 
 
 def test_after_a_failure_the_rest_is_not_tried_and_the_next_run_begins_there(recipe: Recipe) -> None:
