@@ -19,6 +19,7 @@ from typing import Literal, Self
 import av
 import numpy as np
 from av.error import FFmpegError, InvalidDataError
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
@@ -78,6 +79,8 @@ class Video:
         self.path = Path(path)
         self.pixel_format = pixel_format
         self._container = _open_container(self.path)
+        # One for all frames, of one thread: each frame's own takes 1.2 instead of 0.3 ms at 640 x 480.
+        self._converter = VideoReformatter()
         try:
             self._stream = self._container.streams.video[0]
             self._read_index()
@@ -319,7 +322,8 @@ class Video:
         self._decoder = self._container.decode(self._stream)
 
     def _frame(self, index: int, frame: av.VideoFrame) -> Frame:
-        stored = frame.to_ndarray(format=_FORMATS[self.pixel_format])
+        converted = self._converter.reformat(frame, format=_FORMATS[self.pixel_format], threads=1)
+        stored = converted.to_ndarray()
         image = np.ascontiguousarray(np.rot90(stored, self.rotation // 90), dtype=np.uint8)
         return Frame(index, float(self.times[index]), image)
 
