@@ -122,7 +122,7 @@ def evaluate_run(
         the images held out.
 
     Raises:
-        see `compare_run`.
+        FileFormatError, MismatchError, InvalidValueError: see `compare_run`.
     """
     settings = project.settings_of("evaluation", EvaluationSettings)
     run, comparison, _ = compare_run(project, path, backbones=backbones)
