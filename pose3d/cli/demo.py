@@ -37,10 +37,11 @@ def demo(folder: Path, as_json: bool) -> None:
     from pose3d.formats import open_session
     from pose3d.pipeline.project_run import ProjectFiles
     from pose3d.pipeline.sample_project import SESSION, TRUTH_FILE, sample_project
+    from pose3d.pipeline.stages import names_of
 
     project = sample_project(folder)
     outcomes = run_stages_shown(project, quiet=as_json)
-    if any(one.state.value == "failed" for one in outcomes):
+    if names_of(outcomes):  # those that failed
         raise click.exceptions.Exit(1)
     files = ProjectFiles(project)
     result, page = files.result(SESSION), files.report(SESSION)

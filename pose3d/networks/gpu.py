@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.networks.decoding import Candidates, decode
+from pose3d.networks.predicting import MAPS
 from pose3d.networks.settings import NetworkSettings
 
 __all__ = ["gpu_finder", "window_model"]
@@ -47,7 +48,7 @@ def gpu_finder(
     """
     at_once = max(1, min(_IMAGES_AT_ONCE, _PIXELS_AT_ONCE // (size[0] * size[1])))
     whole = candidates > 1
-    names = ("heatmap", "offset", "visible") if whole else ("heatmap", "offset", "visible", "place")
+    names = MAPS if whole else (*MAPS, "place")
     call = _in_batches_of(2 ** int(np.log2(at_once)), _called(model if whole else window_model(model), names))
 
     def find(images: NDArray[np.uint8]) -> Candidates:
@@ -95,7 +96,7 @@ def window_model(model: Any) -> Any:
             taken = ops.where(inside, taken, _NOTHING)
         return ops.reshape(taken, (-1, side, side, channels))
 
-    outputs = {name: windows(name) for name in ("heatmap", "offset", "visible")}
+    outputs = {name: windows(name) for name in MAPS}
     outputs["place"] = ops.stack([column, row], axis=-1)
     return keras.Model(model.input, outputs, name="windows")
 

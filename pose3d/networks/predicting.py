@@ -14,8 +14,10 @@ from pose3d.networks.decoding import Candidates, decode
 from pose3d.networks.model import SIDE, padded
 from pose3d.networks.settings import NetworkSettings
 
-__all__ = ["Maps", "keras_maps", "locate", "pad_images", "to_image_pixels"]
+__all__ = ["MAPS", "Maps", "keras_maps", "locate", "pad_images", "to_image_pixels"]
 
+# names of the outputs of a network, in the order of `Maps`
+MAPS = ("heatmap", "offset", "visible")
 # heatmap, offset and visible of a batch of images whose sides the model takes
 Maps = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
 
@@ -26,9 +28,7 @@ def keras_maps(model: Any) -> Maps:
 
     def maps(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         found = model.predict_on_batch(images)
-        heatmap, offset, visible = (
-            keras.ops.convert_to_numpy(found[name]) for name in ("heatmap", "offset", "visible")
-        )
+        heatmap, offset, visible = (keras.ops.convert_to_numpy(found[name]) for name in MAPS)
         return heatmap, offset, visible
 
     return maps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pose3d.detection import PredictionSettings
@@ -17,10 +17,10 @@ __all__ = ["default_settings", "new_project"]
 
 def default_settings(skeleton: Skeleton) -> dict[str, dict[str, Any]]:
     """Section of project.toml -> setting -> default, of all stages; networks have those that suit the skeleton."""
-    settings = {"extraction": ExtractionSettings(), **default_tables(skeleton), "prediction": PredictionSettings()}
     return {
-        section: dict(values) if isinstance(values, Mapping) else table_of(values)
-        for section, values in settings.items()
+        "extraction": table_of(ExtractionSettings()),
+        **default_tables(skeleton),
+        "prediction": table_of(PredictionSettings()),
     }
 
 

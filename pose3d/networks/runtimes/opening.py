@@ -16,12 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, InvalidValueError
-from pose3d.networks.predicting import Maps
+from pose3d.networks.predicting import MAPS, Maps
 
-__all__ = ["MAPS", "RUNTIMES", "Runtime", "find_runtime", "installed_runtimes", "open_runtime"]
-
-# names of the outputs, in the order of `Maps`
-MAPS = ("heatmap", "offset", "visible")
+__all__ = ["RUNTIMES", "Runtime", "find_runtime", "installed_runtimes", "open_runtime"]
 
 Floats = NDArray[np.float32]
 _One = Callable[[NDArray[np.uint8]], Sequence[Any]]
