@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from calibration.camera import Camera
     from calibration.rig import Rig
 
-__all__ = ["Fit", "Plan", "run"]
+__all__ = ["Fit", "Plan", "normalize", "run"]
 
 _POINTS_PER_TASK = 1 << 14
 _ALL_PAIRS_UP_TO = 8
@@ -109,6 +109,16 @@ def run(rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64] |
             for _ in pool.map(work, parts):
                 pass
     return fit
+
+
+def normalize(rig: Rig, pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normalized coordinates (..., camera, 2) of pixels, and the derivative (..., camera, 2, 2) of the pixels by them."""
+    from calibration._triangulation_kernels import normalize_range
+
+    flat = _plain(pixels).reshape(-1, len(rig), 2)
+    normalized, slope = np.empty(flat.shape), np.empty((*flat.shape, 2))
+    normalize_range(np.stack([_camera_row(camera) for camera in rig]), flat, normalized, slope)
+    return normalized.reshape(pixels.shape), slope.reshape(*pixels.shape, 2)
 
 
 def pair_strides(n_cameras: int, seed: int) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from numba import njit, uint64
 
 from calibration.kernels import kept
 
-__all__ = ["cache_folder", "triangulate_range"]
+__all__ = ["cache_folder", "normalize_range", "triangulate_range"]
 
 # NaN means missing here, so "nnan" and "ninf" stay off; the others only reorder and contract.
 _jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
@@ -880,6 +880,33 @@ def triangulate_range(
         _polish(cam, obs, pts)
         _widest_angle(cam, obs, pts)
         _store(cam, obs, pts, hard, first, count, accept, cosine, points, inliers, residuals, status, covariance)
+
+
+@_jit_and_keep
+def normalize_range(cam, pixels, normalized, slope):
+    """Undistort every row of `pixels` (point, camera, 2) into `normalized`, of the same shape; NaN where not seen.
+
+    slope (point, camera, 2, 2) gets the derivative of the pixels by the normalized coordinates.
+    """
+    n_points, n_cameras = pixels.shape[0], pixels.shape[1]
+    obs = np.zeros(np.uint64(n_cameras) * OBS_ROWS * LANES)
+    index, precision, confidence = np.arange(n_points), np.ones(n_cameras), np.empty((0, n_cameras))
+    lanes = np.int64(LANES)
+    for first in range(0, n_points, lanes):
+        count = min(lanes, n_points - first)
+        _load(pixels, confidence, 0.0, precision, index, first, count, cam, obs)
+        _undistort(cam, obs)
+        for k in range(uint64(count)):
+            row = uint64(first) + k
+            for c in range(n_cameras):
+                o = uint64(c) * OBS_ROWS * LANES
+                seen = obs[o + W + k] > 0.0
+                normalized[row, c, 0] = obs[o + X + k] if seen else np.nan
+                normalized[row, c, 1] = obs[o + Y + k] if seen else np.nan
+                slope[row, c, 0, 0] = obs[o + G00 + k] if seen else np.nan
+                slope[row, c, 0, 1] = obs[o + G01 + k] if seen else np.nan
+                slope[row, c, 1, 0] = obs[o + G10 + k] if seen else np.nan
+                slope[row, c, 1, 1] = obs[o + G11 + k] if seen else np.nan
 
 
 def cache_folder() -> str | None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from calibration._triangulation_engine import run
+from calibration._triangulation_engine import normalize, run
 from calibration._triangulation_noise import Noise, learn_noise, make_plan
 from calibration._triangulation_settings import TriangulationSettings, is_whole, require
 from calibration.errors import MismatchError
@@ -36,6 +36,7 @@ __all__ = [
     "TriangulationSettings",
     "estimate_noise",
     "kernel_cache",
+    "normalize_pixels",
     "prepare",
     "triangulate",
 ]
@@ -168,6 +169,26 @@ def estimate_noise(
     _check_noise(rig, settings)
     positions, scores = _as_observations(rig, pixels, confidence)
     return learn_noise(rig, positions, scores, settings, engine)
+
+
+def normalize_pixels(rig: Rig, pixels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normalized image coordinates of the pixels of all cameras, and the slope of the lens there, by compiled kernels.
+
+    The same as `lens.undistort` and `lens.jacobian` of each camera, about ten times as fast.
+
+    Args:
+        rig: the cameras, in the order of the camera axis.
+        pixels: (..., camera, 2) distorted pixels, NaN where a camera does not see the point.
+
+    Returns:
+        (..., camera, 2) normalized coordinates, NaN also where a pixel lies outside the valid radius of its lens, and
+        (..., camera, 2, 2) the derivative of the pixels by them.
+
+    Raises:
+        InvalidValueError: the shape is wrong, or pixels are infinite.
+        MismatchError: the number of cameras is not that of the rig.
+    """
+    return normalize(rig, _as_observations(rig, pixels, None)[0])
 
 
 def _check_noise(rig: Rig, settings: TriangulationSettings) -> None:

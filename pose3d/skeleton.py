@@ -10,7 +10,21 @@ from pathlib import Path
 
 from calibration.errors import FileFormatError, InvalidValueError
 
-__all__ = ["PRESETS", "Skeleton", "find_skeleton", "load_skeleton"]
+__all__ = ["PRESETS", "JointLimit", "Skeleton", "find_skeleton", "load_skeleton"]
+
+
+@dataclass(frozen=True)
+class JointLimit:
+    """The range of the angle at a keypoint between two others.
+
+    Attributes:
+        keypoints: the angle is at the middle one of three; 180 degrees is a straight line.
+        smallest, largest: in degrees, from 0 to 180.
+    """
+
+    keypoints: tuple[str, str, str]
+    smallest: float
+    largest: float
 
 
 @dataclass(frozen=True)
@@ -22,16 +36,21 @@ class Skeleton:
         keypoints: names, each once.
         edges: pairs of keypoint names that a bone or the eye joins.
         mirrored_pairs: pairs of keypoint names that swap when left and right are swapped.
+        bones: those of the edges whose length does not change.
+        joint_limits: ranges of angles.
 
     Raises:
-        InvalidValueError: a name is repeated or blank, an edge or pair names a keypoint that does not exist or the same
-            twice, or a keypoint is in two mirrored pairs.
+        InvalidValueError: a name is repeated or blank, an edge, pair, bone or joint names a keypoint that does not
+            exist or the same twice, a keypoint is in two mirrored pairs, a bone is no edge, or the range of an angle is
+            empty or not within 0 to 180 degrees.
     """
 
     name: str
     keypoints: tuple[str, ...]
     edges: tuple[tuple[str, str], ...] = ()
     mirrored_pairs: tuple[tuple[str, str], ...] = field(default=())
+    bones: tuple[tuple[str, str], ...] = ()
+    joint_limits: tuple[JointLimit, ...] = ()
 
     def __post_init__(self) -> None:
         names = tuple(map(str, self.keypoints))
@@ -44,7 +63,7 @@ class Skeleton:
                 remedy="Give every keypoint a name of its own.",
             )
         object.__setattr__(self, "keypoints", names)
-        for label in ("edges", "mirrored_pairs"):
+        for label in ("edges", "mirrored_pairs", "bones"):
             object.__setattr__(self, label, self._as_pairs(label, getattr(self, label)))
         sides = [name for pair in self.mirrored_pairs for name in pair]
         twice = sorted({name for name in sides if sides.count(name) > 1})
@@ -54,6 +73,32 @@ class Skeleton:
                 expected="each keypoint in one pair at most",
                 got=f"in several: {', '.join(twice)}",
                 remedy="Pair every left keypoint with its right one, once.",
+            )
+
+        self._check_bones()
+        for limit in self.joint_limits:
+            self._check_limit(limit)
+
+    def _check_bones(self) -> None:
+        joined = {frozenset(edge) for edge in self.edges}
+        loose = [bone for bone in self.bones if frozenset(bone) not in joined]
+        if loose:
+            raise InvalidValueError(
+                f"skeleton '{self.name}', bones",
+                expected="some of the edges",
+                got=" - ".join(loose[0]),
+                remedy="Add it to the edges, or remove it from the bones.",
+            )
+
+    def _check_limit(self, limit: JointLimit) -> None:
+        names = limit.keypoints
+        known = len(names) == 3 and len(set(names)) == 3 and set(names) <= set(self.keypoints)
+        if not known or not 0 <= limit.smallest < limit.largest <= 180:
+            raise InvalidValueError(
+                f"skeleton '{self.name}', joint_limits",
+                expected="three different keypoints, and a smallest and a largest angle within 0 to 180 degrees",
+                got=f"{', '.join(map(str, names))}, {limit.smallest} to {limit.largest}",
+                remedy="Correct the names or the angles.",
             )
 
     def _as_pairs(self, label: str, pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
@@ -81,11 +126,16 @@ class Skeleton:
             tuple(keypoints),
             tuple(edge for edge in self.edges if set(edge) <= kept),
             tuple(pair for pair in self.mirrored_pairs if set(pair) <= kept),
+            tuple(bone for bone in self.bones if set(bone) <= kept),
+            tuple(limit for limit in self.joint_limits if set(limit.keypoints) <= kept),
         )
 
 
 def load_skeleton(path: str | os.PathLike[str]) -> Skeleton:
     """Read a skeleton from a TOML file with `keypoints`, `edges` and `mirrored_pairs` (at the top or in [skeleton]).
+
+    `bones` lists those of the edges whose length does not change, `joint_limits` ranges of angles in degrees, as
+    [["hip", "knee", "ankle", 40, 180]].
 
     Raises:
         FileFormatError: the file cannot be read, is no TOML, or its names do not fit together.
@@ -114,7 +164,7 @@ def _skeleton_of(table: object, file: Path) -> Skeleton:
             remedy="Add the keypoints, in [skeleton] or at the top of the file.",
         )
     pairs: dict[str, tuple[tuple[str, str], ...]] = {}
-    for label in ("edges", "mirrored_pairs"):
+    for label in ("edges", "mirrored_pairs", "bones"):
         value = table.get(label, [])
         if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
             raise FileFormatError(
@@ -125,11 +175,28 @@ def _skeleton_of(table: object, file: Path) -> Skeleton:
             )
         pairs[label] = tuple((str(first), str(second)) for first, second in value)
     try:
-        return Skeleton(str(table.get("name", file.stem)), tuple(keypoints), pairs["edges"], pairs["mirrored_pairs"])
+        return Skeleton(
+            str(table.get("name", file.stem)), tuple(keypoints), **pairs, joint_limits=_limits_of(table, file)
+        )
     except InvalidValueError as error:
         raise FileFormatError(
             f"{file}, {error.subject}", expected=error.expected, got=error.got, remedy=error.remedy
         ) from error
+
+
+def _limits_of(table: Mapping[str, object], file: Path) -> tuple[JointLimit, ...]:
+    value = table.get("joint_limits", [])
+    rows = value if isinstance(value, list) else [value]
+    for row in rows:
+        fine = isinstance(row, list) and len(row) == 5 and all(isinstance(name, str) for name in row[:3])
+        if not fine or not all(isinstance(angle, int | float) for angle in row[3:]):
+            raise FileFormatError(
+                file,
+                expected='joint_limits = [["hip", "knee", "ankle", 40, 180], ...]',
+                got=str(row)[:80],
+                remedy="Write three names, and the smallest and the largest angle in degrees.",
+            )
+    return tuple(JointLimit((row[0], row[1], row[2]), float(row[3]), float(row[4])) for row in rows)
 
 
 def find_skeleton(name: str | os.PathLike[str]) -> Skeleton:
@@ -166,6 +233,13 @@ _HUMAN_LIMBS = tuple(
     )
 )
 
+# What is as long in every frame; shoulders and hips, as detectors see them, are not.
+_HUMAN_BONES = tuple(
+    (f"{side}{a}", f"{side}{b}")
+    for side in "LR"
+    for a, b in (("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"))
+)
+
 _BODY_25_KEYPOINTS = (
     "Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist MidHip RHip RKnee RAnkle LHip LKnee LAnkle REye LEye "
     "REar LEar LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel"
@@ -185,7 +259,8 @@ _COCO_18_KEYPOINTS = (
 def _human(name: str, keypoints: str, trunk: tuple[tuple[str, str], ...]) -> Skeleton:
     names = tuple(keypoints.split())
     edges = tuple(edge for edge in _HUMAN_LIMBS + trunk if set(edge) <= set(names))
-    return Skeleton(name, names, edges, tuple(pair for pair in _HUMAN_PAIRS if set(pair) <= set(names)))
+    pairs = tuple(pair for pair in _HUMAN_PAIRS if set(pair) <= set(names))
+    return Skeleton(name, names, edges, pairs, _HUMAN_BONES)
 
 
 _TRUNK_WITH_NECK = (

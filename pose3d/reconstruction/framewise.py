@@ -18,7 +18,8 @@ from calibration.schema import check
 from calibration.triangulation import Status, Triangulation, TriangulationSettings
 from calibration.triangulation import estimate_noise as estimate_pixel_noise
 from calibration.triangulation import triangulate as triangulate_pixels
-from pose3d.datasets import POSES2D, POSES3D, poses3d
+from pose3d.datasets import POSES2D
+from pose3d.reconstruction._outcome import Outcome, as_dataset
 
 __all__ = ["PixelNoise", "estimate_noise", "match_cameras", "triangulate"]
 
@@ -86,12 +87,13 @@ def triangulate(
     settings = settings or TriangulationSettings()
     pixels, confidence = _observations(poses2d)
     learned = noise or _learn(rig, _sample(poses2d), settings)
-    outcome = _Outcome.empty(pixels.shape[:-1], covariance=covariance)
+    outcome = Outcome.empty(pixels.shape[:-1], covariance=covariance)
 
     def work(keypoint: int) -> None:
         """Triangulate one keypoint; the compiled kernels let the threads run side by side."""
         threshold = float(learned.threshold[keypoint])
-        outcome.put(
+        _put(
+            outcome,
             keypoint,
             triangulate_pixels(
                 rig,
@@ -115,24 +117,32 @@ def triangulate(
     return _dataset(poses2d, rig, outcome, settings, learned)
 
 
-def estimate_noise(poses2d: xr.Dataset, rig: Rig, *, settings: TriangulationSettings | None = None) -> PixelNoise:
+def estimate_noise(
+    poses2d: xr.Dataset, rig: Rig, *, settings: TriangulationSettings | None = None, points: int = _PILOT_POINTS
+) -> PixelNoise:
     """Noise of every keypoint in every camera, learned from the poses; see `calibration.triangulation.estimate_noise`.
 
     Of a long recording twenty blocks of frames, spread evenly, are read: the poses may be lazily loaded. A keypoint
     with fewer than 200 degrees of freedom gets the noise of all keypoints. Cameras are those of `match_cameras`.
+
+    Args:
+        poses2d: Poses2D Dataset.
+        rig: the calibrated cameras.
+        settings: what is given there is not estimated.
+        points: it is learned from about so many.
 
     Raises:
         InvalidValueError, MismatchError: as for `triangulate`.
     """
     check(poses2d, POSES2D, values=False)
     poses2d, rig = match_cameras(poses2d, rig)
-    return _learn(rig, check(_sample(poses2d), POSES2D), settings or TriangulationSettings())
+    return _learn(rig, check(_sample(poses2d, points), POSES2D), settings or TriangulationSettings())
 
 
-def _sample(poses2d: xr.Dataset) -> xr.Dataset:
+def _sample(poses2d: xr.Dataset, points: int = _PILOT_POINTS) -> xr.Dataset:
     """Blocks of frames spread evenly over the recording, or all of a short one."""
     length = poses2d.sizes["time"]
-    wanted = max(_PILOT_BLOCKS, _PILOT_POINTS // (poses2d.sizes["keypoint"] * poses2d.sizes["individual"]))
+    wanted = max(_PILOT_BLOCKS, points // (poses2d.sizes["keypoint"] * poses2d.sizes["individual"]))
     if length <= wanted:
         return poses2d.load()
     size = wanted // _PILOT_BLOCKS
@@ -250,78 +260,22 @@ def _observations(poses2d: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.
     return np.ascontiguousarray(pixels, dtype=np.float64), np.ascontiguousarray(confidence, dtype=np.float64)
 
 
-@dataclass(frozen=True, eq=False)
-class _Outcome:
-    """`calibration.Triangulation` of every keypoint, batch axes (keypoint, time, individual), and what follows."""
-
-    points: NDArray[np.float64]
-    inliers: NDArray[np.bool_]
-    residuals: NDArray[np.float64]
-    n_cameras: NDArray[np.int16]
-    status: NDArray[np.int8]
-    covariance: NDArray[np.float64] | None
-    confidence: NDArray[np.float64]
-    error: NDArray[np.float64]
-
-    @classmethod
-    def empty(cls, shape: tuple[int, ...], *, covariance: bool) -> _Outcome:
-        """Room for observations of shape (keypoint, time, individual, camera)."""
-        batch = shape[:-1]
-        return cls(
-            points=np.empty((*batch, 3)),
-            inliers=np.empty(shape, dtype=np.bool_),
-            residuals=np.empty(shape),
-            n_cameras=np.empty(batch, dtype=np.int16),
-            status=np.empty(batch, dtype=np.int8),
-            covariance=np.empty((*batch, 3, 3)) if covariance else None,
-            confidence=np.empty(batch),
-            error=np.empty(batch),
-        )
-
-    def put(self, keypoint: int, one: Triangulation, confidence: NDArray[np.float64]) -> None:
-        """Keep the outcome of one keypoint, the mean 2D confidence and the RMS residual of the cameras in use."""
-        self.points[keypoint] = one.points
-        self.inliers[keypoint] = one.inliers
-        self.residuals[keypoint] = one.residuals
-        self.n_cameras[keypoint] = one.n_cameras
-        self.status[keypoint] = one.status
-        if self.covariance is not None:
-            self.covariance[keypoint] = one.covariance
-        with np.errstate(invalid="ignore", divide="ignore"):
-            used = np.where(one.inliers, one.residuals, 0.0)
-            self.error[keypoint] = np.sqrt(np.einsum("...c,...c->...", used, used) / one.n_cameras)
-            self.confidence[keypoint] = np.where(one.inliers, confidence, 0.0).sum(-1) / one.n_cameras
+def _put(outcome: Outcome, keypoint: int, one: Triangulation, confidence: NDArray[np.float64]) -> None:
+    """Keep the triangulation of one keypoint."""
+    outcome.points[keypoint] = one.points
+    outcome.inliers[keypoint] = one.inliers
+    outcome.residuals[keypoint] = one.residuals
+    outcome.n_cameras[keypoint] = one.n_cameras
+    outcome.status[keypoint] = one.status
+    if outcome.covariance is not None:
+        outcome.covariance[keypoint] = one.covariance
+    outcome.summarize(keypoint, confidence)
 
 
 def _dataset(
-    poses2d: xr.Dataset, rig: Rig, outcome: _Outcome, settings: TriangulationSettings, noise: PixelNoise
+    poses2d: xr.Dataset, rig: Rig, outcome: Outcome, settings: TriangulationSettings, noise: PixelNoise
 ) -> xr.Dataset:
-    dataset = poses3d(
-        np.transpose(outcome.points, (1, 3, 0, 2)),
-        np.swapaxes(outcome.confidence, 0, 1),
-        individuals=[str(name) for name in poses2d["individual"].values],
-        keypoints=[str(name) for name in poses2d["keypoint"].values],
-        unit=rig.unit,
-        frames=poses2d["frame"].values,
-        frame_rate=poses2d.attrs.get("fps"),
-        source_file=str(poses2d.attrs.get("source_file", "")),
-    )
-    # the time of the poses, which need not be the frame number over the frame rate: frames may have been dropped
-    dataset = dataset.assign_coords(camera=list(rig.names), time=poses2d["time"].variable)
-    by_keypoint = POSES3D.variables["status"].dims
-    dataset["reprojection_error"] = (by_keypoint, np.swapaxes(outcome.error, 0, 1), {"units": "px"})
-    dataset["n_cameras"] = (by_keypoint, np.swapaxes(outcome.n_cameras, 0, 1), {"units": "1"})
-    dataset["status"] = (by_keypoint, np.swapaxes(outcome.status, 0, 1), _status_attributes())
-    by_camera = POSES3D.variables["inlier"].dims
-    dataset["inlier"] = (by_camera, np.transpose(outcome.inliers, (1, 3, 0, 2)), {"units": "1"})
-    dataset["residual"] = (by_camera, np.transpose(outcome.residuals, (1, 3, 0, 2)), {"units": "px"})
-    if outcome.covariance is not None:
-        dataset["covariance"] = (
-            POSES3D.variables["covariance"].dims,
-            np.transpose(outcome.covariance, (1, 3, 4, 0, 2)),
-            {"units": f"{rig.unit}^2"},
-        )
-        dataset = dataset.assign_coords(space_=["x", "y", "z"])
+    dataset = as_dataset(poses2d, rig, outcome, {int(status): status.meaning for status in Status})
     dataset["noise"] = (("keypoint", "camera"), noise.sigma, {"units": "px"})
     dataset["threshold"] = (
         "keypoint",
@@ -330,11 +284,3 @@ def _dataset(
     )
     dataset.attrs["triangulation"] = dumps(asdict(settings))
     return dataset
-
-
-def _status_attributes() -> dict[str, object]:
-    # the attributes of the CF conventions for coded values
-    return {
-        "flag_values": np.array([int(status) for status in Status], dtype=np.int8),
-        "flag_meanings": " ".join(status.meaning.replace(" ", "_") for status in Status),
-    }

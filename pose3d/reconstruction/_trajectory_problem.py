@@ -1,0 +1,360 @@
+"""A window of a recording as a problem for the kernels: segments, differences, where to start, and its solution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import factorial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.reconstruction import _trajectory_kernels as kernels
+from pose3d.reconstruction._trajectory_model import TrajectoryModel
+from pose3d.reconstruction._trajectory_settings import TrajectorySettings
+
+__all__ = ["Frame", "Joints", "Solution", "Window", "differences", "explain_views", "solve_window"]
+
+Array = NDArray[np.float64]
+
+# Steps of Gauss-Newton; ten are usual.
+_STEPS = 60
+# Factor of the covariance, in the first step, of views at which no two cameras agree: a place that is only
+# interpolated must not refuse them.
+_HEAT = 64.0
+# Standard deviation, in distances to the cameras, of the places that hold what nothing else does.
+_ANCHOR = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Joints:
+    """Angles that keypoints keep within.
+
+    Attributes:
+        triples: (joint, 3) numbers of keypoints; the angle is at the middle one.
+        bounds: (joint, 3) smallest and largest angle in radians, and the inverse of the variance beyond.
+    """
+
+    triples: NDArray[np.int64]
+    bounds: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What all windows of a recording have in common.
+
+    Attributes:
+        cameras: (camera, 12), see `camera_table`.
+        reach: typical distance to the cameras, in the rig's unit.
+        settings: how to reconstruct.
+        joints: limits of angles, or None.
+    """
+
+    cameras: Array
+    reach: float
+    settings: TrajectorySettings
+    joints: Joints | None
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """One individual in a stretch of frames.
+
+    Attributes:
+        times: (time,) s, or frame numbers.
+        table: (time, keypoint, camera, 5) views for noise of one, see `Views`.
+        start: (time, keypoint, 3) triangulated, NaN where no cameras agree.
+        agreeing: (time, keypoint, camera) the cameras that agree.
+        segment: (time, keypoint) number of the segment that a position belongs to, -1 where there is none.
+    """
+
+    times: Array
+    table: Array
+    start: Array
+    agreeing: NDArray[np.bool_]
+    segment: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, times: Array, table: Array, start: Array, agreeing: NDArray[np.bool_], longest_gap: int) -> Window:
+        """The window, cut into segments where no two cameras agree for longer than the longest gap."""
+        return cls(times, table, start, agreeing, _segments(np.isfinite(start[..., 0]), longest_gap))
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The trajectory of one individual in a window.
+
+    Attributes:
+        places: (time, keypoint, 3), of no meaning outside the segments.
+        covariance: (time, keypoint, 3, 3).
+        weight: (time, keypoint, camera) of the views.
+        squared: (time, keypoint, camera) squared Mahalanobis distance of the views from the places, NaN if not seen.
+        spread: (time, keypoint, camera) by how much of it the places are uncertain.
+        bone_variance: (time, bone) of the distance of its keypoints.
+        absorbed: (keypoint,) numbers that smoothness decides.
+        cost: at the end.
+        converged: whether every part arrived.
+    """
+
+    places: Array
+    covariance: Array
+    weight: Array
+    squared: Array
+    spread: Array
+    bone_variance: Array
+    absorbed: Array
+    cost: float
+    converged: bool
+
+
+def _segments(known: NDArray[np.bool_], longest_gap: int) -> NDArray[np.int64]:
+    """(time, keypoint) numbers of the stretches without a gap longer than so many frames, -1 outside."""
+    result = np.full(known.shape, -1, dtype=np.int64)
+    for keypoint in range(known.shape[1]):
+        at = np.flatnonzero(known[:, keypoint])
+        if not len(at):
+            continue
+        cuts = np.flatnonzero(np.diff(at) > longest_gap + 1)
+        firsts, lasts = at[np.r_[0, cuts + 1]], at[np.r_[cuts, len(at) - 1]]
+        for number, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
+            result[first : last + 1, keypoint] = number
+    return result
+
+
+def differences(times: Array, order: int, interval: float) -> Array:
+    """(time - order, order + 1) coefficients of the differences of an order, as derivatives.
+
+    Divided differences times the factorial of the order. White noise of the derivative has, over a longer span, a
+    smaller variance in the mean: a difference over k intervals counts k times as much as one over one.
+    """
+    rows = max(len(times) - order, 0)
+    result = np.empty((rows, order + 1))
+    for a in range(order + 1):
+        product = np.full(rows, float(factorial(order)))
+        for b in range(order + 1):
+            if a != b:
+                product /= times[a : a + rows] - times[b : b + rows]
+        result[:, a] = product
+    span = (times[order:] - times[: len(times) - order])[:rows] / order
+    return result * np.sqrt(span / interval)[:, None]
+
+
+def solve_window(
+    window: Window,
+    frame: Frame,
+    model: TrajectoryModel,
+    individual: int,
+    *,
+    solution: Solution | None = None,
+    bodies: bool = True,
+    tolerance: float = 1e-5,
+) -> Solution:
+    """The most probable trajectory.
+
+    Keypoints are first found each by itself; those that bones or limits join, then together.
+
+    Args:
+        window, frame, model, individual: what is known.
+        solution: where to start; from the triangulated places where None.
+        bodies: whether bones and limits take part.
+        tolerance: done when no point moves by more than this share of its uncertainty.
+    """
+    work = _Work.of(window, frame, model, individual, solution)
+    groups = work.groups() if bodies else []
+    rough = np.full(len(work.strength), tolerance)
+    rough[[keypoint for group in groups for keypoint in group]] = max(tolerance, 1e-3)
+    work.solve_chains(rough)
+    for group in groups:
+        work.solve_body(group, tolerance)
+    return work.solution()
+
+
+@dataclass(eq=False)
+class _Work:
+    """The arrays of the kernels, keypoint first: (keypoint, time, 1, ...), see `kernels.solve_chains`."""
+
+    window: Window
+    frame: Frame
+    table: Array
+    loss: Array
+    active: NDArray[np.bool_]
+    difference: Array
+    valid: NDArray[np.bool_]
+    strength: Array
+    bones: NDArray[np.int64]
+    lengths: Array
+    anchor: Array
+    places: Array
+    weight: Array
+    given: bool
+    covariance: Array
+    bone_variance: Array
+    absorbed: Array
+    cost: Array
+    status: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls, window: Window, frame: Frame, model: TrajectoryModel, individual: int, solution: Solution | None
+    ) -> _Work:
+        frames, count = window.segment.shape
+        order = frame.settings.order
+        table = _first(window.table)
+        table[..., 2:] /= model.noise.deviation[:, None, None, :, None] ** 2
+        bones, lengths = _held(model, individual)
+        places = _first(_filled(window) if solution is None else solution.places)
+        segment = _first(window.segment)
+        rows = max(frames - order, 0)
+        return cls(
+            window=window,
+            frame=frame,
+            table=table,
+            loss=model.noise.loss(),
+            active=segment >= 0,
+            difference=differences(window.times, order, model.interval),
+            valid=np.ascontiguousarray((segment[:, :rows] >= 0) & (segment[:, :rows] == segment[:, frames - rows :])),
+            strength=1.0 / model.smoothness[individual] ** 2,
+            bones=bones,
+            lengths=lengths,
+            anchor=places.copy(),
+            places=places,
+            weight=_first(window.agreeing.astype(np.float64) if solution is None else solution.weight),
+            given=solution is None,
+            covariance=np.full((count, frames, 1, 3, 3), np.nan),
+            bone_variance=np.full((frames, len(bones)), np.nan),
+            absorbed=np.zeros((count, 1)),
+            cost=np.zeros(count),
+            status=np.zeros(count, dtype=np.int64),
+        )
+
+    def groups(self) -> list[list[int]]:
+        """Keypoints that bones or limits join."""
+        joints = self.frame.joints
+        links = [tuple(pair) for pair in self.bones.tolist()]
+        links += [] if joints is None else [pair for a, b, c in joints.triples.tolist() for pair in ((a, b), (b, c))]
+        owner = list(range(len(self.strength)))
+        for a, b in links:
+            old, new = owner[a], owner[b]
+            owner = [new if each == old else each for each in owner]
+        groups: dict[int, list[int]] = {}
+        for keypoint, name in enumerate(owner):
+            groups.setdefault(name, []).append(keypoint)
+        return [group for group in groups.values() if len(group) > 1]
+
+    def solve_chains(self, tolerance: Array) -> None:
+        """Find every keypoint by itself."""
+        agreed = np.isfinite(_first(self.window.start)[..., 0])
+        heat = np.where(agreed, 1.0, _HEAT) if self.given else np.ones(agreed.shape)
+        kernels.solve_chains(
+            self.frame.cameras, self.table, self.loss, heat, self.weight, self.given, self.active, self.difference,
+            self.valid, self.strength, self.anchor, self._anchor_strength, self.places, _STEPS, tolerance,
+            self.covariance, self.absorbed, self.cost, self.status,
+        )  # fmt: skip
+
+    @property
+    def _anchor_strength(self) -> float:
+        return 1.0 / (_ANCHOR * self.frame.reach) ** 2
+
+    def solve_body(self, group: list[int], tolerance: float) -> None:
+        """Find the keypoints of a group together, from where each alone was found."""
+        bones, lengths, joints, bounds = self._links(group)
+        frames, n = self.window.segment.shape[0], 3 * len(group)
+        if frames <= self.frame.settings.order:  # too short for a difference: those of order 0 that nobody has
+            difference, valid = np.zeros((frames, 1)), np.zeros((frames, len(group)), dtype=bool)
+        else:
+            difference, valid = self.difference, _joined(self.valid, group)
+        places, weight = _joined(self.places, group), _joined(self.weight, group)
+        covariance, absorbed = np.empty((frames, len(group), 3, 3)), np.empty(len(group))
+        variance = np.empty((frames, len(bones)))
+        cost, _, status = kernels.solve_body(
+            self.frame.cameras, _joined(self.table, group), self.loss[group], np.ones((frames, len(group))), weight,
+            False, _joined(self.active, group), difference, valid, self.strength[group], bones, lengths, joints,
+            bounds, _joined(self.anchor, group), self._anchor_strength, np.zeros((0, 0, n, n)), np.zeros((0, n)),
+            np.zeros((0, n)), places, _STEPS, tolerance, covariance, variance, absorbed,
+        )  # fmt: skip
+        for target, values in ((self.places, places), (self.weight, weight), (self.covariance, covariance)):
+            target[group] = np.moveaxis(values, 1, 0)[:, :, None]
+        self.absorbed[group, 0], self.status[group] = absorbed, status
+        self.cost[group] = cost / len(group)
+        self.bone_variance[:, self._bones_in(group)] = variance
+
+    def _bones_in(self, group: list[int]) -> list[int]:
+        return [number for number, (a, b) in enumerate(self.bones.tolist()) if a in group and b in group]
+
+    def _links(self, group: list[int]) -> tuple[NDArray[np.int64], Array, NDArray[np.int64], Array]:
+        """Bones and their lengths, joints and their bounds, within a group, by the place of their keypoints in it."""
+        place = {keypoint: number for number, keypoint in enumerate(group)}
+        held = self._bones_in(group)
+        bones = [[place[a], place[b]] for a, b in self.bones[held].tolist()]
+        joints = self.frame.joints or Joints(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3)))
+        kept = [number for number, triple in enumerate(joints.triples.tolist()) if set(triple) <= set(group)]
+        triples = [[place[keypoint] for keypoint in triple] for triple in joints.triples[kept].tolist()]
+        return (
+            np.array(bones, dtype=np.int64).reshape(-1, 2),
+            self.lengths[held],
+            np.array(triples, dtype=np.int64).reshape(-1, 3),
+            joints.bounds[kept],
+        )
+
+    def solution(self) -> Solution:
+        squared, spread = np.empty(self.weight.shape), np.empty(self.weight.shape)
+        kernels.explain(self.frame.cameras, self.table, self.active, self.places, self.covariance, squared, spread)
+        return Solution(
+            places=_last(self.places),
+            covariance=_last(self.covariance),
+            weight=_last(self.weight),
+            squared=_last(squared),
+            spread=_last(spread),
+            bone_variance=self.bone_variance,
+            absorbed=self.absorbed[:, 0],
+            cost=float(self.cost.sum()),
+            converged=bool((self.status != 3).all()),
+        )
+
+
+def _first(values: NDArray[Any]) -> NDArray[Any]:
+    """(keypoint, time, 1, ...) of (time, keypoint, ...), a copy in one piece."""
+    return np.array(np.moveaxis(values, 1, 0)[:, :, None], order="C")
+
+
+def _last(values: Array) -> Array:
+    """(time, keypoint, ...) of (keypoint, time, 1, ...)."""
+    return np.moveaxis(values[:, :, 0], 0, 1)
+
+
+def _joined(values: NDArray[Any], group: list[int]) -> NDArray[Any]:
+    """(time, keypoint of the group, ...) of (keypoint, time, 1, ...), a copy in one piece."""
+    return np.ascontiguousarray(np.moveaxis(values[group][:, :, 0], 0, 1))
+
+
+def _held(model: TrajectoryModel, individual: int) -> tuple[NDArray[np.int64], Array]:
+    """Bones whose length is known, and (bone, 2) length and the inverse of its variance."""
+    bones = model.bones
+    if bones is None:
+        return np.zeros((0, 2), dtype=np.int64), np.zeros((0, 2))
+    known = np.isfinite(bones.length[individual])
+    lengths = np.stack([bones.length[individual], bones.deviation[individual] ** -2], axis=-1)
+    return np.ascontiguousarray(bones.pairs[known]), np.ascontiguousarray(lengths[known])
+
+
+def _filled(window: Window) -> Array:
+    """Where the search starts: the triangulated places, straight lines between them."""
+    start = np.zeros(window.start.shape)
+    for keypoint in range(start.shape[1]):
+        at = np.flatnonzero(np.isfinite(window.start[:, keypoint, 0]))
+        if len(at):
+            for axis in range(3):
+                start[:, keypoint, axis] = np.interp(window.times, window.times[at], window.start[at, keypoint, axis])
+    return start
+
+
+def explain_views(table: Array, window: Window, solution: Solution, frame: Frame, deviation: Array) -> Array:
+    """(time, keypoint, camera) squared Mahalanobis distances of views (time, keypoint, camera, 5) from a solution."""
+    scaled = _first(table)
+    scaled[..., 2:] /= deviation[:, None, None, :, None] ** 2
+    squared, spread = np.empty(scaled.shape[:-1]), np.empty(scaled.shape[:-1])
+    active = _first(window.segment >= 0)
+    kernels.explain(
+        frame.cameras, scaled, active, _first(solution.places), _first(solution.covariance), squared, spread
+    )
+    return _last(squared)

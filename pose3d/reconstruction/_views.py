@@ -1,0 +1,97 @@
+"""Views: what cameras saw of keypoints, in normalized image coordinates with their information, ready for the kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from calibration.rig import Rig
+from calibration.triangulation import normalize_pixels
+
+__all__ = ["Views", "camera_table", "covariance_floor", "make_views"]
+
+Array = NDArray[np.float64]
+_ORDER = ("time", "individual", "keypoint", "camera")
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What cameras saw, over the axes (individual, time, keypoint, camera).
+
+    Attributes:
+        pixels: (..., 2) px, NaN where not seen.
+        confidence: (...) 0 where not seen.
+        table: (..., 5) place in normalized coordinates and the inverse of its covariance (xx, xy, yy) for noise of one
+            pixel, or for the covariance that the poses have; 0 where not seen.
+    """
+
+    pixels: Array
+    confidence: Array
+    table: Array
+
+    def scaled(self, individual: int, deviation: Array) -> Array:
+        """(time, keypoint, camera, 5) the table of an individual for noise of (keypoint, camera)."""
+        table = self.table[individual].copy()
+        table[..., 2:] /= deviation[:, :, None] ** 2
+        return table
+
+
+def make_views(poses2d: xr.Dataset, rig: Rig, *, minimum_confidence: float, floor: Array | None) -> Views:
+    """The views of Poses2D whose cameras are those of the rig.
+
+    Args:
+        poses2d: Poses2D Dataset.
+        rig: the cameras.
+        minimum_confidence: less counts as not seen.
+        floor: (keypoint,) variance in px^2 that is added to the covariances of the poses, None to ignore these.
+    """
+    order = ("individual", "time", "keypoint", "camera")
+    pixels = np.array(poses2d["position"].transpose(*order, "space").values, dtype=np.float64)
+    confidence = np.array(poses2d["confidence"].transpose(*order).values, dtype=np.float64)
+    normalized, slope = normalize_pixels(rig, pixels)
+    with np.errstate(invalid="ignore"):
+        seen = np.isfinite(normalized[..., 0]) & (confidence > 0) & (confidence >= minimum_confidence)
+    table = np.empty((*confidence.shape, 5))
+    table[..., :2] = normalized
+    if floor is None or "covariance" not in poses2d:
+        xx, xy, yy = confidence, 0.0, confidence
+    else:
+        covariance = poses2d["covariance"].transpose(*order, "space", "space_").values.astype(np.float64)
+        seen &= np.isfinite(covariance).all((-1, -2))
+        xx, xy, yy = _inverse(np.where(seen[..., None, None], covariance, np.eye(2)), floor[:, None])
+    a, b, c, d = slope[..., 0, 0], slope[..., 0, 1], slope[..., 1, 0], slope[..., 1, 1]
+    table[..., 2] = a * a * xx + 2 * a * c * xy + c * c * yy
+    table[..., 3] = a * b * xx + (a * d + b * c) * xy + c * d * yy
+    table[..., 4] = b * b * xx + 2 * b * d * xy + d * d * yy
+    table[~seen] = 0.0
+    return Views(np.where(seen[..., None], pixels, np.nan), np.where(seen, confidence, 0.0), table)
+
+
+def _inverse(covariance: Array, floor: Array) -> tuple[Array, Array, Array]:
+    """The entries xx, xy, yy of the inverse of covariances (..., 2, 2) to whose variances `floor` (...) is added."""
+    a, b, d = covariance[..., 0, 0] + floor, covariance[..., 0, 1], covariance[..., 1, 1] + floor
+    determinant = a * d - b * b
+    return d / determinant, -b / determinant, a / determinant
+
+
+def covariance_floor(poses2d: xr.Dataset) -> Array | None:
+    """(keypoint,) what is added to the variances of the poses: their median; None where they have no covariances.
+
+    A network, or several that agree, can be surer than is true: an ensemble of three that say the same has no variance
+    at all. Half of what a typical position has stays.
+    """
+    if "covariance" not in poses2d:
+        return None
+    covariance = poses2d["covariance"].transpose("keypoint", *_ORDER[:2], "camera", "space", "space_").values
+    variance = 0.5 * np.trace(covariance, axis1=-2, axis2=-1).reshape(len(covariance), -1)
+    floor = np.array([np.median(one[np.isfinite(one)]) if np.isfinite(one).any() else 1.0 for one in variance])
+    return np.maximum(floor, 1e-6)
+
+
+def camera_table(rig: Rig) -> Array:
+    """(camera, 12) rotation, by rows, and translation."""
+    poses = [camera.cam_from_world for camera in rig]
+    return np.stack([np.concatenate([pose.rotation.ravel(), pose.translation]) for pose in poses])
