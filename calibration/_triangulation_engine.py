@@ -112,7 +112,7 @@ def run(rig: Rig, pixels: NDArray[np.float64], confidence: NDArray[np.float64] |
 
 
 def normalize(rig: Rig, pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Normalized coordinates (..., camera, 2) of pixels, and the derivative (..., camera, 2, 2) of the pixels by them."""
+    """Normalized coordinates (..., camera, 2) of pixels, and the derivative (..., camera, 2, 2) of pixels by them."""
     from calibration._triangulation_kernels import normalize_range
 
     flat = _plain(pixels).reshape(-1, len(rig), 2)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pose3d.formats import load_poses2d, open_session, read_labels, save_session, write_labels
     from pose3d.labeling import Labels, LabelStore
     from pose3d.project import Project, load_project
-    from pose3d.reconstruction import TriangulationSettings, triangulate
+    from pose3d.reconstruction import TrajectorySettings, TriangulationSettings, reconstruct, triangulate
     from pose3d.skeleton import Skeleton, load_skeleton
 
 _HOMES = {
@@ -19,6 +19,7 @@ _HOMES = {
     "Labels": "labeling",
     "Project": "project",
     "Skeleton": "skeleton",
+    "TrajectorySettings": "reconstruction",
     "TriangulationSettings": "reconstruction",
     "load_poses2d": "formats",
     "load_project": "project",
@@ -27,6 +28,7 @@ _HOMES = {
     "poses2d": "datasets",
     "poses3d": "datasets",
     "read_labels": "formats",
+    "reconstruct": "reconstruction",
     "save_session": "formats",
     "triangulate": "reconstruction",
     "write_labels": "formats",
@@ -37,6 +39,7 @@ __all__ = [
     "Labels",
     "Project",
     "Skeleton",
+    "TrajectorySettings",
     "TriangulationSettings",
     "load_poses2d",
     "load_project",
@@ -45,6 +48,7 @@ __all__ = [
     "poses2d",
     "poses3d",
     "read_labels",
+    "reconstruct",
     "save_session",
     "triangulate",
     "write_labels",

@@ -116,6 +116,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.intrinsics",
                 "calibration.observations",
                 "calibration.rig_calibration",
+                "calibration.rig_uncertainty",
                 "calibration.synchronization",
                 "calibration.synthetic",
                 "calibration.triangulation",

@@ -87,12 +87,13 @@ def test_command_lines_in_the_documentation_are_understood(line: str) -> None:
     command.make_parser(context).parse_args(arguments)  # raises NoSuchOption
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/triangulate.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/triangulate.md", "docs/reconstruct.md"])
 def test_programs_in_the_documentation_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = sample_folder()
     (tmp_path / "poses").mkdir()
     shutil.copy(sample / "rig.toml", tmp_path / "calibration.toml")
     shutil.copy(sample / "poses2d.nc", tmp_path / "poses")
+    shutil.copy(sample / "skeleton.toml", tmp_path / "mouse.toml")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     blocks = _blocks(ROOT / page, "python")

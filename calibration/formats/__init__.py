@@ -19,9 +19,21 @@ from calibration.formats._hints import hint
 from calibration.formats._registry import FORMATS, describe
 from calibration.formats.corners_file import load_corners, save_corners
 from calibration.formats.rig_format import UNKNOWN_UNIT, RigFormat
+from calibration.formats.uncertainty_file import UNCERTAINTY_FILE, load_rig_uncertainty, save_rig_uncertainty
 from calibration.rig import Rig
 
-__all__ = ["FORMATS", "RigFormat", "detect_format", "load_corners", "load_rig", "save_corners", "save_rig"]
+__all__ = [
+    "FORMATS",
+    "UNCERTAINTY_FILE",
+    "RigFormat",
+    "detect_format",
+    "load_corners",
+    "load_rig",
+    "load_rig_uncertainty",
+    "save_corners",
+    "save_rig",
+    "save_rig_uncertainty",
+]
 
 _DEFAULT_UNIT = "mm"
 _UNITS = ("um", "µm", "mm", "cm", "dm", "m", "km", "in", "inch", "ft")

@@ -28,6 +28,7 @@ _COMMANDS = {
     "labels": ("pose3d.cli.labels", "Import, export, undo and check labels."),
     "new": ("pose3d.cli.new", "Make a project: skeleton, cameras and settings in one folder."),
     "predict": ("pose3d.cli.predict", "Find keypoints in videos with a trained network."),
+    "reconstruct": ("pose3d.cli.reconstruct", "Make trajectories: 3D poses that use the whole recording."),
     "refine": ("pose3d.cli.refine", "Choose the frames to label next, by what a network finds hard."),
     "report": ("pose3d.cli.report", "Write the HTML report of a result file."),
     "run": ("pose3d.cli.run", "Do all that is not done yet for every session of a project."),
@@ -71,9 +72,10 @@ def _group(debug: bool) -> None:
     """Several cameras, one 3D world: from videos to 3D poses, with the uncertainty of every number.
 
     Calibrate cameras with a board (board, calibrate), find out how their clocks differ (sync), make 3D poses of 2D
-    poses (triangulate), and see how good they are (report, video). Where nothing finds the keypoints yet, make a
-    project (new, add-session), label frames (extract-frames, labels) and train a network on them (train, evaluate,
-    refine); run then does the whole job. To try it without a recording: demo, simulate.
+    poses (triangulate frame by frame, reconstruct as trajectories), and see how good they are (report, video). Where
+    nothing finds the keypoints yet, make a project (new, add-session), label frames (extract-frames, labels) and train
+    a network on them (train, evaluate, refine); run then does the whole job. To try it without a recording: demo,
+    simulate.
     """
 
 

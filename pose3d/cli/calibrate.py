@@ -144,7 +144,7 @@ def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
             corners=corners,
             new_from_world=new_from_world,
             aligned_by=aligned_by,
-            refined=None if refined is None else refined.rig,
+            refined=refined,
             sources=sources,
             provenance=provenance_of(inputs.files(), settings),
         )
@@ -153,11 +153,11 @@ def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
 
         changed: dict[str, object] = {} if refined is None else {"refinement": refinement_as_json(refined)}
         changed |= {"world": words_of_world(inputs, rig)} if inputs.align else {}
-        print_json(to_dict(outcome, diagnosis, verdict) | changed | {"written": [str(path) for path in files.paths()]})
+        print_json(to_dict(outcome, diagnosis, verdict) | changed | {"written": [str(path) for path in files.written()]})
         return
     from pose3d.cli._calibration_tables import show_calibration, show_refinement, show_world
 
-    show_calibration(diagnosis, verdict, files.paths())
+    show_calibration(diagnosis, verdict, files.written())
     if refined is not None:
         show_refinement(refined)
     if new_from_world is not None:

@@ -39,7 +39,7 @@ __all__ = ["simulate"]
 
 _FILES = {
     "rig.toml": "the cameras",
-    "skeleton.toml": "keypoints, edges and mirrored pairs",
+    "skeleton.toml": "keypoints, edges, mirrored pairs and bones",
     "poses2d.nc": "what the detector reports, in /poses2d",
     "truth.nc": "true positions in /poses3d, steps in /gait, what is true of each 2D position in /labels2d",
 }
@@ -205,8 +205,11 @@ def _settings(settings: SimulationSettings) -> dict[str, object]:
 
 
 def _skeleton_text(skeleton: Skeleton) -> str:
-    # A JSON list of text is a TOML list too; one pair per line reads better than what a TOML writer makes of it.
+    # A JSON list of text and numbers is a TOML list too; one row per line reads better than what a TOML writer makes.
     lines = [f"name = {json.dumps(skeleton.name)}", f"keypoints = {json.dumps(skeleton.keypoints)}"]
-    for name in ("edges", "mirrored_pairs"):
-        lines += ["", f"{name} = [", *(f"    {json.dumps(pair)}," for pair in getattr(skeleton, name)), "]"]
+    limits = [(*limit.keypoints, limit.smallest, limit.largest) for limit in skeleton.joint_limits]
+    rows = {name: getattr(skeleton, name) for name in ("edges", "mirrored_pairs", "bones")} | {"joint_limits": limits}
+    for name, content in rows.items():
+        if content or name != "joint_limits":
+            lines += ["", f"{name} = [", *(f"    {json.dumps(row)}," for row in content), "]"]
     return "\n".join(lines) + "\n"

@@ -40,7 +40,7 @@ _SINGLE_PRECISION = {
     # what a network computed in single precision
     "detections": frozenset({"position", "confidence", "covariance"}),
     "poses2d": frozenset[str](),
-    "poses3d": frozenset({"confidence", "reprojection_error", "covariance", "residual"}),
+    "poses3d": frozenset({"confidence", "reprojection_error", "covariance", "residual", "view_probability"}),
 }
 # What is copied at once when a whole Dataset is saved: 12 MB of 6 cameras x 20 keypoints.
 _ROWS_AT_ONCE = 4096

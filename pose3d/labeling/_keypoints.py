@@ -9,17 +9,21 @@ from pathlib import Path
 
 from calibration.errors import InvalidValueError, MismatchError
 from pose3d.labeling import _journal
-from pose3d.skeleton import Skeleton
+from pose3d.skeleton import JointLimit, Skeleton
 
 __all__ = ["difference", "follow", "record_skeleton", "recorded_skeleton", "rename"]
+
+_PAIRS = ("edges", "mirrored_pairs", "bones")
 
 
 def recorded_skeleton(connection: sqlite3.Connection) -> Skeleton:
     """The skeleton that was written last."""
     (text,) = connection.execute("SELECT value FROM meta WHERE key = 'skeleton'").fetchone()
     content = json.loads(text)
-    pairs = [tuple((str(a), str(b)) for a, b in content[label]) for label in ("edges", "mirrored_pairs")]
-    return Skeleton(content["name"], tuple(content["keypoints"]), pairs[0], pairs[1])
+    # Files of earlier versions have neither bones nor limits.
+    pairs = {label: tuple((str(a), str(b)) for a, b in content.get(label, ())) for label in _PAIRS}
+    limits = tuple(JointLimit((a, b, c), low, high) for a, b, c, low, high in content.get("joint_limits", ()))
+    return Skeleton(content["name"], tuple(content["keypoints"]), **pairs, joint_limits=limits)
 
 
 def record_skeleton(connection: sqlite3.Connection, skeleton: Skeleton) -> None:
@@ -27,8 +31,8 @@ def record_skeleton(connection: sqlite3.Connection, skeleton: Skeleton) -> None:
     content = {
         "name": skeleton.name,
         "keypoints": skeleton.keypoints,
-        "edges": skeleton.edges,
-        "mirrored_pairs": skeleton.mirrored_pairs,
+        **{label: getattr(skeleton, label) for label in _PAIRS},
+        "joint_limits": [(*limit.keypoints, limit.smallest, limit.largest) for limit in skeleton.joint_limits],
     }
     connection.execute("INSERT OR REPLACE INTO meta VALUES ('skeleton', ?)", (json.dumps(content),))
     connection.executemany(
@@ -105,13 +109,14 @@ def rename(connection: sqlite3.Connection, old: str, new: str, path: Path, autho
     connection.execute("UPDATE keypoints SET name = ? WHERE name = ?", (new, old))
     skeleton = recorded_skeleton(connection)
 
-    def renamed(items: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(new if name == old else name for name in items)
+    def renamed(name: str) -> str:
+        return new if name == old else name
 
-    def pairs(items: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        return tuple((new if a == old else a, new if b == old else b) for a, b in items)
-
-    record_skeleton(
-        connection,
-        Skeleton(skeleton.name, renamed(skeleton.keypoints), pairs(skeleton.edges), pairs(skeleton.mirrored_pairs)),
+    pairs = {label: tuple((renamed(a), renamed(b)) for a, b in getattr(skeleton, label)) for label in _PAIRS}
+    limits = tuple(
+        JointLimit((renamed(a), renamed(b), renamed(c)), limit.smallest, limit.largest)
+        for limit in skeleton.joint_limits
+        for a, b, c in [limit.keypoints]
     )
+    keypoints = tuple(map(renamed, skeleton.keypoints))
+    record_skeleton(connection, Skeleton(skeleton.name, keypoints, **pairs, joint_limits=limits))

@@ -10,6 +10,7 @@ from pose3d.pipeline.labels import export_labels, import_labels
 from pose3d.pipeline.prediction import PredictedCamera, PredictionSummary, predict_session
 from pose3d.pipeline.project_run import ProjectFiles, run_project
 from pose3d.pipeline.projects import new_project
+from pose3d.pipeline.reconstruction import Disagreement, ReconstructionSummary, reconstruct_session
 from pose3d.pipeline.refinement import CameraMove, Refinement, RefinementSettings, refine_rig
 from pose3d.pipeline.stages import Stage, StageOutcome, StageState
 from pose3d.pipeline.suggestions import SuggestedFrame, suggest_frames
@@ -20,9 +21,11 @@ from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_sess
 __all__ = [
     "CalibrationFiles",
     "CameraMove",
+    "Disagreement",
     "PredictedCamera",
     "PredictionSummary",
     "ProjectFiles",
+    "ReconstructionSummary",
     "Refinement",
     "RefinementSettings",
     "SessionFrames",
@@ -42,6 +45,7 @@ __all__ = [
     "import_labels",
     "new_project",
     "predict_session",
+    "reconstruct_session",
     "refine_rig",
     "run_project",
     "save_calibration",

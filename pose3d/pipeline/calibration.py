@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -16,12 +17,16 @@ from calibration.camera import Camera
 from calibration.diagnosis import Diagnosis
 from calibration.errors import FileFormatError
 from calibration.findings import Verdict
-from calibration.formats import save_corners, save_rig
+from calibration.formats import UNCERTAINTY_FILE, save_corners, save_rig, save_rig_uncertainty
 from calibration.observations import Source, open_source
 from calibration.report import write_report
 from calibration.rig import Rig
 from calibration.rig_calibration import Calibration
+from calibration.rig_uncertainty import RigUncertainty
 from calibration.transforms import RigidTransform
+
+if TYPE_CHECKING:
+    from pose3d.pipeline.refinement import Refinement
 
 __all__ = ["CalibrationFiles", "save_calibration", "save_lenses"]
 
@@ -32,20 +37,26 @@ class CalibrationFiles:
 
     Attributes:
         rig, corners, report: files.
+        uncertainty: of the rig; there is none where a parameter is not determined.
     """
 
     rig: Path
     corners: Path
     report: Path
+    uncertainty: Path
 
     @classmethod
     def inside(cls, folder: Path) -> CalibrationFiles:
         """The files of a folder."""
-        return cls(folder / "rig.toml", folder / "corners.nc", folder / "report.html")
+        return cls(folder / "rig.toml", folder / "corners.nc", folder / "report.html", folder / UNCERTAINTY_FILE)
 
-    def paths(self) -> tuple[Path, Path, Path]:
-        """All of them."""
+    def paths(self) -> tuple[Path, ...]:
+        """Those that are always there."""
         return self.rig, self.corners, self.report
+
+    def written(self) -> tuple[Path, ...]:
+        """All that are there."""
+        return (*self.paths(), *((self.uncertainty,) if self.uncertainty.exists() else ()))
 
 
 def save_calibration(
@@ -57,7 +68,7 @@ def save_calibration(
     corners: xr.Dataset,
     new_from_world: RigidTransform | None = None,
     aligned_by: str = "",
-    refined: Rig | None = None,
+    refined: Refinement | None = None,
     sources: Mapping[str, Source] | None = None,
     provenance: Mapping[str, object] | None = None,
 ) -> CalibrationFiles:
@@ -69,7 +80,7 @@ def save_calibration(
         corners: Corners Dataset that it was made from, all frames.
         new_from_world: the world frame of the files; that of the first camera by default.
         aligned_by: how the world frame was chosen, in words.
-        refined: the cameras after a refinement, in the world of the calibration.
+        refined: a refinement of the cameras, in the world of the calibration.
         sources: the pictures, for those of the worst views.
         provenance: inputs, settings and versions.
 
@@ -77,7 +88,8 @@ def save_calibration(
         OutputError: a file cannot be written.
     """
     files = CalibrationFiles.inside(folder)
-    rig = calibration.rig if refined is None else refined
+    rig = calibration.rig if refined is None else refined.rig
+    adjustment = refined.adjustment if refined is not None and refined.accepted else calibration.adjustment
     rig = rig if new_from_world is None else move_rig(rig, new_from_world)
     rig = replace(rig, metadata=_metadata(calibration, diagnosis, verdict, aligned_by))
     write_report(
@@ -91,6 +103,10 @@ def save_calibration(
         title=folder.resolve().name,
     )
     save_corners(corners, files.corners)
+    files.uncertainty.unlink(missing_ok=True)
+    if adjustment.covariance is not None:
+        uncertainty = RigUncertainty.of(rig, adjustment.labels, adjustment.covariance)
+        save_rig_uncertainty(uncertainty, files.uncertainty)
     save_rig(rig, files.rig, format="rig-toml")
     return files
 

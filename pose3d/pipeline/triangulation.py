@@ -1,9 +1,8 @@
-"""The stages of a session, from file to file, in bounded memory."""
+"""From 2D poses to a result file with 3D poses, frame by frame, in bounded memory."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,14 +10,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from calibration.errors import InvalidValueError, SuiteWarning
-from calibration.findings import Level
 from calibration.rig import Rig
-from calibration.schema import check
 from calibration.triangulation import Status, TriangulationSettings
-from pose3d.datasets import POSES2D
 from pose3d.formats.session import SessionWriter
 from pose3d.metrics import ResidualHistogram
+from pose3d.pipeline._recording_checks import add_residuals, check_recording
 from pose3d.reconstruction import PixelNoise, estimate_noise, match_cameras, triangulate
 
 __all__ = ["TriangulationSummary", "triangulate_session"]
@@ -89,15 +85,7 @@ def triangulate_session(
     Warns:
         SuiteWarning: the calibration says of itself that it is broken, or that it has lenses only.
     """
-    check(poses2d, POSES2D, values=False)
-    _warn_of_calibration(rig)
-    if not poses2d.sizes["time"] or not poses2d.sizes["keypoint"] or not poses2d.sizes["individual"]:
-        raise InvalidValueError(
-            poses2d.attrs.get("source_file") or "2D poses",
-            expected="at least one frame, keypoint and individual",
-            got=", ".join(f"{poses2d.sizes[dim]} x {dim}" for dim in ("time", "keypoint", "individual")),
-            remedy="Check that these are the files of the recording.",
-        )
+    check_recording(poses2d, rig)
     poses2d, rig = match_cameras(poses2d, rig)
     settings = settings or TriangulationSettings()
     noise = estimate_noise(poses2d, rig, settings=settings)
@@ -108,30 +96,11 @@ def triangulate_session(
         for chunk in _chunks(poses2d):
             solid = triangulate(chunk, rig, settings=settings, noise=noise, covariance=covariance)
             writer.append(poses2d=chunk, poses3d=solid)
-            histogram = _add(histogram, chunk, solid)
+            histogram = add_residuals(histogram, chunk, solid)
             statuses += _count_statuses(solid)
             if progress is not None:
                 progress(chunk.sizes["time"])
     return TriangulationSummary(poses2d.sizes["time"], rig.names, rig.unit, noise, histogram, statuses)
-
-
-def _warn_of_calibration(rig: Rig) -> None:
-    """Say what a calibration says of itself, where nobody reads its report."""
-    if rig.metadata.get("verdict") == Level.BROKEN.words:
-        warnings.warn(
-            "the calibration is broken by its own verdict (rig.toml, [metadata]): 3D positions made with it may be "
-            "wrong although they look smooth. Read the report.html beside it, which says what to film again, "
-            "and calibrate anew",
-            SuiteWarning,
-            stacklevel=3,
-        )
-    if rig.metadata.get("lenses_only") is True:
-        warnings.warn(
-            "the calibration has lenses only, its cameras all stand at one place: 3D positions made with it mean "
-            "nothing. Calibrate the cameras together, starting from it: `pose3d calibrate FOLDER --lenses RIG.toml`",
-            SuiteWarning,
-            stacklevel=3,
-        )
 
 
 def _chunks(poses2d: xr.Dataset) -> Iterator[xr.Dataset]:
@@ -139,15 +108,6 @@ def _chunks(poses2d: xr.Dataset) -> Iterator[xr.Dataset]:
     frames = max(1, _POINTS_PER_CHUNK // (poses2d.sizes["keypoint"] * poses2d.sizes["individual"]))
     for first in range(0, poses2d.sizes["time"], frames):
         yield poses2d.isel(time=slice(first, first + frames)).load()
-
-
-def _add(histogram: ResidualHistogram, poses2d: xr.Dataset, solid: xr.Dataset) -> ResidualHistogram:
-    order = ("time", "individual", "keypoint", "camera")
-    return histogram.add(
-        solid["residual"].transpose(*order).values,
-        solid["inlier"].transpose(*order).values,
-        np.isfinite(poses2d["position"].transpose(*order, "space").values).all(-1),
-    )
 
 
 def _count_statuses(solid: xr.Dataset) -> NDArray[np.int64]:

@@ -110,7 +110,7 @@ def line_of(file: Path, section: str, key: str) -> int | None:
     current = ""
     for number, line in enumerate(lines, start=1):
         text = line.strip()
-        if text.startswith("["):
+        if text.startswith("[") and not text.endswith(","):  # no row of a list
             current = text.split("]")[0].strip("[ ").replace('"', "").replace("'", "")
             if current == section and not key:
                 return number

@@ -15,7 +15,7 @@ from calibration.errors import FileFormatError, InvalidValueError
 from calibration.files import write_text
 from pose3d.project._settings import line_of, nearest
 from pose3d.project.value import PROJECT_FILE, STAGES, Project
-from pose3d.skeleton import Skeleton
+from pose3d.skeleton import JointLimit, Skeleton
 
 __all__ = ["find_project", "load_project", "project_text", "save_project", "session_text"]
 
@@ -24,7 +24,8 @@ _FORMAT_VERSION = 1
 _LIST = re.compile(r"\[\n((?:[^\S\n]+[^\[\]\n]+,\n)+)[^\S\n]*\]")
 _LONGEST_LINE = 100
 _TOP = ("format_version", "name", "cameras", "skeleton", "sessions", *STAGES)
-_SKELETON = ("name", "keypoints", "edges", "mirrored_pairs")
+_PAIRS = ("edges", "mirrored_pairs", "bones")
+_SKELETON = ("name", "keypoints", *_PAIRS, "joint_limits")
 _HEAD = """\
 # A project of pose3d. Paths are relative to this folder, so that it can be moved.
 # All settings stand here with their values; change them here. A line that is removed is the default again.
@@ -107,8 +108,8 @@ def project_text(project: Project) -> str:
         "skeleton": {
             "name": skeleton.name,
             "keypoints": list(skeleton.keypoints),
-            "edges": [list(edge) for edge in skeleton.edges],
-            "mirrored_pairs": [list(pair) for pair in skeleton.mirrored_pairs],
+            **{label: [list(pair) for pair in getattr(skeleton, label)] for label in _PAIRS},
+            "joint_limits": [[*limit.keypoints, limit.smallest, limit.largest] for limit in skeleton.joint_limits],
         },
         **project.settings,
     }
@@ -149,17 +150,33 @@ def _skeleton(table: Mapping[str, Any], file: Path) -> Skeleton:
     if not isinstance(keypoints, list) or not all(isinstance(name, str) for name in keypoints):
         raise _wrong(file, "skeleton", "keypoints", 'a list keypoints = ["nose", ...]', keypoints)
     pairs: dict[str, tuple[tuple[str, str], ...]] = {}
-    for label in ("edges", "mirrored_pairs"):
+    for label in _PAIRS:
         value = table.get(label, [])
         if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
             raise _wrong(file, "skeleton", label, f'{label} = [["a", "b"], ...]', value)
         pairs[label] = tuple((str(first), str(second)) for first, second in value)
     try:
-        return Skeleton(str(table.get("name", "skeleton")), tuple(keypoints), pairs["edges"], pairs["mirrored_pairs"])
+        return Skeleton(
+            str(table.get("name", "skeleton")), tuple(keypoints), **pairs, joint_limits=_limits(table, file)
+        )
     except InvalidValueError as error:
         raise FileFormatError(
             f"{file}, {error.subject}", expected=error.expected, got=error.got, remedy=error.remedy
         ) from error
+
+
+def _limits(table: Mapping[str, Any], file: Path) -> tuple[JointLimit, ...]:
+    value = table.get("joint_limits", [])
+    fine = isinstance(value, list) and all(
+        isinstance(row, list)
+        and [type(entry) is str for entry in row] == [True] * 3 + [False] * 2
+        and all(type(angle) in (int, float) for angle in row[3:])
+        for row in value
+    )
+    if not fine:
+        expected = 'joint_limits = [["hip", "knee", "ankle", 40, 180], ...], angles in degrees'
+        raise _wrong(file, "skeleton", "joint_limits", expected, value)
+    return tuple(JointLimit((row[0], row[1], row[2]), float(row[3]), float(row[4])) for row in value)
 
 
 def _table(content: Mapping[str, Any], key: str, file: Path, *, required: bool = True) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,12 +36,14 @@ class Part:
         views: of all individuals.
         windows: one per individual.
         framewise: the triangulated poses that the windows start from.
+        candidates: views of the other peaks, the candidates in the place of individuals; or None.
     """
 
     poses2d: xr.Dataset
     views: Views
     windows: tuple[Window, ...]
     framewise: xr.Dataset
+    candidates: Views | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,7 @@ class Recording:
         settings: how to reconstruct.
         interval: between frames, in s, or frames where the rate is unknown.
         floor: (keypoint,) see `covariance_floor`.
+        candidates: Detections of the same frames, cameras and keypoints without the most probable candidate, or None.
     """
 
     poses2d: xr.Dataset
@@ -62,25 +66,39 @@ class Recording:
     settings: TrajectorySettings
     interval: float
     floor: Array | None
+    candidates: xr.Dataset | None
 
     @classmethod
-    def of(cls, poses2d: xr.Dataset, rig: Rig, noise: PixelNoise, settings: TrajectorySettings) -> Recording:
+    def of(
+        cls,
+        poses2d: xr.Dataset,
+        rig: Rig,
+        noise: PixelNoise,
+        settings: TrajectorySettings,
+        candidates: xr.Dataset | None,
+    ) -> Recording:
         steps = np.diff(poses2d["time"].values)
         sample = poses2d.isel(time=slice(0, settings.pilot_frames)) if "covariance" in poses2d else poses2d
-        return cls(
-            poses2d, rig, noise, settings, float(np.median(steps)) if len(steps) else 1.0, covariance_floor(sample)
-        )
+        interval = float(np.median(steps)) if len(steps) else 1.0
+        return cls(poses2d, rig, noise, settings, interval, covariance_floor(sample), candidates)
 
-    def read(self, first: int, last: int) -> xr.Dataset:
-        """The 2D poses of the frames from `first` to before `last`; files are read by one thread only."""
-        return self.poses2d.isel(time=slice(first, last)).load()
+    def read(self, first: int, last: int) -> tuple[xr.Dataset, xr.Dataset | None]:
+        """2D poses and candidates of the frames from `first` to before `last`; files are read by one thread only."""
+        chosen = slice(first, last)
+        others = None if self.candidates is None else self.candidates.isel(time=chosen).load()
+        return self.poses2d.isel(time=chosen).load(), others
 
-    def part(self, poses2d: xr.Dataset, *, covariance: bool = False) -> Part:
+    def part(self, poses2d: xr.Dataset, candidates: xr.Dataset | None = None, *, covariance: bool = False) -> Part:
         """A stretch of the 2D poses, triangulated as a start."""
         framewise = triangulate(
             poses2d, self.rig, settings=self.settings.triangulation, noise=self.noise, covariance=covariance, workers=1
         )
-        views = make_views(poses2d, self.rig, minimum_confidence=self.settings.minimum_confidence, floor=self.floor)
+        lowest = self.settings.minimum_confidence
+        views = make_views(poses2d, self.rig, minimum_confidence=lowest, floor=self.floor)
+        others = None
+        if candidates is not None:
+            renamed = candidates.rename(candidate="individual")
+            others = make_views(renamed, self.rig, minimum_confidence=lowest, floor=self.floor)
         points = framewise["position"].transpose("individual", "time", "keypoint", "space").values
         inlier = framewise["inlier"].transpose("individual", "time", "keypoint", "camera").values.astype(bool)
         times = poses2d["time"].values.astype(np.float64)
@@ -88,15 +106,15 @@ class Recording:
             Window.of(times, views.table[number], points[number], inlier[number], self.settings.longest_gap)
             for number in range(len(points))
         )
-        return Part(poses2d, views, windows, framewise)
+        return Part(poses2d, views, windows, framewise, others)
 
     def pilot(self) -> list[Part]:
         """Blocks of frames spread evenly over the recording, or all of a short one."""
         length, wanted = self.poses2d.sizes["time"], self.settings.pilot_frames
         if length <= wanted:
-            return [self.part(self.read(0, length), covariance=True)]
+            return [self.part(self.read(0, length)[0], covariance=True)]
         starts = np.linspace(0, length - _PILOT_BLOCK, max(wanted // _PILOT_BLOCK, 1)).round().astype(int)
-        return [self.part(self.read(start, start + _PILOT_BLOCK), covariance=True) for start in starts.tolist()]
+        return [self.part(self.read(start, start + _PILOT_BLOCK)[0], covariance=True) for start in starts.tolist()]
 
     def frame(self, pilot: list[Part], joints: Joints | None) -> Frame:
         """What all windows have in common."""
@@ -115,13 +133,28 @@ class Recording:
         pixels = float(np.mean([np.prod(camera.size) for camera in self.rig]))
         return pixels / (2 * np.pi * (self.noise.sigma**2).mean(1))
 
-    def margin(self, model: TrajectoryModel, pilot: list[Part]) -> int:
+    def alone(self, pilot: list[Part]) -> Array:
+        """(individual, keypoint) median variance of the triangulated positions, the sum over the axes."""
+        sums = np.concatenate(
+            [
+                np.trace(
+                    part.framewise["covariance"].transpose("individual", "keypoint", "time", ...).values, 0, -2, -1
+                )
+                for part in pilot
+            ],
+            axis=-1,
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
+            return np.asarray(np.nanmedian(sums, axis=-1))
+
+    def margin(self, model: TrajectoryModel, pilot: list[Part], order: int) -> int:
         """So many frames beyond an edge of a window have no say in what is kept.
 
         The influence of a frame decays with the slowest root of the smoother: 1 + strength / information times
         (2 - z - 1 / z)^order = 0.
         """
-        order, slowest = self.settings.order, 0.0
+        slowest = 0.0
         for number in range(model.smoothness.shape[0]):
             for keypoint, smoothness in enumerate(model.smoothness[number]):
                 worst = [np.linalg.eigvalsh(_covariances(part.framewise, keypoint, number))[:, -1] for part in pilot]
@@ -144,8 +177,9 @@ def _slowest_root(ratio: float, order: int) -> float:
     angles = np.pi * (2 * np.arange(order) + 1) / order
     w = ratio ** (1.0 / order) * np.exp(1j * angles)
     half = 1 - w / 2
-    roots = half - np.sqrt(half**2 - 1)
-    return float(np.max(np.minimum(np.abs(roots), 1 / np.abs(roots))))
+    root = np.sqrt(half**2 - 1)
+    # of both roots, whose product is 1, the one outside the circle is known without cancellation
+    return float(np.max(1 / np.maximum(np.abs(half + root), np.abs(half - root))))
 
 
 def links_of(

@@ -54,7 +54,7 @@ def repair_window(
     Args:
         window, solution, noise, frame: what is known.
         mirrored: (pair, 2) numbers of keypoints that are left and right.
-        candidates: (time, keypoint, camera, candidate, 5) views of the other peaks, or None.
+        candidates: (candidate, time, keypoint, camera, 5) views of the other peaks, or None.
         repairs: what was repaired before.
     """
     table, kind, source, chosen = window.table.copy(), repairs.kind.copy(), repairs.source.copy(), repairs.candidate
@@ -75,8 +75,7 @@ def repair_window(
                 kind[:, keypoint][swap] = np.where(source[:, keypoint][swap] == keypoint, KEPT, SWAPPED)
     if candidates is not None:
         chosen = chosen.copy()
-        for number in range(candidates.shape[3]):
-            other_table = np.ascontiguousarray(candidates[:, :, :, number])
+        for number, other_table in enumerate(candidates):
             other_cost = _cost(window, other_table, solution, noise, frame)
             better = (cost - other_cost > _CONVINCING) & (other_table[..., 2] > 0) & (table[..., 2] > 0)
             changed |= bool(better.any())
@@ -87,7 +86,7 @@ def repair_window(
 
 def _cost(window: Window, table: Array, solution: Solution, noise: NoiseModel, frame: Frame) -> Array:
     """(time, keypoint, camera) minus log likelihood of views, up to a constant; 0 where there is no view."""
-    squared = explain_views(table, window, solution, frame, noise.deviation)
+    squared, _ = explain_views(table, window, solution, frame, noise.deviation)
     tail, width, lost = (column[:, None] for column in noise.loss().T)
     with np.errstate(invalid="ignore"):
         total = np.exp(-0.5 * squared) + tail * np.exp(-0.5 * squared / width) + lost

@@ -18,7 +18,7 @@ from numba import njit
 
 from calibration.kernels import kept
 
-__all__ = ["explain", "prior_blocks", "solve", "solve_body", "solve_chains"]
+__all__ = ["explain", "factor_chains", "frame_terms", "respond", "solve_body", "solve_chains"]
 
 # NaN means missing here, so "nnan" and "ninf" stay off.
 _jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
@@ -29,6 +29,7 @@ _X, _Y, _W00, _W01, _W11 = 0, 1, 2, 3, 4
 # Least curvature of the loss along a residual, as a share of the weight: so much while far from the minimum, where the
 # exact one need not be positive; exact from where no point moves by more than half its uncertainty.
 _CAREFUL, _EXACT, _NEAR = 0.2, -1e300, 0.25
+_LAST = 100.0
 _SHORTEST = 1e-3  # share of a Gauss-Newton step; where that does not lower the cost, nothing will
 
 
@@ -270,7 +271,7 @@ def _point(cam, views, loss, temper, fixed, least, place, weight, block, slope):
 def _bone(first, second, length, stiffness, i, j, exact, block, slope):
     """A bone of known length between keypoints i and j of a frame; returns its cost.
 
-    A stretched bone resists turning, a compressed one gives way: where not `exact`, that negative curvature is left out.
+    A stretched bone resists turning, a compressed one gives way: unless `exact`, that negative curvature is left out.
     """
     d0, d1, d2 = first[0] - second[0], first[1] - second[1], first[2] - second[2]
     distance = np.sqrt(d0 * d0 + d1 * d1 + d2 * d2)
@@ -325,40 +326,39 @@ def _limit(places, joint, bound, change, block, slope):
 
 
 @_jit
-def prior_blocks(difference, valid, strength):
+def prior_blocks(difference, strength):
     """(T, p + 1, K) what smoothness adds to the diagonals of the blocks (t, t - s) of the normal matrix.
 
-    difference (T - p, p + 1): coefficients of the difference that begins at a frame; valid (T - p, K): whether a
-    keypoint has it; strength (K): inverse of its variance.
+    difference (T - p, p + 1): coefficients of the difference that begins at a frame; strength (T - p, K): inverse of
+    its variance, 0 where a keypoint has none.
     """
-    rows, order, count = valid.shape[0], difference.shape[1] - 1, valid.shape[1]
+    rows, order, count = strength.shape[0], difference.shape[1] - 1, strength.shape[1]
     beside = np.zeros((rows + order, order + 1, count))
     for t in range(rows):
         for a in range(order + 1):
             for b in range(a + 1):
                 product = difference[t, a] * difference[t, b]
                 for k in range(count):
-                    if valid[t, k]:
-                        beside[t + a, a - b, k] += strength[k] * product
+                    beside[t + a, a - b, k] += strength[t, k] * product
     return beside
 
 
 @_jit
-def _smoothness(difference, valid, strength, places, slope):
+def _smoothness(difference, strength, places, slope):
     """Slope of the smoothness; returns its cost."""
     cost = 0.0
-    order, count = difference.shape[1] - 1, valid.shape[1]
-    for t in range(valid.shape[0]):
+    order, count = difference.shape[1] - 1, strength.shape[1]
+    for t in range(strength.shape[0]):
         for k in range(count):
-            if not valid[t, k]:
+            if not strength[t, k] > 0.0:
                 continue
             for x in range(3):
                 value = 0.0
                 for a in range(order + 1):
                     value += difference[t, a] * places[t + a, k, x]
-                cost += 0.5 * strength[k] * value * value
+                cost += 0.5 * strength[t, k] * value * value
                 for a in range(order + 1):
-                    slope[t + a, 3 * k + x] += strength[k] * value * difference[t, a]
+                    slope[t + a, 3 * k + x] += strength[t, k] * value * difference[t, a]
     return cost
 
 
@@ -380,7 +380,7 @@ def _carried(carry, carry_slope, carry_place, places, slope):
 
 @_jit
 def _system(
-    cam, views, loss, temper, weight, fixed, least, active, difference, valid, strength, bones, lengths, joints, bounds,
+    cam, views, loss, temper, weight, fixed, least, active, difference, strength, bones, lengths, joints, bounds,
     anchor, anchor_strength, carry, carry_slope, carry_place, places, diagonal, slope,
 ):  # fmt: skip
     """Fill diagonal (T, n, n), all but the smoothness, and slope (T, n); renew the weights; returns the cost."""
@@ -415,13 +415,13 @@ def _system(
         for m in range(joints.shape[0]):
             if active[t, joints[m, 0]] and active[t, joints[m, 1]] and active[t, joints[m, 2]]:
                 cost += _limit(places[t], joints[m], bounds[m], change, diagonal[t], slope[t])
-    cost += _smoothness(difference, valid, strength, places, slope)
+    cost += _smoothness(difference, strength, places, slope)
     return cost + _carried(carry, carry_slope, carry_place, places, slope)
 
 
 @_jit
 def minimize(
-    cam, views, loss, temper, weight, given, active, difference, valid, strength, bones, lengths, joints, bounds,
+    cam, views, loss, temper, weight, given, active, difference, strength, bones, lengths, joints, bounds,
     anchor, anchor_strength, carry, carry_slope, carry_place, places, lower, inverse, steps, tolerance,
 ):  # fmt: skip
     """Move `places` to the least cost; leave the factor of the normal matrix there.
@@ -437,21 +437,22 @@ def minimize(
         temper: (T, K) factor of the covariance in the first step; a fourth of it in the next, until it is 1.
         weight: (T, K, C) weights; for the first step where `given`, of the last one at the end.
         active: (T, K) whether a keypoint has a position in a frame.
-        difference, valid, strength: see `prior_blocks`.
+        difference, strength: see `prior_blocks`.
         bones (B, 2) keypoints, lengths (B, 2) length and inverse of its variance; joints (M, 3) keypoints, bounds
             (M, 3) smallest and largest angle, inverse of its variance.
         anchor, anchor_strength: (T, K, 3) places that hold what nothing else does, and how weakly.
         carry, carry_slope, carry_place: (p, p, n, n), (p, n), (p, n) what is known of the first frames; or none.
         places: (T, K, 3) where to start.
         lower, inverse: (T, p + 1, n, n), (T, n, n) room for the factor.
-        steps, tolerance: at most so many steps; done when no point moves by more than this share of its uncertainty.
+        steps, tolerance: at most so many steps; done when no point moves by more than this share of its uncertainty, or
+            by a hundred times as much in an exact step, which leaves the square of it.
 
     Returns:
         The cost, the number of steps and 0 (done), 1 (too many steps) or 2 (no step lowers the cost) or 3 (singular).
     """
     frames, count = active.shape
     n = 3 * count
-    beside = prior_blocks(difference, valid, strength)
+    beside = prior_blocks(difference, strength)
     diagonal, slope, work = np.empty((frames, n, n)), np.empty((frames, n)), np.empty((n, n))
     trial, move, trial_weight, heat = places.copy(), np.zeros((frames, n)), weight.copy(), temper.copy()
     # costs cannot be compared across another temperature or curvature, or with weights that were given
@@ -459,7 +460,7 @@ def minimize(
     cost = np.inf
     while True:
         lowered = _system(
-            cam, views, loss, heat, trial_weight, fixed, least, active, difference, valid, strength, bones, lengths,
+            cam, views, loss, heat, trial_weight, fixed, least, active, difference, strength, bones, lengths,
             joints, bounds, anchor, anchor_strength, carry, carry_slope, carry_place, trial, diagonal, slope,
         )  # fmt: skip
         if not (free or lowered <= cost + 1e-12 * abs(cost) + 1e-9):  # rounding is no rise
@@ -483,7 +484,12 @@ def minimize(
             _solve(lower, inverse, move)
             moved = _largest_move(move, diagonal, beside)
             hot = _cool(heat)
-            if moved < tolerance * tolerance and not (fixed or hot):
+            # an exact step squares what is left: it is made, and needs no other
+            enough = tolerance * (1.0 if least == _CAREFUL else _LAST)
+            if moved < enough * enough and not (fixed or hot):
+                for t in range(frames):
+                    for i in range(n):
+                        places[t, i // 3, i % 3] -= move[t, i]
                 return cost, step, 0
             if step == steps:
                 return cost, step, 1
@@ -524,31 +530,23 @@ def _largest_move(move, diagonal, beside):
     return largest
 
 
-@_jit_and_keep
-def solve(lower, inverse, right):
-    """Replace each of `right` (R, T, n) by the solution of the factorized system."""
-    for r in range(right.shape[0]):
-        _solve(lower, inverse, right[r])
-
-
 @_jit
-def inverse_blocks(lower, inverse, beside, bones, places, covariance, bone_variance, absorbed):
+def inverse_blocks(lower, inverse, difference, strength, bones, places, covariance, bone_variance, absorbed):
     """Blocks of the inverse of the normal matrix within its band, by the recursion of Takahashi and others.
 
     Args:
         lower, inverse: the factor, see `minimize`.
-        beside: see `prior_blocks`.
+        difference, strength: see `prior_blocks`.
         bones: (B, 2) keypoints.
         places: (T, K, 3).
         covariance: (T, K, 3, 3) is filled.
         bone_variance: (T, B) is filled with the variance of the distance between two keypoints.
-        absorbed: (K,) is filled with the trace of smoothness times inverse: how many of the 3 T numbers of a keypoint
-            smoothness decides, not observations.
+        absorbed: (T - p, K) is filled with the variance of every difference over that which smoothness gives it: how
+            many of its three numbers smoothness decides, not observations.
     """
     frames, n = inverse.shape[0], inverse.shape[1]
     order, count = lower.shape[1] - 1, n // 3
     near, moved = np.zeros((order + 1, order + 1, n, n)), np.empty((order, n, n))
-    absorbed[:] = 0.0
     for t in range(frames - 1, -1, -1):
         reach = min(order, frames - 1 - t)
         # near[i, j] is the block (t + i, t + j) of the inverse; first move it on by one frame
@@ -579,9 +577,13 @@ def inverse_blocks(lower, inverse, beside, bones, places, covariance, bone_varia
             for a in range(3):
                 for b in range(3):
                     covariance[t, k, a, b] = near[0, 0, at + a, at + b]
-            for s in range(reach + 1):
-                trace = near[s, 0, at, at] + near[s, 0, at + 1, at + 1] + near[s, 0, at + 2, at + 2]
-                absorbed[k] += (1.0 if s == 0 else 2.0) * beside[t + s, s, k] * trace
+            if t < strength.shape[0]:
+                total = 0.0
+                for a in range(order + 1):
+                    for b in range(order + 1):
+                        trace = near[a, b, at, at] + near[a, b, at + 1, at + 1] + near[a, b, at + 2, at + 2]
+                        total += difference[t, a] * difference[t, b] * trace
+                absorbed[t, k] = strength[t, k] * total
         for b in range(bones.shape[0]):
             bone_variance[t, b] = _distance_variance(places[t], bones[b, 0], bones[b, 1], near[0, 0])
 
@@ -602,38 +604,40 @@ def _distance_variance(places, i, j, block):
 
 @_jit_and_keep
 def solve_chains(
-    cam, views, loss, temper, weight, given, active, difference, valid, strength, anchor, anchor_strength, places,
-    steps, tolerance, covariance, absorbed, cost, status,
+    cam, views, loss, temper, weight, given, active, difference, strength, anchor, anchor_strength,
+    carry, carry_slope, carry_place, places, steps, tolerance, covariance, absorbed, cost, status,
 ):  # fmt: skip
     """Find every keypoint by itself: `minimize` and `inverse_blocks` for bodies of one keypoint.
 
     The arrays are those of `minimize`, keypoint first: views (K, T, 1, C, 5), temper (K, T, 1), weight (K, T, 1, C),
-    active (K, T, 1), valid (K, T - p, 1), anchor and places (K, T, 1, 3); difference and tolerance (K,) are shared.
-    Filled are covariance (K, T, 1, 3, 3), absorbed (K, 1), cost (K,) and status (K,).
+    active (K, T, 1), strength (K, T - p, 1), anchor and places (K, T, 1, 3), carry (K, p, p, 3, 3) or (K, 0, 0, 3, 3),
+    carry_slope, carry_place; tolerance (K,); difference is shared.
+    Filled are covariance (K, T, 1, 3, 3), absorbed (K, T - p, 1), cost (K,) and status (K,).
     """
     order = difference.shape[1] - 1
     bones, lengths = np.zeros((0, 2), dtype=np.int64), np.zeros((0, 2))
     joints, bounds = np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3))
-    carry, carry_slope, carry_place = np.zeros((0, 0, 3, 3)), np.zeros((0, 3)), np.zeros((0, 3))
     for k in range(active.shape[0]):
         first, last = _span(active[k])
+        if carry.shape[1] > 0:  # what is known is known of the first frames
+            first = 0
         frames = last - first
         if frames == 0:
             continue
         reach = order if frames > order else 0  # too short for a difference: those of order 0 that nobody has
         rows = difference[first : last - order] if reach else np.zeros((frames, 1))
-        has = valid[k, first : last - order] if reach else np.zeros((frames, 1), dtype=np.bool_)
+        has = strength[k, first : last - order] if reach else np.zeros((frames, 1))
+        decided = absorbed[k, first : last - order] if reach else np.empty((frames, 1))
         lower, inverse = np.empty((frames, reach + 1, 3, 3)), np.empty((frames, 3, 3))
         variance = np.empty((frames, 0))
         cost[k], _, status[k] = minimize(
             cam, views[k, first:last], loss[k : k + 1], temper[k, first:last], weight[k, first:last], given,
-            active[k, first:last], rows, has, strength[k : k + 1], bones, lengths, joints, bounds,
-            anchor[k, first:last], anchor_strength, carry, carry_slope, carry_place, places[k, first:last],
+            active[k, first:last], rows, has, bones, lengths, joints, bounds,
+            anchor[k, first:last], anchor_strength, carry[k], carry_slope[k], carry_place[k], places[k, first:last],
             lower, inverse, steps, tolerance[k],
         )  # fmt: skip
         inverse_blocks(
-            lower, inverse, prior_blocks(rows, has, strength[k : k + 1]), bones, places[k, first:last],
-            covariance[k, first:last], variance, absorbed[k],
+            lower, inverse, rows, has, bones, places[k, first:last], covariance[k, first:last], variance, decided,
         )  # fmt: skip
 
 
@@ -650,7 +654,7 @@ def _span(active):
 
 @_jit_and_keep
 def solve_body(
-    cam, views, loss, temper, weight, given, active, difference, valid, strength, bones, lengths, joints, bounds,
+    cam, views, loss, temper, weight, given, active, difference, strength, bones, lengths, joints, bounds,
     anchor, anchor_strength, carry, carry_slope, carry_place, places, steps, tolerance,
     covariance, bone_variance, absorbed,
 ):  # fmt: skip
@@ -658,12 +662,68 @@ def solve_body(
     frames, n = active.shape[0], 3 * active.shape[1]
     lower, inverse = np.empty((frames, difference.shape[1], n, n)), np.empty((frames, n, n))
     outcome = minimize(
-        cam, views, loss, temper, weight, given, active, difference, valid, strength, bones, lengths, joints, bounds,
+        cam, views, loss, temper, weight, given, active, difference, strength, bones, lengths, joints, bounds,
         anchor, anchor_strength, carry, carry_slope, carry_place, places, lower, inverse, steps, tolerance,
     )  # fmt: skip
-    beside = prior_blocks(difference, valid, strength)
-    inverse_blocks(lower, inverse, beside, bones, places, covariance, bone_variance, absorbed)
+    inverse_blocks(lower, inverse, difference, strength, bones, places, covariance, bone_variance, absorbed)
     return outcome
+
+
+@_jit_and_keep
+def frame_terms(cam, views, loss, weight, active, bones, lengths, joints, bounds, places, anchor, anchor_strength):
+    """Normal matrix (n, n) and slope (n,) of what one frame says by itself: views (1, K, C, 5), bones, limits."""
+    n = 3 * active.shape[1]
+    diagonal, slope = np.empty((1, n, n)), np.empty((1, n))
+    _system(
+        cam, views, loss, np.ones(active.shape), weight, False, _CAREFUL, active, np.zeros((1, 1)),
+        np.zeros(active.shape), bones, lengths, joints, bounds, anchor,
+        anchor_strength, np.zeros((0, 0, n, n)), np.zeros((0, n)), np.zeros((0, n)), places, diagonal, slope,
+    )  # fmt: skip
+    return diagonal[0], slope[0]
+
+
+@_jit_and_keep
+def factor_chains(cam, views, loss, weight, active, difference, strength, anchor_strength, places):
+    """The factors of the normal matrices of every keypoint by itself, and the slopes of its views.
+
+    The arrays are those of `solve_chains`, the weights stay. Returns lower (K, T, p + 1, 3, 3), inverse (K, T, 3, 3),
+    slope (K, T, 3).
+    """
+    count, frames, order = active.shape[0], active.shape[1], difference.shape[1] - 1
+    lower, inverse = np.zeros((count, frames, order + 1, 3, 3)), np.zeros((count, frames, 3, 3))
+    slope, none = np.zeros((count, frames, 3)), np.zeros((0, 0, 3, 3))
+    diagonal, work = np.empty((frames, 3, 3)), np.empty((3, 3))
+    for k in range(count):
+        for t in range(frames):
+            if active[k, t, 0]:
+                _point(
+                    cam, views[k, t, 0], loss[k], 1.0, True, 1.0, places[k, t, 0], weight[k, t, 0], diagonal[t],
+                    slope[k, t],
+                )  # fmt: skip
+            else:
+                for i in range(3):
+                    for j in range(3):
+                        diagonal[t, i, j] = 1.0 if i == j else 0.0
+            for i in range(3):
+                diagonal[t, i, i] += anchor_strength
+        _factorize(diagonal, prior_blocks(difference, strength[k]), none, lower[k], inverse[k], work)
+    return lower, inverse, slope
+
+
+@_jit_and_keep
+def respond(cam, views, loss, weight, active, places, lower, inverse, slope):
+    """(K, T, 3) by how much the places move, to first order, where cameras and views are other than for the factors."""
+    moved, block = np.zeros(slope.shape), np.empty((3, 3))
+    for k in range(active.shape[0]):
+        for t in range(active.shape[1]):
+            if active[k, t, 0]:
+                _point(
+                    cam, views[k, t, 0], loss[k], 1.0, True, 1.0, places[k, t, 0], weight[k, t, 0], block, moved[k, t]
+                )  # fmt: skip
+                for x in range(3):
+                    moved[k, t, x] = slope[k, t, x] - moved[k, t, x]
+        _solve(lower[k], inverse[k], moved[k])
+    return moved
 
 
 @_jit_and_keep

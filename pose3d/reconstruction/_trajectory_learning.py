@@ -16,19 +16,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.processors import available_processors
+from pose3d.reconstruction._adaptation import local_strength
 from pose3d.reconstruction._trajectory_model import Bones, NoiseModel, TrajectoryModel
-from pose3d.reconstruction._trajectory_problem import Frame, Solution, Window, differences, solve_window
+from pose3d.reconstruction._trajectory_problem import (
+    Frame,
+    Solution,
+    Window,
+    derivatives,
+    differences,
+    explain_views,
+    has_difference,
+    solve_window,
+)
 
 __all__ = ["Links", "learn", "start_model"]
 
 Array = NDArray[np.float64]
 
-_ROUNDS = 8
+_FEWEST_ROUNDS, _ROUNDS = 3, 10
 _TOLERANCE = 1e-2  # of the uncertainty of a point
 _ENOUGH = 0.05  # change of the logarithm of smoothness and noise in a round
 # A keypoint or camera is believed to be like the others until so many observations speak for it.
@@ -39,8 +50,12 @@ _TAIL, _LOST, _WIDTH = 0.02, 0.02, 9.0
 _WIDTHS = (4.0, 100.0)
 _LARGEST_STEP = np.log(10.0)  # of the logarithm of the smoothness in a round
 _LARGEST_RATE = 0.8
-_STRIDE = 8  # frames
-_MEDIAN_SIZE = 0.6745  # of a standard normal number
+_STRIDES = (1, 2, 4, 8)  # frames
+_ABOVE = 1.5
+# So large is a normal number in 80 of 100 cases; legs stand still for most of the time.
+_QUANTILE, _QUANTILE_OF_NORMAL = 0.8, 1.2816
+# Factors of the smoothness that are tried on held-out cameras, so many of them.
+_FACTORS, _HELD_OUT = (1.0, 2.0, 4.0), 3
 # Fewer frames with both ends of a bone say nothing about its length.
 _FEWEST_LENGTHS = 10
 _NOISE_FLOOR = 1e-3  # px; the best subpixel corners are found to 0.01 px
@@ -61,15 +76,15 @@ class Links:
     mirrored: NDArray[np.int64]
 
 
-def start_model(deviation: Array, individuals: int, frame: Frame, interval: float, area: Array) -> TrajectoryModel:
+def start_model(deviation: Array, frame: Frame, interval: float, area: Array, alone: Array) -> TrajectoryModel:
     """A model before anything is learned.
 
     Args:
         deviation: (keypoint, camera) noise.
-        individuals: how many.
         frame: see there.
         interval: between frames.
         area: (keypoint,) see `NoiseModel`.
+        alone: (individual, keypoint) see `TrajectoryModel`.
     """
     count = len(deviation)
     shares = [np.full(count, value) for value in (_TAIL, _WIDTH, _LOST)]
@@ -78,9 +93,13 @@ def start_model(deviation: Array, individuals: int, frame: Frame, interval: floa
     guess = 0.01 * frame.reach / interval**frame.settings.order
     return TrajectoryModel(
         noise=NoiseModel(deviation, shares[0], shares[1], shares[2], area),
-        smoothness=np.full((individuals, count), guess if given is None else given),
+        smoothness=np.full(alone.shape, guess if given is None else given),
+        loosened=1.0,
+        score=np.nan,
         interval=interval,
         bones=None,
+        correlation=np.ones((count, 1)),
+        alone=alone,
         rounds=0,
     )
 
@@ -91,7 +110,7 @@ def learn(
     """The model that explains the windows (part, individual) best."""
     solutions: list[list[Solution | None]] = [[None] * len(part) for part in windows]
     if frame.settings.smoothness is None:
-        model = replace(model, smoothness=_guess(model, windows, frame.settings.order))
+        model = replace(model, smoothness=_guess(model, windows, frame))
     last = np.full(model.smoothness.shape, np.inf)
     for rounds in range(1, _ROUNDS + 1):
         solutions = _solve(model, windows, solutions, frame)
@@ -104,41 +123,131 @@ def learn(
         # steps shrink by about the same factor, a slow one at first: every other time go the whole way (Aitken)
         rate = np.clip(step / np.where(last == 0, np.inf, last), 0.0, _LARGEST_RATE) if rounds % 2 == 0 else 0.0
         last = step
-        renewed = replace(renewed, smoothness=model.smoothness * np.exp(step / (1.0 - rate)))
+        least = model.least_smoothness(frame.settings.order)
+        renewed = replace(renewed, smoothness=np.maximum(model.smoothness * np.exp(step / (1.0 - rate)), least))
         change = max(
             float(np.abs(np.log(renewed.smoothness / model.smoothness)).max()),
             float(np.abs(np.log(renewed.noise.deviation / model.noise.deviation)).max()),
         )
         model = renewed
-        if change < _ENOUGH:
+        if rounds >= _FEWEST_ROUNDS and change < _ENOUGH:
             break
-    if links is None or not len(links.bones):
-        return model
-    return replace(model, bones=_bones(windows, solutions, frame, links))
+    if links is not None and len(links.bones):
+        model = replace(model, bones=_bones(windows, solutions, frame, links))
+    return _loosened(model, windows, solutions, frame)
 
 
-def _guess(model: TrajectoryModel, windows: Sequence[Sequence[Window]], order: int) -> Array:
-    """(individual, keypoint) smoothness by the triangulated places, over spans so long that their noise counts little.
+def _loosened(
+    model: TrajectoryModel,
+    windows: Sequence[Sequence[Window]],
+    solutions: Sequence[Sequence[Solution | None]],
+    frame: Frame,
+) -> TrajectoryModel:
+    """The model with the factor of its smoothness that predicts best what held-out cameras saw.
 
-    Learning goes faster from a motion that is too smooth than from one that is too rough.
+    Marginal likelihood believes that the motion is white noise. Of one that is not, as that of a gait of few frames
+    a stride, it can make too little.
     """
+    cameras = model.noise.deviation.shape[1]
+    if cameras < 3:
+        return model
+    held_out = np.unique(np.linspace(0, cameras - 1, _HELD_OUT).round().astype(int)).tolist()
+    best = model
+    for factor in _FACTORS if frame.settings.smoothness is None else (1.0,):
+        trial = replace(model, smoothness=factor * model.smoothness, loosened=factor)
+        score = _predictive_density(trial, windows, solutions, frame, held_out)
+        if not score <= best.score:  # the first is compared with NaN
+            best = replace(trial, score=score)
+        else:
+            break
+    return best
+
+
+def _predictive_density(
+    model: TrajectoryModel,
+    windows: Sequence[Sequence[Window]],
+    solutions: Sequence[Sequence[Solution | None]],
+    frame: Frame,
+    held_out: Sequence[int],
+) -> float:
+    """Mean log density, up to a constant, of the views of cameras that are held out, one after the other."""
+
+    def judge(place: tuple[int, int, int]) -> tuple[float, int]:
+        part, number, camera = place
+        window, solution = windows[part][number], solutions[part][number]
+        assert solution is not None
+        table, agreeing, weight = window.table.copy(), window.agreeing.copy(), solution.weight.copy()
+        table[:, :, camera, 2:], agreeing[:, :, camera], weight[:, :, camera] = 0.0, False, 0.0
+        strength = local_strength(window, solution, frame, model, number) if _adapts(frame) else None
+        found = solve_window(
+            replace(window, table=table, agreeing=agreeing),
+            frame,
+            model,
+            number,
+            solution=replace(solution, weight=weight),
+            strength=strength,
+            bodies=False,
+            tolerance=_TOLERANCE,
+        )
+        squared, spread = explain_views(window.table, window, found, frame, model.noise.deviation)
+        squared, wider = squared[:, :, camera], 1 + spread[:, :, camera] / 2
+        tail, width, lost = model.noise.loss().T
+        with np.errstate(invalid="ignore", over="ignore"):
+            core = np.exp(-0.5 * squared / wider) / wider
+            wide = width / (width + wider - 1) * tail * np.exp(-0.5 * squared / (width + wider - 1))
+            density = np.log((core + wide + lost) / (1 + tail + lost)) - 2 * np.log(model.noise.deviation[:, camera])
+        known = np.isfinite(density)
+        return float(density[known].sum()), int(known.sum())
+
+    places = [
+        (part, number, camera)
+        for part in range(len(windows))
+        for number in range(len(windows[part]))
+        for camera in held_out
+    ]
+    with ThreadPoolExecutor(available_processors()) as pool:
+        judged = list(pool.map(judge, places))
+    return sum(total for total, _ in judged) / max(sum(count for _, count in judged), 1)
+
+
+def _adapts(frame: Frame) -> bool:
+    return frame.settings.adaptive and frame.settings.smoothness is None
+
+
+def _guess(model: TrajectoryModel, windows: Sequence[Sequence[Window]], frame: Frame) -> Array:
+    """(individual, keypoint) smoothness by the triangulated places.
+
+    By differences over the shortest span over which the motion shows above the noise: over a longer one a stride of a
+    gait averages out, and from a motion that is much too smooth learning does not come back.
+    """
+    order = frame.settings.order
     guess = model.smoothness.copy()
     for number in range(len(guess)):
-        rows: list[Array] = []
-        for part in windows:
-            window = part[number]
-            stride = max(1, min(_STRIDE, (len(window.times) - 1) // order))
-            for first in range(stride):
-                times, places = window.times[first::stride], window.start[first::stride]
-                coefficients = differences(times, order, model.interval)
-                count = len(coefficients)
-                rows.append(sum(coefficients[:, a, None, None] * places[a : a + count] for a in range(order + 1)))
-        sizes = np.abs(np.concatenate(rows)) / _MEDIAN_SIZE
-        for keypoint in range(guess.shape[1]):
-            known = sizes[:, keypoint][np.isfinite(sizes[:, keypoint])]
-            if len(known) and np.median(known) > 0:
-                guess[number, keypoint] = np.median(known)
+        found = np.full(guess.shape[1], np.nan)
+        for stride in _STRIDES:
+            size = _difference_size(model, [part[number] for part in windows], order, stride)
+            # a difference of white noise has the variance binomial(2 p, p) over the interval to the power of 2 p
+            noise = np.sqrt(comb(2 * order, order) * model.alone[number] / 3) / (stride * model.interval) ** order
+            # white noise of the derivative is averaged over the span
+            here = np.sqrt(np.maximum(size**2 - np.nan_to_num(noise) ** 2, 0.01 * size**2) * stride)
+            found = np.where(np.isnan(found) & ((size > _ABOVE * noise) | (stride == _STRIDES[-1])), here, found)
+        guess[number] = np.where(np.isfinite(found) & (found > 0), found, guess[number])
     return guess
+
+
+def _difference_size(model: TrajectoryModel, windows: Sequence[Window], order: int, stride: int) -> Array:
+    """(keypoint,) size of the differences over a stride, by a quantile that outliers do not move; NaN if none."""
+    rows: list[Array] = []
+    for window in windows:
+        for first in range(stride):
+            times, places = window.times[first::stride], window.start[first::stride]
+            coefficients = differences(times, order, stride * model.interval)
+            count = len(coefficients)
+            parts = [coefficients[:, a, None, None] * places[a : a + count] for a in range(order + 1)]
+            rows.append(np.abs(np.sum(parts, axis=0)))
+    sizes = np.moveaxis(np.concatenate(rows), 1, 0)
+    known = [one[np.isfinite(one)] for one in sizes]
+    return np.array([np.quantile(one, _QUANTILE) / _QUANTILE_OF_NORMAL if len(one) else np.nan for one in known])
 
 
 def _solve(
@@ -151,11 +260,13 @@ def _solve(
 
     def solve(place: tuple[int, int]) -> Solution:
         part, number = place
-        old = before[part][number]
+        window, old = windows[part][number], before[part][number]
+        strength = local_strength(window, old, frame, model, number) if old is not None and adaptive else None
         return solve_window(
-            windows[part][number], frame, model, number, solution=old, bodies=False, tolerance=_TOLERANCE
+            window, frame, model, number, solution=old, strength=strength, bodies=False, tolerance=_TOLERANCE
         )
 
+    adaptive = _adapts(frame)
     places = [(part, number) for part in range(len(windows)) for number in range(len(windows[part]))]
     with ThreadPoolExecutor(available_processors()) as pool:
         found = dict(zip(places, pool.map(solve, places), strict=True))
@@ -209,17 +320,14 @@ def _smoothness(
     """(individual, keypoint) renewed."""
     if frame.settings.smoothness is not None:
         return model.smoothness
-    order = frame.settings.order
     squares, decided = np.zeros(model.smoothness.shape), np.zeros(model.smoothness.shape)
     for part, found in zip(windows, solutions, strict=True):
         for number, (window, solution) in enumerate(zip(part, found, strict=True)):
             assert solution is not None
-            rows = max(len(window.times) - order, 0)
-            coefficients = differences(window.times, order, model.interval)
-            valid = (window.segment[:rows] >= 0) & (window.segment[:rows] == window.segment[len(window.times) - rows :])
-            derivative = sum(coefficients[:, a, None, None] * solution.places[a : a + rows] for a in range(order + 1))
-            squares[number] += np.where(valid, (np.asarray(derivative) ** 2).sum(-1), 0.0).sum(0)
-            decided[number] += 3 * valid.sum(0) - solution.absorbed
+            size = (derivatives(window, solution, frame, model) ** 2).sum(-1)
+            has = has_difference(window, frame)
+            squares[number] += np.where(has, size, 0.0).sum(0)
+            decided[number] += np.where(has, 3.0 - solution.absorbed, 0.0).sum(0)
     known = decided > 1.0
     if not known.any():
         return model.smoothness
@@ -237,7 +345,7 @@ def _bones(
     individuals, count = len(windows[0]), len(links.bones)
     length, deviation, error = (np.full((individuals, count), np.nan) for _ in range(3))
     for number in range(individuals):
-        for bone, (a, b) in enumerate(links.bones.tolist()):
+        for bone in range(count):
             sides = {bone, int(links.mirrored[bone])} if settings.symmetric else {bone}
             samples = [
                 _lengths(part[number], found[number], *links.bones[side].tolist())

@@ -11,6 +11,9 @@ __all__ = ["Bones", "NoiseModel", "TrajectoryModel"]
 
 Array = NDArray[np.float64]
 
+# Of the deviation of a position from its frame alone: its square is the inverse of a condition number.
+_LEAST = 3e-5
+
 
 @dataclass(frozen=True, eq=False)
 class NoiseModel:
@@ -75,13 +78,29 @@ class TrajectoryModel:
         noise: of the 2D positions.
         smoothness: (individual, keypoint) standard deviation of the derivative that is white noise, see
             `TrajectorySettings.smoothness`.
+        loosened: the factor by which smoothness is larger than by marginal likelihood.
+        score: log predictive density of a view of a held-out camera; NaN where none was held out.
         interval: seconds (or frames) between frames, to which the smoothness refers.
         bones: None where no lengths are held.
+        correlation: (keypoint, lag + 1) of the noise of a camera with that some frames later.
+        alone: (individual, keypoint) typical variance, the sum over the axes, of a position from its frame alone; NaN
+            where unknown.
         rounds: how many rounds of learning it took.
     """
 
     noise: NoiseModel
     smoothness: Array
+    loosened: float
+    score: float
     interval: float
     bones: Bones | None
+    correlation: Array
+    alone: Array
     rounds: int
+
+    def least_smoothness(self, order: int) -> Array:
+        """(individual, keypoint) below which smoothness is not taken.
+
+        The smoother would average over hundreds of frames, and its normal matrix would be singular to rounding.
+        """
+        return np.asarray(_LEAST * np.sqrt(np.nan_to_num(self.alone) / 3) / self.interval**order)

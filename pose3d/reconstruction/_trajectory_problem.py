@@ -13,7 +13,24 @@ from pose3d.reconstruction import _trajectory_kernels as kernels
 from pose3d.reconstruction._trajectory_model import TrajectoryModel
 from pose3d.reconstruction._trajectory_settings import TrajectorySettings
 
-__all__ = ["Frame", "Joints", "Solution", "Window", "differences", "explain_views", "solve_window"]
+__all__ = [
+    "Frame",
+    "Joints",
+    "KernelArrays",
+    "Solution",
+    "Window",
+    "derivatives",
+    "differences",
+    "explain_views",
+    "has_difference",
+    "held_bones",
+    "joined_keypoints",
+    "kernel_arrays",
+    "keypoint_first",
+    "keypoint_second",
+    "links_within",
+    "solve_window",
+]
 
 Array = NDArray[np.float64]
 
@@ -91,7 +108,8 @@ class Solution:
         squared: (time, keypoint, camera) squared Mahalanobis distance of the views from the places, NaN if not seen.
         spread: (time, keypoint, camera) by how much of it the places are uncertain.
         bone_variance: (time, bone) of the distance of its keypoints.
-        absorbed: (keypoint,) numbers that smoothness decides.
+        absorbed: (row, keypoint) how many of the three numbers of a difference smoothness decides.
+        strength: (row, keypoint) inverse of the variance of the differences, 0 where there is none.
         cost: at the end.
         converged: whether every part arrived.
     """
@@ -103,6 +121,7 @@ class Solution:
     spread: Array
     bone_variance: Array
     absorbed: Array
+    strength: Array
     cost: float
     converged: bool
 
@@ -146,6 +165,7 @@ def solve_window(
     individual: int,
     *,
     solution: Solution | None = None,
+    strength: Array | None = None,
     bodies: bool = True,
     tolerance: float = 1e-5,
 ) -> Solution:
@@ -156,12 +176,13 @@ def solve_window(
     Args:
         window, frame, model, individual: what is known.
         solution: where to start; from the triangulated places where None.
+        strength: (row, keypoint) inverse of the variance of the differences; that of the model where None.
         bodies: whether bones and limits take part.
         tolerance: done when no point moves by more than this share of its uncertainty.
     """
-    work = _Work.of(window, frame, model, individual, solution)
-    groups = work.groups() if bodies else []
-    rough = np.full(len(work.strength), tolerance)
+    work = _Work.of(window, frame, model, individual, solution, strength)
+    groups = joined_keypoints(len(work.cost), work.bones, frame.joints) if bodies else []
+    rough = np.full(len(work.cost), tolerance)
     rough[[keypoint for group in groups for keypoint in group]] = max(tolerance, 1e-3)
     work.solve_chains(rough)
     for group in groups:
@@ -169,24 +190,56 @@ def solve_window(
     return work.solution()
 
 
-@dataclass(eq=False)
-class _Work:
-    """The arrays of the kernels, keypoint first: (keypoint, time, 1, ...), see `kernels.solve_chains`."""
+@dataclass(frozen=True, eq=False)
+class KernelArrays:
+    """What the kernels are given of a window and do not change, keypoint first: (keypoint, time, 1, ...)."""
 
-    window: Window
-    frame: Frame
     table: Array
     loss: Array
     active: NDArray[np.bool_]
     difference: Array
-    valid: NDArray[np.bool_]
     strength: Array
+    anchor_strength: float
+
+
+def kernel_arrays(
+    window: Window, frame: Frame, model: TrajectoryModel, individual: int, strength: Array | None = None
+) -> KernelArrays:
+    """The arrays of a window; see `kernels.solve_chains`. `strength` (row, keypoint): that of the model where None."""
+    table = keypoint_first(window.table)
+    table[..., 2:] /= model.noise.deviation[:, None, None, :, None] ** 2
+    if strength is None:
+        strength = has_difference(window, frame) / model.smoothness[individual] ** 2
+    return KernelArrays(
+        table=table,
+        loss=model.noise.loss(),
+        active=keypoint_first(window.segment) >= 0,
+        difference=differences(window.times, frame.settings.order, model.interval),
+        strength=keypoint_first(strength),
+        anchor_strength=1.0 / (_ANCHOR * frame.reach) ** 2,
+    )
+
+
+def has_difference(window: Window, frame: Frame) -> NDArray[np.bool_]:
+    """(row, keypoint) whether the frames of a difference are of one segment."""
+    frames = len(window.times)
+    rows = max(frames - frame.settings.order, 0)
+    return (window.segment[:rows] >= 0) & (window.segment[:rows] == window.segment[frames - rows :])
+
+
+@dataclass(eq=False)
+class _Work:
+    """What is filled while a window is solved, keypoint first: (keypoint, time, 1, ...)."""
+
+    window: Window
+    frame: Frame
+    given: KernelArrays
     bones: NDArray[np.int64]
     lengths: Array
     anchor: Array
     places: Array
     weight: Array
-    given: bool
+    weights_given: bool
     covariance: Array
     bone_variance: Array
     absorbed: Array
@@ -195,129 +248,100 @@ class _Work:
 
     @classmethod
     def of(
-        cls, window: Window, frame: Frame, model: TrajectoryModel, individual: int, solution: Solution | None
+        cls,
+        window: Window,
+        frame: Frame,
+        model: TrajectoryModel,
+        individual: int,
+        solution: Solution | None,
+        strength: Array | None,
     ) -> _Work:
         frames, count = window.segment.shape
-        order = frame.settings.order
-        table = _first(window.table)
-        table[..., 2:] /= model.noise.deviation[:, None, None, :, None] ** 2
-        bones, lengths = _held(model, individual)
-        places = _first(_filled(window) if solution is None else solution.places)
-        segment = _first(window.segment)
-        rows = max(frames - order, 0)
+        bones, lengths = held_bones(model, individual)
+        places = keypoint_first(_filled(window) if solution is None else solution.places)
         return cls(
             window=window,
             frame=frame,
-            table=table,
-            loss=model.noise.loss(),
-            active=segment >= 0,
-            difference=differences(window.times, order, model.interval),
-            valid=np.ascontiguousarray((segment[:, :rows] >= 0) & (segment[:, :rows] == segment[:, frames - rows :])),
-            strength=1.0 / model.smoothness[individual] ** 2,
+            given=kernel_arrays(window, frame, model, individual, strength),
             bones=bones,
             lengths=lengths,
             anchor=places.copy(),
             places=places,
-            weight=_first(window.agreeing.astype(np.float64) if solution is None else solution.weight),
-            given=solution is None,
+            weight=keypoint_first(window.agreeing.astype(np.float64) if solution is None else solution.weight),
+            weights_given=solution is None,
             covariance=np.full((count, frames, 1, 3, 3), np.nan),
             bone_variance=np.full((frames, len(bones)), np.nan),
-            absorbed=np.zeros((count, 1)),
+            absorbed=np.zeros((count, max(frames - frame.settings.order, 0), 1)),
             cost=np.zeros(count),
             status=np.zeros(count, dtype=np.int64),
         )
 
-    def groups(self) -> list[list[int]]:
-        """Keypoints that bones or limits join."""
-        joints = self.frame.joints
-        links = [tuple(pair) for pair in self.bones.tolist()]
-        links += [] if joints is None else [pair for a, b, c in joints.triples.tolist() for pair in ((a, b), (b, c))]
-        owner = list(range(len(self.strength)))
-        for a, b in links:
-            old, new = owner[a], owner[b]
-            owner = [new if each == old else each for each in owner]
-        groups: dict[int, list[int]] = {}
-        for keypoint, name in enumerate(owner):
-            groups.setdefault(name, []).append(keypoint)
-        return [group for group in groups.values() if len(group) > 1]
-
     def solve_chains(self, tolerance: Array) -> None:
         """Find every keypoint by itself."""
-        agreed = np.isfinite(_first(self.window.start)[..., 0])
-        heat = np.where(agreed, 1.0, _HEAT) if self.given else np.ones(agreed.shape)
+        given = self.given
+        agreed = np.isfinite(keypoint_first(self.window.start)[..., 0])
+        heat = np.where(agreed, 1.0, _HEAT) if self.weights_given else np.ones(agreed.shape)
         kernels.solve_chains(
-            self.frame.cameras, self.table, self.loss, heat, self.weight, self.given, self.active, self.difference,
-            self.valid, self.strength, self.anchor, self._anchor_strength, self.places, _STEPS, tolerance,
-            self.covariance, self.absorbed, self.cost, self.status,
+            self.frame.cameras, given.table, given.loss, heat, self.weight, self.weights_given, given.active,
+            given.difference, given.strength, self.anchor, given.anchor_strength,
+            *_nothing_carried(len(agreed)), self.places, _STEPS, tolerance, self.covariance, self.absorbed, self.cost,
+            self.status,
         )  # fmt: skip
-
-    @property
-    def _anchor_strength(self) -> float:
-        return 1.0 / (_ANCHOR * self.frame.reach) ** 2
 
     def solve_body(self, group: list[int], tolerance: float) -> None:
         """Find the keypoints of a group together, from where each alone was found."""
-        bones, lengths, joints, bounds = self._links(group)
-        frames, n = self.window.segment.shape[0], 3 * len(group)
+        bones, lengths, joints, bounds = links_within(group, self.bones, self.lengths, self.frame.joints)
+        given, frames, n = self.given, self.window.segment.shape[0], 3 * len(group)
         if frames <= self.frame.settings.order:  # too short for a difference: those of order 0 that nobody has
-            difference, valid = np.zeros((frames, 1)), np.zeros((frames, len(group)), dtype=bool)
+            difference, strength = np.zeros((frames, 1)), np.zeros((frames, len(group)))
         else:
-            difference, valid = self.difference, _joined(self.valid, group)
+            difference, strength = given.difference, _joined(given.strength, group)
         places, weight = _joined(self.places, group), _joined(self.weight, group)
-        covariance, absorbed = np.empty((frames, len(group), 3, 3)), np.empty(len(group))
+        covariance, absorbed = np.empty((frames, len(group), 3, 3)), np.zeros(strength.shape)
         variance = np.empty((frames, len(bones)))
         cost, _, status = kernels.solve_body(
-            self.frame.cameras, _joined(self.table, group), self.loss[group], np.ones((frames, len(group))), weight,
-            False, _joined(self.active, group), difference, valid, self.strength[group], bones, lengths, joints,
-            bounds, _joined(self.anchor, group), self._anchor_strength, np.zeros((0, 0, n, n)), np.zeros((0, n)),
+            self.frame.cameras, _joined(given.table, group), given.loss[group], np.ones((frames, len(group))), weight,
+            False, _joined(given.active, group), difference, strength, bones, lengths, joints,
+            bounds, _joined(self.anchor, group), given.anchor_strength, np.zeros((0, 0, n, n)), np.zeros((0, n)),
             np.zeros((0, n)), places, _STEPS, tolerance, covariance, variance, absorbed,
         )  # fmt: skip
         for target, values in ((self.places, places), (self.weight, weight), (self.covariance, covariance)):
             target[group] = np.moveaxis(values, 1, 0)[:, :, None]
-        self.absorbed[group, 0], self.status[group] = absorbed, status
+        if frames > self.frame.settings.order:
+            self.absorbed[group] = np.moveaxis(absorbed, 1, 0)[:, :, None]
+        self.status[group] = status
         self.cost[group] = cost / len(group)
-        self.bone_variance[:, self._bones_in(group)] = variance
-
-    def _bones_in(self, group: list[int]) -> list[int]:
-        return [number for number, (a, b) in enumerate(self.bones.tolist()) if a in group and b in group]
-
-    def _links(self, group: list[int]) -> tuple[NDArray[np.int64], Array, NDArray[np.int64], Array]:
-        """Bones and their lengths, joints and their bounds, within a group, by the place of their keypoints in it."""
-        place = {keypoint: number for number, keypoint in enumerate(group)}
-        held = self._bones_in(group)
-        bones = [[place[a], place[b]] for a, b in self.bones[held].tolist()]
-        joints = self.frame.joints or Joints(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3)))
-        kept = [number for number, triple in enumerate(joints.triples.tolist()) if set(triple) <= set(group)]
-        triples = [[place[keypoint] for keypoint in triple] for triple in joints.triples[kept].tolist()]
-        return (
-            np.array(bones, dtype=np.int64).reshape(-1, 2),
-            self.lengths[held],
-            np.array(triples, dtype=np.int64).reshape(-1, 3),
-            joints.bounds[kept],
-        )
+        self.bone_variance[:, _within(group, self.bones)] = variance
 
     def solution(self) -> Solution:
         squared, spread = np.empty(self.weight.shape), np.empty(self.weight.shape)
-        kernels.explain(self.frame.cameras, self.table, self.active, self.places, self.covariance, squared, spread)
+        kernels.explain(
+            self.frame.cameras, self.given.table, self.given.active, self.places, self.covariance, squared, spread
+        )
         return Solution(
-            places=_last(self.places),
-            covariance=_last(self.covariance),
-            weight=_last(self.weight),
-            squared=_last(squared),
-            spread=_last(spread),
+            places=keypoint_second(self.places),
+            covariance=keypoint_second(self.covariance),
+            weight=keypoint_second(self.weight),
+            squared=keypoint_second(squared),
+            spread=keypoint_second(spread),
             bone_variance=self.bone_variance,
-            absorbed=self.absorbed[:, 0],
+            absorbed=keypoint_second(self.absorbed),
+            strength=keypoint_second(self.given.strength),
             cost=float(self.cost.sum()),
             converged=bool((self.status != 3).all()),
         )
 
 
-def _first(values: NDArray[Any]) -> NDArray[Any]:
+def _nothing_carried(count: int) -> tuple[Array, Array, Array]:
+    return np.zeros((count, 0, 0, 3, 3)), np.zeros((count, 0, 3)), np.zeros((count, 0, 3))
+
+
+def keypoint_first(values: NDArray[Any]) -> NDArray[Any]:
     """(keypoint, time, 1, ...) of (time, keypoint, ...), a copy in one piece."""
     return np.array(np.moveaxis(values, 1, 0)[:, :, None], order="C")
 
 
-def _last(values: Array) -> Array:
+def keypoint_second(values: NDArray[Any]) -> NDArray[Any]:
     """(time, keypoint, ...) of (keypoint, time, 1, ...)."""
     return np.moveaxis(values[:, :, 0], 0, 1)
 
@@ -327,7 +351,45 @@ def _joined(values: NDArray[Any], group: list[int]) -> NDArray[Any]:
     return np.ascontiguousarray(np.moveaxis(values[group][:, :, 0], 0, 1))
 
 
-def _held(model: TrajectoryModel, individual: int) -> tuple[NDArray[np.int64], Array]:
+def joined_keypoints(count: int, bones: NDArray[np.int64], joints: Joints | None) -> list[list[int]]:
+    """The groups of keypoints that bones (bone, 2) or limits of angles join; `count` keypoints there are."""
+    links = [tuple(pair) for pair in bones.tolist()]
+    links += [] if joints is None else [pair for a, b, c in joints.triples.tolist() for pair in ((a, b), (b, c))]
+    owner = list(range(count))
+    for a, b in links:
+        old, new = owner[a], owner[b]
+        owner = [new if each == old else each for each in owner]
+    groups: dict[int, list[int]] = {}
+    for keypoint, name in enumerate(owner):
+        groups.setdefault(name, []).append(keypoint)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def links_within(
+    group: list[int], bones: NDArray[np.int64], lengths: Array, joints: Joints | None
+) -> tuple[NDArray[np.int64], Array, NDArray[np.int64], Array]:
+    """Bones and their lengths, joints and their bounds, within a group, by the place of their keypoints in it."""
+    place = {keypoint: number for number, keypoint in enumerate(group)}
+    held = _within(group, bones)
+    joints = joints or Joints(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3)))
+    kept = _within(group, joints.triples)
+    renamed = [
+        [[place[keypoint] for keypoint in row] for row in rows.tolist()] for rows in (bones[held], joints.triples[kept])
+    ]
+    return (
+        np.array(renamed[0], dtype=np.int64).reshape(-1, 2),
+        lengths[held],
+        np.array(renamed[1], dtype=np.int64).reshape(-1, 3),
+        joints.bounds[kept],
+    )
+
+
+def _within(group: list[int], links: NDArray[np.int64]) -> list[int]:
+    """Numbers of the links whose keypoints are all in a group."""
+    return [number for number, link in enumerate(links.tolist()) if set(link) <= set(group)]
+
+
+def held_bones(model: TrajectoryModel, individual: int) -> tuple[NDArray[np.int64], Array]:
     """Bones whose length is known, and (bone, 2) length and the inverse of its variance."""
     bones = model.bones
     if bones is None:
@@ -339,8 +401,8 @@ def _held(model: TrajectoryModel, individual: int) -> tuple[NDArray[np.int64], A
 
 def _filled(window: Window) -> Array:
     """Where the search starts: the triangulated places, straight lines between them."""
-    start = np.zeros(window.start.shape)
-    for keypoint in range(start.shape[1]):
+    start: Array = np.zeros(window.start.shape)
+    for keypoint in range(window.segment.shape[1]):
         at = np.flatnonzero(np.isfinite(window.start[:, keypoint, 0]))
         if len(at):
             for axis in range(3):
@@ -348,13 +410,21 @@ def _filled(window: Window) -> Array:
     return start
 
 
-def explain_views(table: Array, window: Window, solution: Solution, frame: Frame, deviation: Array) -> Array:
-    """(time, keypoint, camera) squared Mahalanobis distances of views (time, keypoint, camera, 5) from a solution."""
-    scaled = _first(table)
+def derivatives(window: Window, solution: Solution, frame: Frame, model: TrajectoryModel) -> Array:
+    """(row, keypoint, 3) the differences of the places."""
+    coefficients = differences(window.times, frame.settings.order, model.interval)
+    rows = len(coefficients)
+    parts = [coefficients[:, a, None, None] * solution.places[a : a + rows] for a in range(coefficients.shape[1])]
+    return np.asarray(np.sum(parts, axis=0))
+
+
+def explain_views(
+    table: Array, window: Window, solution: Solution, frame: Frame, deviation: Array
+) -> tuple[Array, Array]:
+    """Of views (time, keypoint, camera, 5), how far they are from a solution, see `Solution.squared` and `spread`."""
+    scaled = keypoint_first(table)
     scaled[..., 2:] /= deviation[:, None, None, :, None] ** 2
     squared, spread = np.empty(scaled.shape[:-1]), np.empty(scaled.shape[:-1])
-    active = _first(window.segment >= 0)
-    kernels.explain(
-        frame.cameras, scaled, active, _first(solution.places), _first(solution.covariance), squared, spread
-    )
-    return _last(squared)
+    places, covariance = keypoint_first(solution.places), keypoint_first(solution.covariance)
+    kernels.explain(frame.cameras, scaled, keypoint_first(window.segment >= 0), places, covariance, squared, spread)
+    return keypoint_second(squared), keypoint_second(spread)

@@ -1,4 +1,4 @@
-"""Views: what cameras saw of keypoints, in normalized image coordinates with their information, ready for the kernels."""
+"""What cameras saw of keypoints, in normalized image coordinates with their information, ready for the kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calibration.rig import Rig
 from calibration.triangulation import normalize_pixels
 
-__all__ = ["Views", "camera_table", "covariance_floor", "make_views"]
+__all__ = ["Views", "camera_table", "covariance_floor", "make_views", "view_table"]
 
 Array = NDArray[np.float64]
 _ORDER = ("time", "individual", "keypoint", "camera")
@@ -54,27 +54,39 @@ def make_views(poses2d: xr.Dataset, rig: Rig, *, minimum_confidence: float, floo
     normalized, slope = normalize_pixels(rig, pixels)
     with np.errstate(invalid="ignore"):
         seen = np.isfinite(normalized[..., 0]) & (confidence > 0) & (confidence >= minimum_confidence)
-    table = np.empty((*confidence.shape, 5))
-    table[..., :2] = normalized
-    if floor is None or "covariance" not in poses2d:
-        xx, xy, yy = confidence, 0.0, confidence
-    else:
+    covariance = None
+    if floor is not None and "covariance" in poses2d:
         covariance = poses2d["covariance"].transpose(*order, "space", "space_").values.astype(np.float64)
         seen &= np.isfinite(covariance).all((-1, -2))
-        xx, xy, yy = _inverse(np.where(seen[..., None, None], covariance, np.eye(2)), floor[:, None])
+        covariance = np.where(seen[..., None, None], covariance, np.eye(2)) + floor[:, None, None, None] * np.eye(2)
+    table = view_table(normalized, slope, confidence, seen, covariance)
+    return Views(np.where(seen[..., None], pixels, np.nan), np.where(seen, confidence, 0.0), table)
+
+
+def view_table(
+    normalized: Array, slope: Array, confidence: Array, seen: NDArray[np.bool_], covariance: Array | None = None
+) -> Array:
+    """(..., 5) see `Views.table`.
+
+    Args:
+        normalized, slope: (..., 2) and (..., 2, 2) of `calibration.triangulation.normalize_pixels`.
+        confidence: (...) the inverse of the variance in px^2, where there is no covariance.
+        seen: (...).
+        covariance: (..., 2, 2) px^2.
+    """
+    table = np.empty((*confidence.shape, 5))
+    table[..., :2] = normalized
+    xx, xy, yy = confidence, np.zeros(()), confidence
+    if covariance is not None:
+        determinant = covariance[..., 0, 0] * covariance[..., 1, 1] - covariance[..., 0, 1] ** 2
+        xx, yy = covariance[..., 1, 1] / determinant, covariance[..., 0, 0] / determinant
+        xy = -covariance[..., 0, 1] / determinant
     a, b, c, d = slope[..., 0, 0], slope[..., 0, 1], slope[..., 1, 0], slope[..., 1, 1]
     table[..., 2] = a * a * xx + 2 * a * c * xy + c * c * yy
     table[..., 3] = a * b * xx + (a * d + b * c) * xy + c * d * yy
     table[..., 4] = b * b * xx + 2 * b * d * xy + d * d * yy
     table[~seen] = 0.0
-    return Views(np.where(seen[..., None], pixels, np.nan), np.where(seen, confidence, 0.0), table)
-
-
-def _inverse(covariance: Array, floor: Array) -> tuple[Array, Array, Array]:
-    """The entries xx, xy, yy of the inverse of covariances (..., 2, 2) to whose variances `floor` (...) is added."""
-    a, b, d = covariance[..., 0, 0] + floor, covariance[..., 0, 1], covariance[..., 1, 1] + floor
-    determinant = a * d - b * b
-    return d / determinant, -b / determinant, a / determinant
+    return table
 
 
 def covariance_floor(poses2d: xr.Dataset) -> Array | None:

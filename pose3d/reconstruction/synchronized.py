@@ -119,6 +119,8 @@ def _told(clock: Clock) -> dict[str, object]:
     """What `camera_frames` and a reader need to know of a clock."""
     return {
         "offset_s": clock.offset,
+        # JSON has no NaN
+        "offset_std_s": clock.offset_std if np.isfinite(clock.offset_std) else None,
         "rate": clock.rate,
         "method": clock.method,
         "frame_rate": clock.timing.frame_rate,

@@ -14,36 +14,33 @@ end does not matter.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from calibration.errors import InvalidValueError, MismatchError
 from calibration.processors import available_processors
 from calibration.rig import Rig
+from calibration.rig_uncertainty import RigUncertainty
 from calibration.schema import check
-from calibration.triangulation import Status
-from pose3d.datasets import POSES2D, POSES3D
-from pose3d.reconstruction._outcome import Outcome, as_dataset
+from pose3d.datasets import DETECTIONS, POSES2D
+from pose3d.reconstruction._adaptation import local_strength
+from pose3d.reconstruction._correlation import correlation_of, with_lasting_noise
+from pose3d.reconstruction._estimates import NOT_DETERMINED, Estimate, Plan, as_poses3d, repaired_views
 from pose3d.reconstruction._recording import Part, Recording, links_of, mirrored_keypoints
 from pose3d.reconstruction._repair import Repairs, repair_window
+from pose3d.reconstruction._systematic import Systematic, clock_deviations, systematic_covariance
 from pose3d.reconstruction._trajectory_learning import learn, start_model
-from pose3d.reconstruction._trajectory_model import TrajectoryModel
-from pose3d.reconstruction._trajectory_problem import Frame, Solution, solve_window
-from pose3d.reconstruction._trajectory_settings import TrajectorySettings
+from pose3d.reconstruction._trajectory_problem import solve_window
+from pose3d.reconstruction._trajectory_settings import Motion, TrajectorySettings
+from pose3d.reconstruction.causal import CausalPose, FixedLag
 from pose3d.reconstruction.framewise import estimate_noise, match_cameras
 from pose3d.skeleton import Skeleton
 
 __all__ = ["NOT_DETERMINED", "Plan", "plan", "reconstruct", "reconstruct_pieces"]
-
-Array = NDArray[np.float64]
-
-NOT_DETERMINED = 5  # status of a position that is too uncertain; the lower ones are those of `calibration.Status`
-_REASONS = {int(status): status.meaning for status in Status} | {NOT_DETERMINED: "too uncertain"}
 
 # Positions in a window: with 6 cameras about 300 MB while it is worked on.
 _POINTS_AT_ONCE = 100_000
@@ -52,26 +49,8 @@ _FACTOR_BYTES = 256e6
 _REPAIR_ROUNDS = 3
 # The noise that the triangulation starts with is learned from so many points; a better one is learned later.
 _START_POINTS = 6_000
-_USED = 0.5  # a camera was used where its view is more probably of the keypoint than lost
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """All that is known before a recording is reconstructed.
-
-    Attributes:
-        recording: 2D poses and cameras.
-        skeleton: or None.
-        model: what was learned.
-        frame: what all windows have in common.
-        margin: frames by which windows overlap on each side.
-    """
-
-    recording: Recording
-    skeleton: Skeleton | None
-    model: TrajectoryModel
-    frame: Frame
-    margin: int
+_CAUSAL_FRAMES = 2_000  # in a piece
+_ADAPTATION_ROUNDS = 3
 
 
 def reconstruct(
@@ -80,6 +59,8 @@ def reconstruct(
     *,
     skeleton: Skeleton | None = None,
     settings: TrajectorySettings | None = None,
+    candidates: xr.Dataset | None = None,
+    uncertainty: RigUncertainty | None = None,
     workers: int | None = None,
 ) -> xr.Dataset:
     """Trajectories of all keypoints: 3D poses that use the whole recording.
@@ -89,20 +70,25 @@ def reconstruct(
         rig: the calibrated cameras, matched by name.
         skeleton: names bones, mirrored pairs and ranges of angles; without it, there is smoothness alone.
         settings: how to reconstruct.
+        candidates: Detections of the same frames, which the poses are the most probable candidates of: where a camera
+            disagrees, the others are tried.
+        uncertainty: of the rig; it is added to the covariance, and with it that of the clocks of cameras that were
+            synchronized. Without it both count as exact.
         workers: threads; as many as processors by default.
 
     Returns:
         A Poses3D Dataset as of `triangulate`, with covariance, and `view_probability` (time, camera, keypoint,
-        individual) that a view is of the keypoint, `bridged` where fewer than two cameras were used, `repair` (0 none, 1
-        left and right exchanged, 2 another candidate), what was learned (`noise`, `smoothness`, `bone_length`,
+        individual) that a view is of the keypoint, `bridged` where fewer than two cameras were used, `repair` (0 none,
+        1 left and right exchanged, 2 another candidate), what was learned (`noise`, `smoothness`, `bone_length`,
         `bone_deviation`, `bone_length_std`), and the settings as JSON in the attribute `reconstruction`.
 
     Raises:
-        InvalidValueError: the Dataset does not follow the schema Poses2D.
-        MismatchError: fewer than two cameras are common, or an image size is not that of the rig's camera.
+        InvalidValueError: the Dataset does not follow the schema Poses2D, or a lag is combined with what it cannot use.
+        MismatchError: fewer than two cameras are common, an image size is not that of the rig's camera, candidates and
+            poses are not of the same frames, cameras and keypoints, or the uncertainty is of another rig.
     """
     check(poses2d, POSES2D)
-    planned = plan(poses2d, rig, skeleton=skeleton, settings=settings)
+    planned = plan(poses2d, rig, skeleton=skeleton, settings=settings, candidates=candidates, uncertainty=uncertainty)
     pieces = [solid for _, solid in reconstruct_pieces(planned, workers=workers)]
     return xr.concat(
         pieces, dim="time", data_vars="minimal", coords="minimal", compat="override", join="override",
@@ -116,25 +102,71 @@ def plan(
     *,
     skeleton: Skeleton | None = None,
     settings: TrajectorySettings | None = None,
+    candidates: xr.Dataset | None = None,
+    uncertainty: RigUncertainty | None = None,
 ) -> Plan:
     """Learn noise, smoothness and bones from parts of a recording, which may be lazily loaded.
+
+    Args:
+        poses2d, rig, skeleton, settings, candidates, uncertainty: as for `reconstruct`.
 
     Raises:
         InvalidValueError, MismatchError: as for `reconstruct`.
     """
     check(poses2d, POSES2D, values=False)
     settings = settings or TrajectorySettings()
+    if settings.lag is not None and (uncertainty is not None or candidates is not None):
+        raise InvalidValueError(
+            "lag",
+            expected="none, where candidates or the uncertainty of the rig are given",
+            got=f"{settings.lag} frames",
+            remedy="Leave out the lag: what is reconstructed as it comes uses neither.",
+        )
     poses2d, rig = match_cameras(poses2d, rig)
+    others = None if candidates is None else _other_candidates(candidates, poses2d)
     noise = estimate_noise(poses2d, rig, settings=settings.triangulation, points=_START_POINTS)
-    recording = Recording.of(poses2d, rig, noise, settings)
-    keypoints = [str(name) for name in poses2d["keypoint"].values]
-    links, joints = links_of(skeleton, keypoints, settings)
+    recording = Recording.of(poses2d, rig, noise, settings, others)
+    links, joints = links_of(skeleton, _keypoints(poses2d), settings)
     pilot = recording.pilot()
-    frame = recording.frame(pilot, joints)
+    windows = [part.windows for part in pilot]
     deviation = noise.sigma if recording.floor is None else np.ones(noise.sigma.shape)
-    model = start_model(deviation, poses2d.sizes["individual"], frame, recording.interval, recording.area())
-    model = learn(model, [part.windows for part in pilot], frame, links)
-    return Plan(recording, skeleton, model, frame, recording.margin(model, pilot))
+    frames, models = [], []
+    for motion in _motions(settings, rig):
+        frame = replace(recording.frame(pilot, joints), settings=replace(settings, motion=motion))
+        start = start_model(deviation, frame, recording.interval, recording.area(), recording.alone(pilot))
+        frames.append(frame)
+        models.append(learn(start, windows, frame, links))
+    best = int(np.argmax([model.score for model in models])) if len(models) > 1 else 0
+    frame, model = frames[best], models[best]
+    if settings.lasting_noise:
+        model = replace(model, correlation=correlation_of(windows, frame))
+    systematic = None if uncertainty is None else Systematic.of(rig, uncertainty, clock_deviations(poses2d))
+    margin = recording.margin(model, pilot, frame.settings.order)
+    return Plan(recording, skeleton, model, frame, margin, systematic)
+
+
+def _motions(settings: TrajectorySettings, rig: Rig) -> tuple[Motion, ...]:
+    """The motions to try."""
+    if settings.motion != "automatic":
+        return (settings.motion,)
+    if settings.smoothness is not None:
+        return ("acceleration",)
+    return ("velocity", "acceleration") if len(rig) > 2 else ("velocity",)
+
+
+def _other_candidates(candidates: xr.Dataset, poses2d: xr.Dataset) -> xr.Dataset | None:
+    """All but the most probable candidates, on the cameras of the poses; None where there are no others."""
+    check(candidates, DETECTIONS, values=False)
+    same = all(list(candidates[name].values) == list(poses2d[name].values) for name in ("frame", "keypoint"))
+    if not same or poses2d.sizes["individual"] != 1 or "synchronization" in poses2d.attrs:
+        raise MismatchError(
+            "candidates",
+            expected="detections of the same frames and keypoints as the 2D poses, of one individual, not synchronized",
+            got=f"{candidates.sizes['time']} frames, keypoints {', '.join(_keypoints(candidates)[:5])}",
+            remedy="Give the detections that the 2D poses were made of, or leave them out.",
+        )
+    chosen = candidates.sel(camera=poses2d["camera"].values).isel(candidate=slice(1, None))
+    return chosen if chosen.sizes["candidate"] else None
 
 
 def reconstruct_pieces(
@@ -147,6 +179,14 @@ def reconstruct_pieces(
         workers: pieces that are worked on at once; as many as processors by default.
         progress: called with the number of frames of each piece.
     """
+    pieces = _whole_pieces(planned, workers) if planned.frame.settings.lag is None else _causal_pieces(planned)
+    for piece in pieces:
+        if progress is not None:
+            progress(piece[1].sizes["time"])
+        yield piece
+
+
+def _whole_pieces(planned: Plan, workers: int | None) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
     count = workers or available_processors()
     length = planned.recording.poses2d.sizes["time"]
     size = _piece_size(planned, count)
@@ -155,21 +195,48 @@ def reconstruct_pieces(
         for first in range(0, length, size):
             last = min(first + size, length)
             before, after = max(0, first - planned.margin), min(length, last + planned.margin)
-            poses2d = planned.recording.read(before, after)
-            waiting.append(pool.submit(_solve_piece, planned, poses2d, slice(first - before, last - before)))
+            read = planned.recording.read(before, after)
+            waiting.append(pool.submit(_solve_piece, planned, *read, slice(first - before, last - before)))
             if len(waiting) > count:
-                yield _done(waiting.pop(0), progress)
+                yield waiting.pop(0).result()
         while waiting:
-            yield _done(waiting.pop(0), progress)
+            yield waiting.pop(0).result()
 
 
-def _done(
-    future: Future[tuple[xr.Dataset, xr.Dataset]], progress: Callable[[int], object] | None
-) -> tuple[xr.Dataset, xr.Dataset]:
-    piece = future.result()
-    if progress is not None:
-        progress(piece[1].sizes["time"])
-    return piece
+def _causal_pieces(planned: Plan) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
+    recording, lag = planned.recording, planned.frame.settings.lag
+    assert lag is not None
+    length = recording.poses2d.sizes["time"]
+    filters = [
+        FixedLag(recording.rig, planned.model, planned.frame, lag=lag, individual=number)
+        for number in range(recording.poses2d.sizes["individual"])
+    ]
+    poses: list[list[CausalPose]] = [[] for _ in filters]
+    taken = 0
+    for first in range(0, length, _CAUSAL_FRAMES):
+        last = min(first + _CAUSAL_FRAMES, length)
+        ahead = min(last + lag, length)
+        _feed(filters, poses, recording.read(taken, ahead)[0])
+        taken = ahead
+        if ahead == length:
+            for one, found in zip(filters, poses, strict=True):
+                found += one.finish()
+        part = recording.part(recording.read(first, last)[0])
+        estimates = [Estimate.of_poses(found[: last - first], planned, number) for number, found in enumerate(poses)]
+        poses = [found[last - first :] for found in poses]
+        yield part.poses2d, as_poses3d(planned, part, slice(None), estimates)
+
+
+def _feed(filters: list[FixedLag], poses: list[list[CausalPose]], poses2d: xr.Dataset) -> None:
+    """Give frames to the filters, and add what comes out to the poses."""
+    order = ("individual", "time", "keypoint", "camera")
+    pixels = poses2d["position"].transpose(*order, "space").values
+    confidence = poses2d["confidence"].transpose(*order).values
+    for number, one in enumerate(filters):
+        for at, time in enumerate(poses2d["time"].values):
+            pose = one.update(float(time), pixels[number, at], confidence[number, at])
+            if pose is not None:
+                poses[number].append(pose)
 
 
 def _piece_size(planned: Plan, workers: int) -> int:
@@ -184,106 +251,43 @@ def _piece_size(planned: Plan, workers: int) -> int:
     return max(min(most, -(-sizes["time"] // workers)), least)
 
 
-def _solve_piece(planned: Plan, poses2d: xr.Dataset, kept: slice) -> tuple[xr.Dataset, xr.Dataset]:
-    part = planned.recording.part(poses2d)
-    solved = [_solve_individual(planned, part, number) for number in range(len(part.windows))]
-    dataset = _dataset(planned, part, kept, [one[0] for one in solved], [one[1] for one in solved])
-    return part.poses2d.isel(time=kept), dataset
+def _solve_piece(
+    planned: Plan, poses2d: xr.Dataset, candidates: xr.Dataset | None, kept: slice
+) -> tuple[xr.Dataset, xr.Dataset]:
+    part = planned.recording.part(poses2d, candidates)
+    estimates = [_solve_individual(planned, part, number) for number in range(len(part.windows))]
+    return poses2d.isel(time=kept), as_poses3d(planned, part, kept, estimates)
 
 
-def _solve_individual(planned: Plan, part: Part, number: int) -> tuple[Solution, Repairs]:
+def _solve_individual(planned: Plan, part: Part, number: int) -> Estimate:
     """The trajectory of one individual, after repairs of its 2D positions."""
     window, model, frame = part.windows[number], planned.model, planned.frame
     repairs = Repairs.none(window.agreeing.shape)
     mirrored = mirrored_keypoints(planned.skeleton, _keypoints(part.poses2d))
-    wanted = frame.settings.repair_swaps and len(mirrored) > 0
+    if not frame.settings.repair_swaps:
+        mirrored = mirrored[:0]
+    candidates = None if part.candidates is None else part.candidates.table
+    wanted = len(mirrored) > 0 or candidates is not None
     bodies = (model.bones is not None and bool(len(model.bones.pairs))) or frame.joints is not None
-    solution = solve_window(window, frame, model, number, bodies=bodies and not wanted)
-    for rounds in range(_REPAIR_ROUNDS if wanted else 0):
-        window, repairs, changed = repair_window(window, solution, model.noise, frame, mirrored, None, repairs)
-        if not changed and not (bodies and rounds == 0):
-            break
-        solution = solve_window(window, frame, model, number, solution=solution, bodies=bodies)
+    solution, strength = solve_window(window, frame, model, number, bodies=False), None
+    for _ in range(_ADAPTATION_ROUNDS if frame.settings.adaptive and frame.settings.smoothness is None else 0):
+        strength = local_strength(window, solution, frame, model, number)
+        solution = solve_window(window, frame, model, number, solution=solution, strength=strength, bodies=False)
+    for _ in range(_REPAIR_ROUNDS if wanted else 0):
+        window, repairs, changed = repair_window(window, solution, model.noise, frame, mirrored, candidates, repairs)
         if not changed:
             break
-    return solution, repairs
+        # left for right is easily seen without bones
+        solution = solve_window(window, frame, model, number, solution=solution, strength=strength, bodies=False)
+    solution = solve_window(window, frame, model, number, solution=solution, strength=strength, bodies=bodies)
+    covariance = with_lasting_noise(solution.covariance, model, number, frame.settings.order)
+    if planned.systematic is not None:
+        pixels, _ = repaired_views(part, number, slice(None), repairs)
+        covariance = covariance + systematic_covariance(
+            planned.systematic, planned.recording.rig, pixels, window, solution, frame, model, number
+        )
+    return Estimate(window.segment >= 0, solution.places, covariance, solution.squared, repairs)
 
 
 def _keypoints(poses: xr.Dataset) -> list[str]:
     return [str(name) for name in poses["keypoint"].values]
-
-
-def _dataset(planned: Plan, part: Part, kept: slice, solutions: list[Solution], repairs: list[Repairs]) -> xr.Dataset:
-    """Poses3D of the frames that are kept."""
-    poses2d = part.poses2d.isel(time=kept)
-    rig, frame, model = planned.recording.rig, planned.frame, planned.model
-    shape = tuple(poses2d.sizes[dim] for dim in ("keypoint", "time", "individual", "camera"))
-    outcome, probability = Outcome.empty(shape, covariance=True), np.full(shape, np.nan)
-    kind, bridged = np.zeros(shape, dtype=np.int8), np.zeros(shape[:-1], dtype=bool)
-    framewise = part.framewise["status"].isel(time=kept).transpose("individual", "time", "keypoint").values
-    confidence = np.empty(shape)
-    for number, (solution, repair) in enumerate(zip(solutions, repairs, strict=True)):
-        active = part.windows[number].segment[kept] >= 0
-        variance = np.trace(solution.covariance[kept], axis1=-2, axis2=-1)
-        with np.errstate(invalid="ignore"):
-            determined = variance <= (frame.settings.largest_deviation * frame.reach) ** 2
-        there = active & determined
-        core, tail, _ = model.noise.shares(solution.squared[kept])
-        share = np.where(there[..., None], core + tail, np.nan)
-        source = repair.source[kept]
-        pixels = np.take_along_axis(part.views.pixels[number][kept], source[..., None], axis=1)
-        places = np.where(there[..., None], solution.places[kept], np.nan)
-        with np.errstate(invalid="ignore"):
-            used = share > _USED
-        lost = np.where(framewise[number] == Status.OK, NOT_DETERMINED, framewise[number])
-        for target, values in (
-            (outcome.points, places),
-            (outcome.covariance, np.where(there[..., None, None], solution.covariance[kept], np.nan)),
-            (outcome.inliers, used),
-            (outcome.residuals, np.linalg.norm(rig.project(places) - pixels, axis=-1)),
-            (outcome.n_cameras, used.sum(-1)),
-            (outcome.status, np.where(there, 0, lost)),
-            (probability, share),
-            (kind, repair.kind[kept]),
-            (bridged, there & (used.sum(-1) < 2)),
-            (confidence, np.take_along_axis(part.views.confidence[number][kept], source, axis=1)),
-        ):
-            assert target is not None
-            target[:, :, number] = np.moveaxis(values, 0, 1)
-    for keypoint in range(shape[0]):
-        outcome.summarize(keypoint, confidence[keypoint])
-    dataset = as_dataset(poses2d, rig, outcome, _REASONS)
-    by_camera, by_keypoint = POSES3D.variables["inlier"].dims, POSES3D.variables["status"].dims
-    dataset["view_probability"] = (by_camera, np.transpose(probability, (1, 3, 0, 2)), {"units": "1"})
-    dataset["repair"] = (
-        by_camera,
-        np.transpose(kind, (1, 3, 0, 2)),
-        {"flag_values": np.array([0, 1, 2], dtype=np.int8), "flag_meanings": "none left_and_right_exchanged candidate"},
-    )
-    dataset["bridged"] = (by_keypoint, np.swapaxes(bridged, 0, 1), {"units": "1"})
-    return _with_model(dataset, planned)
-
-
-def _with_model(dataset: xr.Dataset, planned: Plan) -> xr.Dataset:
-    """With what was learned."""
-    model, unit, settings = planned.model, planned.recording.rig.unit, planned.frame.settings
-    time = str(dataset["time"].attrs.get("units", "s"))
-    dataset["noise"] = (
-        ("keypoint", "camera"),
-        model.noise.deviation,
-        {"units": "px" if planned.recording.floor is None else "1"},
-    )
-    dataset["smoothness"] = (
-        ("keypoint", "individual"), model.smoothness.T, {"units": f"{unit}/{time}^{settings.order}"}
-    )  # fmt: skip
-    bones = model.bones
-    if bones is not None:
-        names = _keypoints(dataset)
-        dataset = dataset.assign_coords(bone=[f"{names[a]}-{names[b]}" for a, b in bones.pairs.tolist()])
-        for name, values in (
-            ("bone_length", bones.length),
-            ("bone_deviation", bones.deviation),
-            ("bone_length_std", bones.length_deviation),
-        ):
-            dataset[name] = (("bone", "individual"), values.T, {"units": unit})
-    return dataset.assign_attrs(reconstruction=json.dumps(asdict(settings)))

@@ -50,21 +50,24 @@ _TRUNK_EDGES = (
     ("tail_mid", "tail_tip"),
 )
 
+_EDGES = (
+    *_TRUNK_EDGES,
+    *((("neck" if "fore" in chain[-1] else "tail_base"), chain[0]) for chain in _CHAINS),
+    *(bone for chain in _CHAINS for bone in pairwise(chain)),
+)
+
 QUADRUPED = Skeleton(
     name="quadruped",
     keypoints=(
         *("nose", "left_ear", "right_ear", "neck", "spine", "tail_base", "tail_mid", "tail_tip"),
         *(joint for chain in _CHAINS for joint in chain),
     ),
-    edges=(
-        *_TRUNK_EDGES,
-        *((("neck" if "fore" in chain[-1] else "tail_base"), chain[0]) for chain in _CHAINS),
-        *(bone for chain in _CHAINS for bone in pairwise(chain)),
-    ),
+    edges=_EDGES,
     mirrored_pairs=(
         ("left_ear", "right_ear"),
         *((f"left_{joint}", f"right_{joint}") for joints in _LEGS.values() for joint in joints),
     ),
+    bones=_EDGES,  # nothing of this animal is soft
 )
 
 LIMBS = tuple(chain[-1] for chain in _CHAINS)

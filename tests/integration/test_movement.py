@@ -11,7 +11,8 @@ from calibration.synthetic import make_rig
 from calibration.triangulation import TriangulationSettings
 from pose3d.datasets import poses2d
 from pose3d.formats import save_session
-from pose3d.reconstruction import triangulate
+from pose3d.reconstruction import reconstruct, triangulate
+from pose3d.skeleton import Skeleton
 
 # movement warns of its own dependencies when it is imported.
 with warnings.catch_warnings():
@@ -28,13 +29,13 @@ RENAMED = {ours: ours + "s" for ours in ("keypoint", "individual") if ours + "s"
 
 
 def straight_walk(n_frames: int = 40) -> xr.Dataset:
-    """3D poses of two animals with three keypoints that walk straight on at a constant speed, one point missing."""
+    """2D poses of two animals with three keypoints that walk straight on at a constant speed, one point missing."""
     rig = make_rig(4)
     start = np.random.default_rng(0).uniform(-50, 50, size=(2, 3, 3))
     points = start + np.arange(n_frames)[:, None, None, None] / FRAME_RATE * VELOCITY
     pixels = np.moveaxis(rig.project(points), 3, 1)
     pixels[7, 1:, 0, 0] = np.nan
-    flat = poses2d(
+    return poses2d(
         pixels,
         np.full(pixels.shape[:-1], 0.9),
         cameras=rig.names,
@@ -42,13 +43,13 @@ def straight_walk(n_frames: int = 40) -> xr.Dataset:
         keypoints=["nose", "back", "tail"],
         frame_rate=FRAME_RATE,
     )
-    return triangulate(flat, rig, settings=TriangulationSettings(noise=1.0))
 
 
 @pytest.fixture(scope="module")
 def as_movement_opens_it(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     path: Path = tmp_path_factory.mktemp("movement") / "session.nc"
-    save_session(path, rig=make_rig(4), poses3d=straight_walk())
+    poses3d = triangulate(straight_walk(), make_rig(4), settings=TriangulationSettings(noise=1.0))
+    save_session(path, rig=make_rig(4), poses3d=poses3d)
     with xr.open_dataset(path, group="poses3d") as dataset:
         return dataset.load().rename(RENAMED)
 
@@ -109,3 +110,15 @@ def test_its_other_functions_take_it(as_movement_opens_it):
     assert np.isfinite(distances.isel(time=0)).all()
     kept = filter_by_confidence(position, as_movement_opens_it["confidence"], threshold=0.95)
     assert np.isnan(kept).all()
+
+
+def test_trajectories_open_as_well(tmp_path):
+    """With all that says how they were made; the point that was missing is bridged."""
+    flat, skeleton = straight_walk(), Skeleton("worm", ("nose", "back", "tail"), (("nose", "back"), ("back", "tail")))
+    flat["position"] += np.random.default_rng(0).normal(0, 0.3, flat["position"].shape)
+    save_session(tmp_path / "session.nc", rig=make_rig(4), poses3d=reconstruct(flat, make_rig(4), skeleton=skeleton))
+    with xr.open_dataset(tmp_path / "session.nc", group="poses3d") as dataset:
+        found = dataset.load().rename(RENAMED)
+    ValidPosesInputs.validate(found)
+    assert {"view_probability", "repair", "bridged", "smoothness", "bone_length"} <= set(found.data_vars)
+    np.testing.assert_allclose(compute_speed(found["position"]), np.linalg.norm(VELOCITY), rtol=0.02)

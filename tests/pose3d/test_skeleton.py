@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration.errors import FileFormatError, InvalidValueError
-from pose3d.skeleton import PRESETS, Skeleton, load_skeleton
+from pose3d.skeleton import PRESETS, JointLimit, Skeleton, load_skeleton
 
 # As OpenPose's documentation of its output (doc/02_output.md) and its pose parameters number them. In BODY_25B, Neck is
 # what it calls UpperNeck, and Head its HeadTop.
@@ -95,6 +95,15 @@ class TestPresets:
         skeleton = PRESETS[name]
         assert {end for edge in skeleton.edges for end in edge} == set(skeleton.keypoints)
 
+    @pytest.mark.parametrize("name", list(PRESETS))
+    def test_bones_of_presets_are_the_limbs_of_both_sides(self, name: str) -> None:
+        bones = {frozenset(bone) for bone in PRESETS[name].bones}
+        assert bones == {
+            frozenset({side + a, side + b})
+            for side in "LR"
+            for a, b in (("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"))
+        }
+
     def test_presets_are_found_by_their_own_name(self) -> None:
         assert all(skeleton.name == name for name, skeleton in PRESETS.items())
 
@@ -112,6 +121,25 @@ class TestSkeleton:
         assert chosen.keypoints == ("LKnee", "LHip", "RHip")
         assert chosen.edges == (("LHip", "LKnee"),)
         assert chosen.mirrored_pairs == (("LHip", "RHip"),)
+
+    def test_selection_keeps_bones_and_joint_limits_of_the_chosen(self) -> None:
+        knee = JointLimit(("LHip", "LKnee", "LAnkle"), 30.0, 180.0)
+        legs = Skeleton(
+            "legs",
+            ("LHip", "LKnee", "LAnkle", "LHeel"),
+            (("LHip", "LKnee"), ("LKnee", "LAnkle"), ("LAnkle", "LHeel")),
+            bones=(("LHip", "LKnee"), ("LAnkle", "LHeel")),
+            joint_limits=(knee,),
+        )
+        assert legs.select(["LAnkle", "LKnee", "LHip"]).bones == (("LHip", "LKnee"),)
+        assert legs.select(["LAnkle", "LKnee", "LHip"]).joint_limits == (knee,)
+        assert legs.select(["LHip", "LKnee", "LHeel"]).joint_limits == ()
+        assert legs.select(["LHip", "LAnkle"]).bones == ()
+
+    def test_bones_are_edges_in_either_direction(self) -> None:
+        legs = Skeleton("leg", ("hip", "knee"), (("hip", "knee"),), bones=(("knee", "hip"),))
+        assert legs.bones == (("knee", "hip"),)
+        assert legs != Skeleton("leg", ("hip", "knee"), (("hip", "knee"),))
 
     def test_unknown_names_are_kept_without_edges(self) -> None:
         assert PRESETS["body_25"].select(["LKnee", "hat"]).keypoints == ("LKnee", "hat")
@@ -137,6 +165,17 @@ class TestSkeleton:
             ({"mirrored_pairs": (("left", "ear"),)}, "mirrored_pairs"),
             ({"mirrored_pairs": (("left", "right"), ("right", "left"))}, "mirrored_pairs"),
             ({"mirrored_pairs": (("left", "right"), ("left", "nose"))}, "mirrored_pairs"),
+            ({"bones": (("nose", "left"),)}, "bones"),  # no edge
+            ({"bones": (("nose", "ear"),)}, "bones"),
+            ({"bones": (("nose", "nose"),)}, "bones"),
+            ({"edges": (("nose", "left"),), "bones": (("nose", "right"),)}, "bones"),
+            ({"joint_limits": (JointLimit(("nose", "left", "ear"), 10, 90),)}, "joint_limits"),
+            ({"joint_limits": (JointLimit(("nose", "left", "nose"), 10, 90),)}, "joint_limits"),
+            ({"joint_limits": (JointLimit(("nose", "left"), 10, 90),)}, "joint_limits"),
+            ({"joint_limits": (JointLimit(("nose", "left", "right"), 90, 90),)}, "joint_limits"),
+            ({"joint_limits": (JointLimit(("nose", "left", "right"), -1, 90),)}, "joint_limits"),
+            ({"joint_limits": (JointLimit(("nose", "left", "right"), 10, 181),)}, "joint_limits"),
+            ({"joint_limits": (JointLimit(("nose", "left", "right"), float("nan"), 90),)}, "joint_limits"),
         ],
     )
     def test_what_is_no_skeleton_is_refused(self, changes: dict[str, object], part: str) -> None:
@@ -153,6 +192,13 @@ class TestLoading:
     def test_at_the_top_or_in_a_table(self, tmp_path: Path, head: str) -> None:
         (tmp_path / "a.toml").write_text(head + self.TEXT)
         assert load_skeleton(tmp_path / "a.toml") == self.MOUSE
+
+    def test_bones_and_joint_limits_are_read(self, tmp_path: Path) -> None:
+        more = 'bones = [["l", "nose"]]\njoint_limits = [["nose", "l", "r", 40, 170.5]]\n'
+        (tmp_path / "a.toml").write_text(self.TEXT + more)
+        read = load_skeleton(tmp_path / "a.toml")
+        assert read.bones == (("l", "nose"),)
+        assert read.joint_limits == (JointLimit(("nose", "l", "r"), 40.0, 170.5),)
 
     def test_the_name_is_that_of_the_file_by_default(self, tmp_path: Path) -> None:
         (tmp_path / "mouse.toml").write_text('keypoints = ["nose"]')
@@ -175,6 +221,15 @@ class TestLoading:
             'keypoints = ["nose"]\nedges = ["nose"]',
             'keypoints = ["nose"]\nedges = 5',
             'keypoints = ["a", "b"]\nmirrored_pairs = [["a", "b"], ["b", "a"]]',
+            'keypoints = ["a", "b"]\nbones = [["a", "b"]]',
+            'keypoints = ["a", "b"]\nbones = ["a", "b"]',
+            'keypoints = ["a", "b", "c"]\njoint_limits = [["a", "b", "c", 10]]',
+            'keypoints = ["a", "b", "c"]\njoint_limits = [["a", "b", "c", "10", "20"]]',
+            'keypoints = ["a", "b", "c"]\njoint_limits = [["a", "b", 10, 20, 30]]',
+            'keypoints = ["a", "b", "c"]\njoint_limits = [["a", "b", "c", 90, 20]]',
+            'keypoints = ["a", "b", "c"]\njoint_limits = 5',
+            'keypoints = ["a", "b", "c"]\njoint_limits = [5]',
+            'keypoints = ["a", "b", "c"]\njoint_limits = [["a", "b", "d", 10, 90]]',
         ],
     )
     def test_what_is_no_skeleton_is_refused_with_the_file(self, tmp_path: Path, text: str) -> None:

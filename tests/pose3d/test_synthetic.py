@@ -52,7 +52,8 @@ SCENES = [
 class TestBody:
     def test_bones_have_constant_length(self, changes: dict[str, object]) -> None:
         truth = scene(**changes).poses3d
-        for a, b in QUADRUPED.edges:
+        assert QUADRUPED.bones == QUADRUPED.edges
+        for a, b in QUADRUPED.bones:
             length = np.linalg.norm(keypoint(truth, a) - keypoint(truth, b), axis=-1)
             np.testing.assert_allclose(length, length[0, 0], rtol=0, atol=1e-9, err_msg=f"{a} - {b}")
 

@@ -17,7 +17,7 @@ from pose3d.project import (
     save_project,
     videos_in_folder,
 )
-from pose3d.skeleton import Skeleton
+from pose3d.skeleton import JointLimit, Skeleton
 
 MOUSE = Skeleton("mouse", ("nose", "ear_l", "ear_r"), (("nose", "ear_l"),), (("ear_l", "ear_r"),))
 
@@ -84,6 +84,44 @@ def test_lists_that_are_odd_or_long_are_read_as_they_were_written(tmp_path: Path
     odd = Skeleton("odd", names, ((names[0], names[1]), (names[2], names[3])))
     made = create_project(tmp_path / "odd", cameras=("one", "two"), skeleton=odd)
     assert load_project(made.root).skeleton == odd
+
+
+def test_bones_and_limits_of_angles_are_read_as_they_were_written(tmp_path: Path) -> None:
+    edges = (("hip", "knee"), ("knee", "ankle"))
+    limits = (JointLimit(("hip", "knee", "ankle"), 40.0, 180.0),)
+    leg = Skeleton("leg", ("hip", "knee", "ankle"), edges, bones=edges[:1], joint_limits=limits)
+    made = create_project(tmp_path / "legs", cameras=("one", "two"), skeleton=leg)
+    assert load_project(made.root).skeleton == leg
+    assert '    ["hip", "knee", "ankle", 40.0, 180.0],\n' in made.file.read_text(encoding="utf-8")
+
+
+def test_a_project_from_before_bones_has_none(project: Project) -> None:
+    lines = project.file.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith(("bones", "joint_limits"))]
+    assert len(kept) == len(lines) - 2
+    project.file.write_text("\n".join(kept), encoding="utf-8")
+    assert load_project(project.root).skeleton == MOUSE
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('bones = [["nose"]]', r"line \d+, bones: expected bones = "),
+        ('bones = [["nose", "ear_r"]]', "bones: expected some of the edges"),
+        ("joint_limits = 40", r"line \d+, joint_limits: expected joint_limits = "),
+        ('joint_limits = [["nose", "ear_l", 40, 180]]', r"line \d+, joint_limits: expected joint_limits = "),
+        ('joint_limits = [["nose", "ear_l", "ear_r", "40", 180]]', r"line \d+, joint_limits: expected joint_limits = "),
+        ('joint_limits = [["nose", "ear_l", "ear_r", true, 180]]', r"line \d+, joint_limits: expected joint_limits = "),
+        ('joint_limits = [["nose", "ear_l", "ear_r", 180, 40]]', "joint_limits: expected three different keypoints"),
+    ],
+)
+def test_wrong_bones_and_limits_are_named(project: Project, line: str, message: str) -> None:
+    text = project.file.read_text(encoding="utf-8")
+    key = line.partition(" ")[0]
+    assert f"\n{key} = []\n" in text
+    project.file.write_text(text.replace(f"{key} = []", line), encoding="utf-8")
+    with pytest.raises(FileFormatError, match=message):
+        load_project(project.root)
 
 
 def test_a_project_is_found_from_anything_inside_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,211 @@
+"""What the commands that make 3D poses of 2D poses have in common: options, reading, and further formats to write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pose3d.cli._console import console
+from pose3d.cli._paths import check_outputs
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from calibration.rig import Rig
+
+__all__ = [
+    "Files",
+    "Recording",
+    "input_options",
+    "output_options",
+    "read_recording",
+    "take_files",
+    "write_others",
+]
+
+_FILE = click.Path(path_type=Path)
+
+_INPUTS = (
+    click.option(
+        "--rig", "rig_path", type=_FILE, required=True, help="Calibration file or folder; the format is detected."
+    ),
+    click.option(
+        "--poses2d",
+        "named",
+        multiple=True,
+        metavar="PATH...",
+        help="Files or folders of 2D poses, or NAME=PATH by camera.",
+    ),
+    click.argument("more", nargs=-1, metavar=""),
+    click.option("-o", "--output", type=_FILE, required=True, help="netCDF file to write."),
+    click.option("--format", "format_", metavar="NAME", help="Format of the 2D poses instead of detecting it."),
+    click.option("--rig-format", metavar="NAME", help="Format of the calibration instead of detecting it."),
+    click.option("--keypoints", metavar="NAME", help="Keypoint set of OpenPose files: body_25, body_25b, coco_18 ..."),
+    click.option("--unit", metavar="UNIT", help="Length unit of the calibration, where its file does not say it."),
+    click.option("--frame-rate", type=click.FloatRange(0, min_open=True), help="Frames per second of the recording."),
+    click.option(
+        "--sync", "sync_path", type=_FILE, help="sync.toml of `pose3d sync`, for cameras not triggered together."
+    ),
+)
+_OUTPUTS = (
+    click.option(
+        "--compression", type=click.IntRange(0, 9), default=0, show_default=True, help="zlib level of the file."
+    ),
+    click.option("--csv", type=_FILE, help="Also write a tidy CSV table."),
+    click.option("--trc", type=_FILE, help="Also write a TRC file (OpenSim)."),
+    click.option("--deeplabcut", type=_FILE, help="Also write the DeepLabCut 3D layout (.csv or .h5)."),
+    click.option("--anipose", type=_FILE, help="Also write Anipose's pose-3d CSV."),
+    click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+)
+# The option of each further format, and what writes it.
+_WRITERS = {"csv": "write_csv", "trc": "write_trc", "deeplabcut": "write_deeplabcut3d", "anipose": "write_anipose3d"}
+
+
+def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what to read, and the file to write."""
+    for option in reversed(_INPUTS):
+        command = option(command)
+    return command
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how to write the result, and as what else."""
+    for option in reversed(_OUTPUTS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the user named.
+
+    Attributes:
+        rig, sync: the calibration; the clocks, or None.
+        poses2d: files or folders of 2D poses, or NAME=PATH.
+        output: the result file.
+        others: further files to write, by format; None where not wanted.
+        format, rig_format, keypoints, unit, frame_rate: of what is read, None where it says so itself.
+        compression: zlib level of the result file.
+        as_json: whether the summary is printed as JSON.
+    """
+
+    rig: Path
+    sync: Path | None
+    poses2d: tuple[str, ...]
+    output: Path
+    others: dict[str, Path | None]
+    format: str | None
+    rig_format: str | None
+    keypoints: str | None
+    unit: str | None
+    frame_rate: float | None
+    compression: int
+    as_json: bool
+
+    @property
+    def read(self) -> list[str | Path]:
+        """All that is read, without the names of `NAME=PATH`."""
+        poses = [text if Path(text).exists() or "=" not in text else text.split("=", 1)[1] for text in self.poses2d]
+        return [self.rig, *([] if self.sync is None else [self.sync]), *poses]
+
+
+def take_files(options: dict[str, Any], *, further: Sequence[Path | None] = ()) -> Files:
+    """Take the options of this module out of those of the command.
+
+    Args:
+        options: what click made of the command line; without these options afterwards.
+        further: other files that the command reads.
+
+    Raises:
+        click.UsageError: no 2D poses are named, or a file to write is one that is read or written already.
+    """
+    named, more = options.pop("named"), options.pop("more")
+    files = Files(
+        rig=options.pop("rig_path"),
+        sync=options.pop("sync_path"),
+        poses2d=(*named, *more),
+        format=options.pop("format_"),
+        others={name: options.pop(name) for name in _WRITERS},
+        **{name: options.pop(name) for name in ("output", "rig_format", "keypoints", "unit", "frame_rate")},
+        **{name: options.pop(name) for name in ("compression", "as_json")},
+    )
+    if not files.poses2d:
+        raise click.UsageError("Say where the 2D poses are: --poses2d PATH...")
+    outputs = {"-o": files.output, **{f"--{name}": path for name, path in files.others.items()}}
+    check_outputs([*files.read, *further], outputs)
+    return files
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was read.
+
+    Attributes:
+        poses2d: Poses2D Dataset, at common instants.
+        rig: the cameras.
+        provenance: of the result.
+    """
+
+    poses2d: xr.Dataset
+    rig: Rig
+    provenance: dict[str, object]
+
+
+def read_recording(files: Files, settings: object, seed: int, *, further: Sequence[Path] = ()) -> Recording:
+    """Read calibration and 2D poses, and load the kernels that all reconstruction starts with.
+
+    Args:
+        files: what the user named.
+        settings, seed: what stands in the provenance.
+        further: other files that the result is made from.
+
+    Raises:
+        click.UsageError: a TRC file is wanted, and the frame rate is unknown.
+        SuiteError: a file cannot be read.
+    """
+    from calibration.formats import load_rig
+    from calibration.triangulation import prepare
+    from pose3d.formats import load_poses2d
+    from pose3d.formats.provenance import provenance_of
+
+    rig = load_rig(files.rig, format=files.rig_format, unit=files.unit)
+    with console().status("Reading the 2D poses ..."):
+        poses2d = load_poses2d(
+            files.poses2d, rig=rig, format=files.format, frame_rate=files.frame_rate, keypoints=files.keypoints
+        )
+        if files.sync is not None:
+            poses2d = _synchronized(poses2d, files.sync)
+        provenance = provenance_of([*files.read, *further], settings, seed)
+    if files.others["trc"] is not None and "fps" not in poses2d.attrs:
+        raise click.UsageError("--trc needs the frame rate, which the 2D poses do not tell: add --frame-rate.")
+    with console().status("Loading the geometry kernels (compiled once, about 10 s) ..."):
+        prepare()
+    return Recording(poses2d, rig, provenance)
+
+
+def _synchronized(poses2d: xr.Dataset, path: Path) -> xr.Dataset:
+    """The poses at common instants, by the clocks of the file."""
+    from calibration.synchronization import load_synchronization
+    from pose3d.reconstruction import apply_synchronization
+
+    return apply_synchronization(poses2d, load_synchronization(path))
+
+
+def write_others(files: Files) -> list[Path]:
+    """Write the formats that were asked for from the finished file; returns all that is written, that file first."""
+    from pose3d import formats
+
+    wanted = {name: path for name, path in files.others.items() if path is not None}
+    written = [files.output]
+    if not wanted:
+        return written
+    with formats.open_session(files.output) as session:
+        poses3d = session.require("poses3d")
+        for name, path in wanted.items():
+            with console().status(f"Writing {path} ..."):
+                written += getattr(formats, _WRITERS[name])(poses3d, path)
+    return written

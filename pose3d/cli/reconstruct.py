@@ -1,0 +1,244 @@
+"""`pose3d reconstruct`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pose3d.cli._console import console, plain_number, print_json, print_table, progress
+from pose3d.cli._reconstruction_inputs import (
+    Files,
+    Recording,
+    input_options,
+    output_options,
+    read_recording,
+    take_files,
+    write_others,
+)
+from pose3d.cli._reconstruction_tables import (
+    Columns,
+    decimals,
+    digits,
+    percent,
+    plain_row,
+    plain_rows,
+    statistics_table,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.table import Table
+
+    from pose3d.pipeline import ReconstructionSummary
+    from pose3d.reconstruction import TrajectorySettings
+    from pose3d.skeleton import Skeleton
+
+__all__ = ["reconstruct"]
+
+_POSITIVE = click.FloatRange(0, min_open=True)
+_BY_CAMERA: Columns = {
+    "used": ("used", percent),
+    "explained": ("explained", percent),
+    "median": ("median px", decimals),
+    "p95": ("p95 px", decimals),
+}
+
+
+# The defaults are those of TrajectorySettings (a test compares them); they stand here so that --help loads nothing.
+@click.command(
+    epilog="Example: pose3d reconstruct --rig calibration.toml --poses2d poses/ -o session.nc --skeleton mouse.toml",
+)
+@input_options
+@click.option("--skeleton", metavar="FILE|NAME", help="Skeleton (TOML), or a preset: body_25, body_25b, coco_17 ...")
+@click.option(
+    "--motion",
+    type=click.Choice(["automatic", "velocity", "acceleration", "jerk"]),
+    default="automatic",
+    show_default=True,
+    help="What stays constant where nothing happens; automatic: what held-out cameras like best.",
+)
+@click.option(
+    "--smoothness",
+    type=_POSITIVE,
+    help="How suddenly the motion changes, unit/s^2, s^3, s^4 for the three motions [learned]",
+)
+@click.option("--no-bones", is_flag=True, help="Hold no lengths of bones.")
+@click.option(
+    "--bone-spread", type=_POSITIVE, default=0.01, show_default=True, help="Share by which a rigid bone varies."
+)
+@click.option(
+    "--longest-gap", type=click.IntRange(0), default=60, show_default=True, help="Frames to bridge without cameras."
+)
+@click.option("--noise", type=_POSITIVE, help="Standard deviation of a pixel [learned]")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Ignore less.")
+@click.option("--no-repair", is_flag=True, help="Leave left and right as the 2D poses have them.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random choices.")
+@output_options
+def reconstruct(skeleton: str | None, **options: Any) -> None:
+    """Make trajectories of 2D poses and a calibration: 3D poses that use the whole recording.
+
+    Of every keypoint the motion is found that best explains what all cameras saw, smooth as far as the recording itself
+    is, with bones of constant length where a skeleton names them, and with the uncertainty of every position. Noise,
+    smoothness and bones are learned from the recording. Short gaps are bridged, and left and right exchanged where a
+    camera took them for each other.
+    """
+    from pose3d.skeleton import PRESETS, find_skeleton
+
+    read = [] if skeleton is None or skeleton in PRESETS else [Path(skeleton)]
+    files = take_files(options, further=read)
+    settings = _settings(options)
+    bones = None if skeleton is None else find_skeleton(skeleton)
+    stated = {"trajectory": settings, "skeleton": None if bones is None else bones.name}
+    recording = read_recording(files, stated, settings.seed, further=read)
+    summary = _run(recording, files, bones, settings)
+    written = write_others(files)
+    if files.as_json:
+        print_json(_as_json(summary, written))
+    else:
+        _show(summary, bones is not None, written)
+
+
+def _settings(options: dict[str, Any]) -> TrajectorySettings:
+    from pose3d.reconstruction import TrajectorySettings
+
+    if options["smoothness"] is not None and options["motion"] == "automatic":
+        raise click.UsageError("--smoothness means something else for every motion: add --motion acceleration, say.")
+    return TrajectorySettings(
+        motion=options["motion"],
+        smoothness=options["smoothness"],
+        bones=not options["no_bones"],
+        bone_spread=options["bone_spread"],
+        longest_gap=options["longest_gap"],
+        noise=options["noise"],
+        minimum_confidence=options["min_confidence"],
+        repair_swaps=not options["no_repair"],
+        seed=options["seed"],
+    )
+
+
+def _run(
+    recording: Recording, files: Files, skeleton: Skeleton | None, settings: TrajectorySettings
+) -> ReconstructionSummary:
+    from pose3d.pipeline import reconstruct_session
+
+    with progress("Learning noise, motion and bones ...", recording.poses2d.sizes["time"], "frames") as bar:
+        task = bar.task_ids[0]
+        return reconstruct_session(
+            recording.poses2d,
+            recording.rig,
+            files.output,
+            skeleton=skeleton,
+            settings=settings,
+            provenance=recording.provenance,
+            compression=files.compression,
+            learned=lambda _: bar.update(task, description="Reconstructing"),
+            progress=lambda frames: bar.advance(task, frames),
+        )
+
+
+def _show(summary: ReconstructionSummary, has_skeleton: bool, written: list[Path]) -> None:
+    """The summary as tables and a few lines."""
+    from rich.markup import escape
+
+    to = console(result=True)
+    to.print(
+        f"{summary.frames} frames, {len(summary.cameras)} cameras, {summary.points.sizes['keypoint']} keypoints; "
+        f"lengths in {escape(summary.unit)}; constant {summary.motion} where nothing happens"
+    )
+    if not has_skeleton:
+        to.print("No bones are held and left and right are not told apart, since there is no --skeleton.")
+    to.print("Errors are those of the 2D positions that were used.")
+    print_table(statistics_table("camera", summary.by_camera(), _BY_CAMERA))
+    print_table(statistics_table("keypoint", summary.by_keypoint(), _by_keypoint(summary), total=summary.overall()))
+    for reason, count in summary.missing.items():
+        to.print(f"{count} points missing: {reason}")
+    if summary.contradicted:
+        where = ", ".join(f"{escape(name)} {count}" for name, count in summary.contradicted.items())
+        to.print(f"Positions that all cameras contradict: {where}. Is the motion sudden there?")
+    if summary.disagreements:
+        to.print("Cameras that disagree with the others:")
+        print_table(_disagreements(summary))
+        if summary.disagreement_count > len(summary.disagreements):
+            to.print(f"and {summary.disagreement_count - len(summary.disagreements)} shorter ones")
+    for individual in summary.individuals if "bone_length" in summary.learned else ():
+        title = "bone" if len(summary.individuals) == 1 else f"bone of {individual}"
+        print_table(_bones(summary.learned.sel(individual=individual), title, summary.unit))
+    for path in written:
+        to.print(f"wrote [bold]{escape(str(path))}[/]")
+
+
+def _by_keypoint(summary: ReconstructionSummary) -> Columns:
+    noise, smoothness = (str(summary.learned[name].attrs["units"]) for name in ("noise", "smoothness"))
+    return {
+        "used": ("used", percent),
+        "median": ("median px", decimals),
+        "p95": ("p95 px", decimals),
+        "noise": ("noise px" if noise == "px" else "noise factor", decimals),
+        "deviation": (f"std {summary.unit}", digits),
+        "smoothness": (f"smoothness {smoothness}", digits),
+        "repaired": ("repaired", percent),
+        "bridged": ("bridged", percent),
+        "missing": ("missing", percent),
+    }
+
+
+def _disagreements(summary: ReconstructionSummary) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    several = len(summary.individuals) > 1
+    for title in ("camera", "keypoint", *(["individual"] if several else []), "frames"):
+        table.add_column(title)
+    for each in summary.disagreements:
+        names = (each.camera, each.keypoint, *([each.individual] if several else []))
+        table.add_row(*map(escape, names), f"{each.first} to {each.last}")
+    return table
+
+
+def _bones(learned: xr.Dataset, title: str, unit: str) -> Table:
+    known = learned[["bone_length", "bone_deviation", "bone_length_std"]].rename(bone=title)
+    columns: Columns = {
+        "bone_length": (f"length {unit}", digits),
+        "bone_length_std": ("+-", digits),
+        "bone_deviation": ("spread", digits),
+    }
+    return statistics_table(title, known, columns)
+
+
+def _as_json(summary: ReconstructionSummary, written: list[Path]) -> dict[str, object]:
+    """The summary as plain values; NaN becomes null."""
+    learned = summary.learned
+    content: dict[str, object] = {
+        "frames": summary.frames,
+        "unit": summary.unit,
+        "individuals": list(summary.individuals),
+        "motion": summary.motion,
+        "all": plain_row(summary.overall()),
+        "cameras": plain_rows("camera", summary.by_camera()),
+        "keypoints": plain_rows("keypoint", summary.by_keypoint()),
+        "missing": summary.missing,
+        "contradicted": summary.contradicted,
+        "noise": _table_of(learned["noise"]),
+        "smoothness": _table_of(learned["smoothness"]),
+        "disagreements": [vars(each) for each in summary.disagreements],
+        "disagreement_count": summary.disagreement_count,
+    }
+    if "bone_length" in learned:
+        bones = {"length": "bone_length", "length_std": "bone_length_std", "spread": "bone_deviation"}
+        content["bones"] = {name: _table_of(learned[variable]) for name, variable in bones.items()}
+    return content | {"written": [str(path) for path in written]}
+
+
+def _table_of(values: xr.DataArray) -> dict[str, object]:
+    """Values of two dimensions by name, with their unit."""
+    rows, columns = ([str(name) for name in values[dim].values] for dim in values.dims)
+    return {
+        "units": str(values.attrs["units"]),
+        "values": {
+            row: dict(zip(columns, map(plain_number, line), strict=True))
+            for row, line in zip(rows, values.values.tolist(), strict=True)
+        },
+    }
