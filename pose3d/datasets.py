@@ -22,6 +22,7 @@ __all__ = [
     "POSES2D",
     "POSES3D",
     "detections",
+    "flag_words",
     "poses2d",
     "poses2d_of_detections",
     "poses3d",
@@ -233,6 +234,17 @@ def time_coordinates(
     else:
         time, units = numbers / float(rate), "s"
     return {"time": ("time", time, {"units": units}), "frame": ("time", numbers, {})}
+
+
+def flag_words(coded: xr.DataArray) -> dict[int, str]:
+    """What the values of a coded variable, as `status`, mean: a word each, with `_` for blanks.
+
+    They are taken from the attributes `flag_values` and `flag_meanings` of the CF conventions; none where there are no
+    such attributes, or as many values as words.
+    """
+    codes = np.atleast_1d(coded.attrs.get("flag_values", [])).tolist()
+    words = str(coded.attrs.get("flag_meanings", "")).split()
+    return dict(zip(map(int, codes), words, strict=True)) if len(codes) == len(words) else {}
 
 
 def _names(names: Sequence[str]) -> NDArray[np.str_]:

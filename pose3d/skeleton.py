@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from calibration.errors import FileFormatError, InvalidValueError
 
@@ -185,8 +186,8 @@ def _skeleton_of(table: object, file: Path) -> Skeleton:
 
 
 def _limits_of(table: Mapping[str, object], file: Path) -> tuple[JointLimit, ...]:
-    value = table.get("joint_limits", [])
-    rows = value if isinstance(value, list) else [value]
+    value: Any = table.get("joint_limits", [])
+    rows: list[Any] = value if isinstance(value, list) else [value]
     for row in rows:
         fine = isinstance(row, list) and len(row) == 5 and all(isinstance(name, str) for name in row[:3])
         if not fine or not all(isinstance(angle, int | float) for angle in row[3:]):

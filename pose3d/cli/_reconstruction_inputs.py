@@ -155,12 +155,15 @@ class Recording:
     provenance: dict[str, object]
 
 
-def read_recording(files: Files, settings: object, seed: int, *, further: Sequence[Path] = ()) -> Recording:
+def read_recording(
+    files: Files, settings: object, seed: int, *, ensemble: Sequence[Path] = (), further: Sequence[Path] = ()
+) -> Recording:
     """Read calibration and 2D poses, and load the kernels that all reconstruction starts with.
 
     Args:
         files: what the user named.
         settings, seed: what stands in the provenance.
+        ensemble: 2D poses of other networks, of the same videos.
         further: other files that the result is made from.
 
     Raises:
@@ -174,17 +177,26 @@ def read_recording(files: Files, settings: object, seed: int, *, further: Sequen
 
     rig = load_rig(files.rig, format=files.rig_format, unit=files.unit)
     with console().status("Reading the 2D poses ..."):
-        poses2d = load_poses2d(
-            files.poses2d, rig=rig, format=files.format, frame_rate=files.frame_rate, keypoints=files.keypoints
-        )
+        members = [
+            load_poses2d(paths, rig=rig, format=files.format, frame_rate=files.frame_rate, keypoints=files.keypoints)
+            for paths in (files.poses2d, *([str(path)] for path in ensemble))
+        ]
+        poses2d = members[0] if len(members) == 1 else _combined(members)
         if files.sync is not None:
             poses2d = _synchronized(poses2d, files.sync)
-        provenance = provenance_of([*files.read, *further], settings, seed)
+        provenance = provenance_of([*files.read, *ensemble, *further], settings, seed)
     if files.others["trc"] is not None and "fps" not in poses2d.attrs:
         raise click.UsageError("--trc needs the frame rate, which the 2D poses do not tell: add --frame-rate.")
     with console().status("Loading the geometry kernels (compiled once, about 10 s) ..."):
         prepare()
     return Recording(poses2d, rig, provenance)
+
+
+def _combined(members: list[xr.Dataset]) -> xr.Dataset:
+    """The 2D poses of several networks as one."""
+    from pose3d.reconstruction import combine_ensemble
+
+    return combine_ensemble(members)
 
 
 def _synchronized(poses2d: xr.Dataset, path: Path) -> xr.Dataset:

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
-__all__ = ["Columns", "decimals", "digits", "percent", "plain_row", "plain_rows", "statistics_table"]
+    from pose3d.pipeline import ReconstructionSummary
+
+__all__ = [
+    "Columns",
+    "decimals",
+    "digits",
+    "displaced_lines",
+    "percent",
+    "plain_row",
+    "plain_rows",
+    "statistics_table",
+]
 
 # Variable of the statistics -> title, and how a number is shown.
 Columns = Mapping[str, tuple[str, Callable[[float], str]]]
@@ -57,6 +68,20 @@ def statistics_table(dim: str, statistics: xr.Dataset, columns: Columns, total: 
         row = statistics.sel({dim: label})
         table.add_row(escape(str(label)), *(shown(row[name].item()) for name, (_, shown) in columns.items()))
     return table
+
+
+def displaced_lines(summary: ReconstructionSummary) -> list[str]:
+    """A line about every camera that sees everything elsewhere than the others do."""
+    from rich.markup import escape
+
+    lines = []
+    for camera in summary.displaced():
+        x, y = (round(value) for value in summary.offset.sel(camera=camera).values.tolist())
+        lines.append(
+            f"camera {escape(camera)} sees everything ({x:+d}, {y:+d}) px from where the others do: its calibration or "
+            "its clock is off"
+        )
+    return lines
 
 
 def plain_rows(dim: str, statistics: xr.Dataset) -> dict[str, object]:

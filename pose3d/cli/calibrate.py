@@ -153,7 +153,9 @@ def _calibrate(inputs: Inputs, *, as_json: bool) -> None:
 
         changed: dict[str, object] = {} if refined is None else {"refinement": refinement_as_json(refined)}
         changed |= {"world": words_of_world(inputs, rig)} if inputs.align else {}
-        print_json(to_dict(outcome, diagnosis, verdict) | changed | {"written": [str(path) for path in files.written()]})
+        print_json(
+            to_dict(outcome, diagnosis, verdict) | changed | {"written": [str(path) for path in files.written()]}
+        )
         return
     from pose3d.cli._calibration_tables import show_calibration, show_refinement, show_world
 

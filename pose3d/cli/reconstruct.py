@@ -21,6 +21,7 @@ from pose3d.cli._reconstruction_tables import (
     Columns,
     decimals,
     digits,
+    displaced_lines,
     percent,
     plain_row,
     plain_rows,
@@ -31,18 +32,21 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
+    from calibration.rig_uncertainty import RigUncertainty
     from pose3d.pipeline import ReconstructionSummary
     from pose3d.reconstruction import TrajectorySettings
     from pose3d.skeleton import Skeleton
 
 __all__ = ["reconstruct"]
 
+_FILE = click.Path(path_type=Path)
 _POSITIVE = click.FloatRange(0, min_open=True)
 _BY_CAMERA: Columns = {
     "used": ("used", percent),
     "explained": ("explained", percent),
     "median": ("median px", decimals),
     "p95": ("p95 px", decimals),
+    "offset": ("offset px", decimals),
 }
 
 
@@ -74,9 +78,21 @@ _BY_CAMERA: Columns = {
 @click.option("--noise", type=_POSITIVE, help="Standard deviation of a pixel [learned]")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Ignore less.")
 @click.option("--no-repair", is_flag=True, help="Leave left and right as the 2D poses have them.")
+@click.option("--lag", type=click.IntRange(0), help="Frames later that count, as live; 0: none [whole recording]")
+@click.option("--candidates", type=_FILE, help="Detections with the other peaks, to try where a camera disagrees.")
+@click.option(
+    "--ensemble", type=_FILE, multiple=True, help="2D poses of another network; where they disagree they count less."
+)
+@click.option("--with-rig-uncertainty", is_flag=True, help="Add that of cameras and clocks to the covariance.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random choices.")
 @output_options
-def reconstruct(skeleton: str | None, **options: Any) -> None:
+def reconstruct(
+    skeleton: str | None,
+    candidates: Path | None,
+    ensemble: tuple[Path, ...],
+    with_rig_uncertainty: bool,
+    **options: Any,
+) -> None:
     """Make trajectories of 2D poses and a calibration: 3D poses that use the whole recording.
 
     Of every keypoint the motion is found that best explains what all cameras saw, smooth as far as the recording itself
@@ -87,12 +103,14 @@ def reconstruct(skeleton: str | None, **options: Any) -> None:
     from pose3d.skeleton import PRESETS, find_skeleton
 
     read = [] if skeleton is None or skeleton in PRESETS else [Path(skeleton)]
-    files = take_files(options, further=read)
+    read += [] if candidates is None else [candidates]
+    files = take_files(options, further=[*read, *ensemble])
     settings = _settings(options)
     bones = None if skeleton is None else find_skeleton(skeleton)
     stated = {"trajectory": settings, "skeleton": None if bones is None else bones.name}
-    recording = read_recording(files, stated, settings.seed, further=read)
-    summary = _run(recording, files, bones, settings)
+    uncertainty = _uncertainty(files) if with_rig_uncertainty else None
+    recording = read_recording(files, stated, settings.seed, ensemble=ensemble, further=read)
+    summary = _run(recording, files, bones, settings, candidates, uncertainty)
     written = write_others(files)
     if files.as_json:
         print_json(_as_json(summary, written))
@@ -113,17 +131,31 @@ def _settings(options: dict[str, Any]) -> TrajectorySettings:
         longest_gap=options["longest_gap"],
         noise=options["noise"],
         minimum_confidence=options["min_confidence"],
+        lag=options["lag"],
         repair_swaps=not options["no_repair"],
         seed=options["seed"],
     )
 
 
+def _uncertainty(files: Files) -> RigUncertainty:
+    """What `pose3d calibrate` wrote beside the rig."""
+    from calibration.formats import load_rig_uncertainty
+
+    return load_rig_uncertainty(files.rig)
+
+
 def _run(
-    recording: Recording, files: Files, skeleton: Skeleton | None, settings: TrajectorySettings
+    recording: Recording,
+    files: Files,
+    skeleton: Skeleton | None,
+    settings: TrajectorySettings,
+    candidates: Path | None,
+    uncertainty: RigUncertainty | None,
 ) -> ReconstructionSummary:
+    from pose3d.formats import load_detections
     from pose3d.pipeline import reconstruct_session
 
-    with progress("Learning noise, motion and bones ...", recording.poses2d.sizes["time"], "frames") as bar:
+    with progress("Learning (kernels are compiled once, 20 s) ...", recording.poses2d.sizes["time"], "frames") as bar:
         task = bar.task_ids[0]
         return reconstruct_session(
             recording.poses2d,
@@ -131,6 +163,8 @@ def _run(
             files.output,
             skeleton=skeleton,
             settings=settings,
+            candidates=None if candidates is None else load_detections(candidates),
+            uncertainty=uncertainty,
             provenance=recording.provenance,
             compression=files.compression,
             learned=lambda _: bar.update(task, description="Reconstructing"),
@@ -151,6 +185,8 @@ def _show(summary: ReconstructionSummary, has_skeleton: bool, written: list[Path
         to.print("No bones are held and left and right are not told apart, since there is no --skeleton.")
     to.print("Errors are those of the 2D positions that were used.")
     print_table(statistics_table("camera", summary.by_camera(), _BY_CAMERA))
+    for line in displaced_lines(summary):
+        to.print(line)
     print_table(statistics_table("keypoint", summary.by_keypoint(), _by_keypoint(summary), total=summary.overall()))
     for reason, count in summary.missing.items():
         to.print(f"{count} points missing: {reason}")
@@ -218,6 +254,7 @@ def _as_json(summary: ReconstructionSummary, written: list[Path]) -> dict[str, o
         "motion": summary.motion,
         "all": plain_row(summary.overall()),
         "cameras": plain_rows("camera", summary.by_camera()),
+        "displaced": list(summary.displaced()),
         "keypoints": plain_rows("keypoint", summary.by_keypoint()),
         "missing": summary.missing,
         "contradicted": summary.contradicted,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calibration.files import atomic_path
 from calibration.schema import check
 from calibration.triangulation import Status
-from pose3d.datasets import POSES3D
+from pose3d.datasets import POSES3D, flag_words
 from pose3d.formats._text_table import format_rows, header_line, pieces
 
 __all__ = ["write_csv"]
@@ -28,7 +28,8 @@ def write_csv(poses3d: xr.Dataset, path: str | os.PathLike[str]) -> tuple[Path, 
     """Write 3D poses as a tidy CSV table.
 
     The columns are frame, time (s), individual, keypoint, x, y, z (the rig's unit, nine digits), confidence,
-    reprojection_error (RMS over the cameras used, px), n_cameras, status ("ok", or why the position is missing), and
+    reprojection_error (RMS over the cameras used, px), n_cameras, status ("ok", or why the position is missing; what
+    is no `calibration.triangulation.Status` has the word of the attribute `flag_meanings`), and
     std_x, std_y, std_z (standard deviations, the rig's unit); those from reprojection_error on only as far as the
     Dataset has them. Missing numbers are empty cells.
 
@@ -72,8 +73,9 @@ def _columns(poses3d: xr.Dataset) -> list[tuple[str, str, NDArray[Any]]]:
             columns.append((name, form, poses3d[name].transpose(*_ORDER).values.ravel()))
     if "status" in poses3d:
         codes = poses3d["status"].transpose(*_ORDER).values.ravel()
+        names = flag_words(poses3d["status"]) | _STATUS_NAMES
         columns.append(
-            ("status", "%s", np.array([_STATUS_NAMES.get(code, str(code)) for code in codes.tolist()], dtype=object))
+            ("status", "%s", np.array([names.get(code, str(code)) for code in codes.tolist()], dtype=object))
         )
     if "covariance" in poses3d:
         covariance = poses3d["covariance"].transpose("space", "space_", *_ORDER).values

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError
-from pose3d.skeleton import Skeleton
+from pose3d.skeleton import JointLimit, Skeleton
 
 __all__ = ["LabeledImage", "Labels", "Visibility", "joined"]
 
@@ -218,8 +218,18 @@ def joined(parts: Sequence[Labels]) -> Labels:
 def _joined_skeleton(parts: Sequence[Labels], keypoints: tuple[str, ...]) -> Skeleton:
     skeletons = [part.skeleton for part in parts if part.skeleton is not None]
     edges = dict.fromkeys(edge for skeleton in skeletons for edge in skeleton.edges)
+    # A bone or a joint that is named from its other end is the same; what stands first stays.
+    bones: dict[frozenset[str], tuple[str, str]] = {}
+    limits: dict[tuple[str, frozenset[str]], JointLimit] = {}
+    for skeleton in skeletons:
+        for bone in skeleton.bones:
+            bones.setdefault(frozenset(bone), bone)
+        for limit in skeleton.joint_limits:
+            limits.setdefault((limit.keypoints[1], frozenset(limit.keypoints)), limit)
     pairs: list[tuple[str, str]] = []
     for pair in dict.fromkeys(pair for skeleton in skeletons for pair in skeleton.mirrored_pairs):
         if not any(set(pair) & set(other) for other in pairs):
             pairs.append(pair)
-    return Skeleton(skeletons[0].name, keypoints, tuple(edges), tuple(pairs))
+    return Skeleton(
+        skeletons[0].name, keypoints, tuple(edges), tuple(pairs), tuple(bones.values()), tuple(limits.values())
+    )

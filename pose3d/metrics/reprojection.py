@@ -20,7 +20,7 @@ from calibration.rig import Rig
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ResidualHistogram", "reprojection_histogram", "reprojection_summary"]
+__all__ = ["ResidualHistogram", "repaired_residuals", "reprojection_histogram", "reprojection_summary"]
 
 # The bins follow the bits of a float32: its exponent and the first 6 bits of its mantissa, 64 bins per octave, from
 # 2^-17 px (smaller ones share the first bin) to 2^15 px. A bin is at most 1.6 % wide, its middle off by 0.8 %.
@@ -30,6 +30,7 @@ _LOWEST = (127 - 17) << _MANTISSA_BITS
 _BINS = 32 << _MANTISSA_BITS
 
 _CHUNK = 4096  # frames that are projected at once
+_ORDER = ("time", "individual", "keypoint", "camera")
 
 
 def _zeros(*shape: int) -> NDArray[np.int64]:
@@ -65,13 +66,16 @@ class ResidualHistogram:
         names, shape = (tuple(keypoints), tuple(cameras)), (len(keypoints), len(cameras))
         return cls(*names, _zeros(*shape, _BINS), np.zeros(shape), _zeros(*shape), _zeros(shape[0]), _zeros(shape[0]))
 
-    def add(self, residuals: ArrayLike, inliers: ArrayLike, reported: ArrayLike) -> ResidualHistogram:
+    def add(
+        self, residuals: ArrayLike, inliers: ArrayLike, reported: ArrayLike, points: ArrayLike | None = None
+    ) -> ResidualHistogram:
         """With more positions, (..., keypoint, camera) each, as `calibration.triangulate` returns them.
 
         Args:
             residuals: reprojection errors in px; only those of inliers are read.
-            inliers: True where the 2D position was used. A 3D position exists where any camera was used.
+            inliers: True where the 2D position was used.
             reported: True where there is a 2D position.
+            points: (..., keypoint) True where there is a 3D position; where any camera was used, by default.
 
         Raises:
             InvalidValueError: the shapes differ, or do not end in (keypoint, camera).
@@ -86,6 +90,7 @@ class ResidualHistogram:
                 got=f"shapes {length.shape}, {used.shape}, {seen.shape}",
                 remedy="Move the keypoints and cameras to the last two axes.",
             )
+        there = used.any(-1) if points is None else np.asarray(points, dtype=bool)
         length, used, seen = (values.reshape(-1, *shape) for values in (length, used, seen))
         finite = used & np.isfinite(length)
         length = np.where(finite, length, 0.0)
@@ -98,7 +103,7 @@ class ResidualHistogram:
             self.squares + np.einsum("nkc,nkc->kc", length, length),
             self.reported + seen.sum(0),
             self.total + len(length),
-            self.points + used.any(-1).sum(0),
+            self.points + there.reshape(-1, shape[0]).sum(0),
         )
 
     def merge(self, other: ResidualHistogram) -> ResidualHistogram:
@@ -166,7 +171,8 @@ def reprojection_histogram(poses3d: xr.Dataset, poses2d: xr.Dataset, rig: Rig) -
 
     Frames are matched by number, keypoints, individuals and cameras by name; counted are the frames, keypoints and
     individuals of the 3D poses and the cameras that the 2D poses and the rig share. A 2D position counts as used where
-    `inlier` of the 3D poses says so, or, without it, wherever the 3D position exists.
+    `inlier` of the 3D poses says so, or, without it, wherever the 3D position exists. A view that a reconstruction
+    repaired (`repair`) has the error that is stored (`residual`): the 2D poses hold what stood there before.
 
     Args:
         poses3d: Poses3D; may be lazily loaded, as 2D poses may.
@@ -199,17 +205,54 @@ def reprojection_histogram(poses3d: xr.Dataset, poses2d: xr.Dataset, rig: Rig) -
             .sel(names)
             .isel(keypoint=np.maximum(keypoints, 0), individual=np.maximum(individuals, 0))
         )
-        pixels = flat.transpose("time", "individual", "keypoint", "camera", "space").values
+        pixels = flat.transpose(*_ORDER, "space").values
         known = (rows >= 0)[:, None, None] & (individuals >= 0)[:, None] & (keypoints >= 0)
-        points = solid["position"].transpose("time", "individual", "keypoint", "space").values
-        residuals = np.linalg.norm(cameras.project(points) - pixels, axis=-1)
-        reported = np.isfinite(pixels).all(-1) & known[..., None]
-        used = reported & np.isfinite(points).all(-1)[..., None]
-        if "inlier" in solid:
-            inlier = solid["inlier"].sel(names).transpose("time", "individual", "keypoint", "camera").values
-            used &= inlier.astype(bool)
-        result = result.add(residuals, used, reported)
+        result = result.add(*_compare(solid, pixels, known, cameras))
     return result
+
+
+def _compare(
+    solid: xr.Dataset, pixels: NDArray[np.float64], known: NDArray[np.bool_], cameras: Rig
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """What `ResidualHistogram.add` wants of 3D poses and pixels (time, individual, keypoint, camera, 2).
+
+    `known` (time, individual, keypoint) says what the 2D poses have.
+    """
+    points = solid["position"].transpose("time", "individual", "keypoint", "space").values
+    residuals = np.linalg.norm(cameras.project(points) - pixels, axis=-1)
+    reported = np.isfinite(pixels).all(-1) & known[..., None]
+    used = reported & np.isfinite(points).all(-1)[..., None]
+    if "repair" in solid:
+        repaired, stored = repaired_residuals(solid, cameras.names)
+        repaired &= known[..., None]
+        residuals = np.where(repaired, stored, residuals)
+        # where left and right were exchanged, a view can be used of a keypoint that the camera does not report
+        used = np.where(repaired, np.isfinite(residuals), used)
+    if "inlier" in solid:
+        used &= solid["inlier"].sel(camera=list(cameras.names)).transpose(*_ORDER).values.astype(bool)
+    there = used.any(-1)
+    if "bridged" in solid:
+        there |= solid["bridged"].transpose(*_ORDER[:-1]).values.astype(bool)
+    return residuals, used, reported, there
+
+
+def repaired_residuals(poses3d: xr.Dataset, cameras: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which views were repaired, and the reprojection errors (px) of the views that were put in their place.
+
+    Args:
+        poses3d: Poses3D with `repair`.
+        cameras: names; those that the poses lack were not repaired.
+
+    Returns:
+        Two arrays (time, individual, keypoint, camera). The errors are NaN where they are not stored, as in files
+        whose positions were changed afterwards.
+    """
+    names = {"camera": list(cameras)}
+    kind = poses3d["repair"].reindex(names, fill_value=0).transpose(*_ORDER).values
+    if "residual" not in poses3d:
+        return kind > 0, np.full(kind.shape, np.nan)
+    stored = poses3d["residual"].reindex(names).transpose(*_ORDER).values
+    return kind > 0, stored.astype(np.float64)
 
 
 def reprojection_summary(

@@ -9,6 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from calibration.rig import Rig
+from pose3d.datasets import flag_words
 from pose3d.metrics import ResidualHistogram
 from pose3d.pipeline._disagreements import Disagreement, DisagreementSearch
 from pose3d.pipeline._recording_checks import add_residuals
@@ -17,6 +19,10 @@ __all__ = ["ReconstructionSummary", "Tally"]
 
 # A camera disagrees where its 2D position is more probably lost than of the keypoint.
 _DISAGREES = 0.5
+# A camera sees everything elsewhere where the mean of its residual vectors is more than noise and chance (px), and more
+# than this share of the median residual of its own: residuals in all directions have none.
+_LEAST_OFFSET = 5.0
+_OFFSET_SHARE = 0.5
 _BY_CAMERA = ("time", "camera", "keypoint", "individual")
 _BY_KEYPOINT = ("keypoint", "time", "individual")
 _ERRORS = ["used", "median", "p95"]
@@ -40,6 +46,8 @@ class ReconstructionSummary:
             `deviation`, the median of the standard deviation of a position along an axis, in the unit.
         all_points: the same of all keypoints together.
         explained: (camera,) mean probability that a 2D position is of its keypoint.
+        offset: (camera, space) px, mean of 2D position minus projection, over the 2D positions that were used as they
+            were reported.
         missing: how many positions are missing for which reason.
         contradicted: by keypoint, how many positions all cameras contradict that see the keypoint, two at least; only
             keypoints with any. The motion is more sudden there than its smoothness allows, or all cameras are wrong.
@@ -57,6 +65,7 @@ class ReconstructionSummary:
     points: xr.Dataset
     all_points: xr.Dataset
     explained: xr.DataArray
+    offset: xr.DataArray
     missing: dict[str, int]
     contradicted: dict[str, int]
     disagreements: tuple[Disagreement, ...]
@@ -81,9 +90,27 @@ class ReconstructionSummary:
         return errors.merge(self.points).assign(learned)
 
     def by_camera(self) -> xr.Dataset:
-        """Statistics (camera): `used`, `median` and `p95` as of `ResidualHistogram.summary`, and `explained`."""
+        """Statistics (camera).
+
+        Returns:
+            `used`, `median` and `p95` as of `ResidualHistogram.summary`; `explained`; and of `offset` the coordinates
+            `offset_x` and `offset_y` and the length `offset`, in px.
+        """
         errors = self.histogram.summary(("camera",))[_ERRORS]
-        return errors.assign(explained=self.explained)
+        x, y = (self.offset.sel(space=axis, drop=True) for axis in "xy")
+        length = xr.DataArray(np.hypot(x.values, y.values), x.coords, x.dims, attrs={"units": "px"})
+        return errors.assign(explained=self.explained, offset_x=x, offset_y=y, offset=length)
+
+    def displaced(self) -> tuple[str, ...]:
+        """The cameras that see everything elsewhere than the others do: their calibration or their clock is off.
+
+        Of these the mean of the residual vectors is longer than 5 px and than half of the median residual.
+        """
+        table = self.by_camera()
+        offset = table["offset"].values
+        with np.errstate(invalid="ignore"):
+            far = (offset > _LEAST_OFFSET) & (offset > _OFFSET_SHARE * table["median"].values)
+        return tuple(name for name, one in zip(self.cameras, far.tolist(), strict=True) if one)
 
 
 @dataclass(eq=False)
@@ -92,9 +119,11 @@ class Tally:
 
     Attributes:
         first: the trajectories of the first piece, of which names and what was learned are taken.
+        rig: the cameras.
     """
 
     first: xr.Dataset
+    rig: Rig
     _histogram: ResidualHistogram = field(init=False)
     _deviations: ResidualHistogram = field(init=False)
     _search: DisagreementSearch = field(init=False)
@@ -104,6 +133,8 @@ class Tally:
     _contradicted: NDArray[np.int64] = field(init=False)
     _probability: NDArray[np.float64] = field(init=False)
     _judged: NDArray[np.int64] = field(init=False)
+    _offset: NDArray[np.float64] = field(init=False)
+    _measured: NDArray[np.int64] = field(init=False)
     _frames: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -115,6 +146,7 @@ class Tally:
         self._statuses = np.zeros(len(self._codes()), dtype=np.int64)
         self._bridged, self._repaired, self._contradicted = (np.zeros(len(keypoints), dtype=np.int64) for _ in range(3))
         self._probability, self._judged = np.zeros(len(cameras)), np.zeros(len(cameras), dtype=np.int64)
+        self._offset, self._measured = np.zeros((len(cameras), 2)), np.zeros(len(cameras), dtype=np.int64)
 
     def add(self, poses2d: xr.Dataset, solid: xr.Dataset) -> None:
         """Count the frames that follow, whose 2D poses and trajectories these are."""
@@ -140,12 +172,25 @@ class Tally:
         against, seen = disagrees.sum(1), judged.sum(1)
         self._contradicted += ((against == seen) & (seen > 1)).sum((0, 2))
         self._search.add(solid["frame"].values, disagrees.reshape(len(disagrees), -1))
+        self._add_offsets(poses2d, solid)
+
+    def _add_offsets(self, poses2d: xr.Dataset, solid: xr.Dataset) -> None:
+        cameras = _names(self.first, "camera")
+        order = ("time", "keypoint", "individual", "camera")
+        pixels = poses2d["position"].sel(camera=cameras).transpose(*order, "space").values
+        points = solid["position"].transpose(*order[:-1], "space").values
+        residual = pixels - self.rig.select(cameras).project(points)
+        used = solid["inlier"].transpose(*order).values.astype(bool) & (solid["repair"].transpose(*order).values == 0)
+        used &= np.isfinite(residual).all(-1)
+        self._offset += np.where(used[..., None], residual, 0.0).sum((0, 1, 2))
+        self._measured += used.sum((0, 1, 2))
 
     def summary(self) -> ReconstructionSummary:
         """What was counted."""
         cameras = _names(self.first, "camera")
         with np.errstate(invalid="ignore", divide="ignore"):
             explained = self._probability / self._judged
+            offset = self._offset / self._measured[:, None]
         return ReconstructionSummary(
             frames=self._frames,
             cameras=tuple(cameras),
@@ -157,6 +202,9 @@ class Tally:
             points=self._points(),
             all_points=self._points(together=True),
             explained=xr.DataArray(explained, {"camera": cameras}, ("camera",), attrs={"units": "1"}),
+            offset=xr.DataArray(
+                offset, {"camera": cameras, "space": ["x", "y"]}, ("camera", "space"), attrs={"units": "px"}
+            ),
             missing={
                 meaning: int(count)
                 for (code, meaning), count in zip(self._codes().items(), self._statuses, strict=True)
@@ -188,9 +236,7 @@ class Tally:
 
     def _codes(self) -> dict[int, str]:
         """What the statuses mean."""
-        attributes = self.first["status"].attrs
-        meanings = [word.replace("_", " ") for word in str(attributes["flag_meanings"]).split()]
-        return dict(zip(np.asarray(attributes["flag_values"]).tolist(), meanings, strict=True))
+        return {code: word.replace("_", " ") for code, word in flag_words(self.first["status"]).items()}
 
 
 def _names(dataset: xr.Dataset, dim: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from calibration.boards import load_board
@@ -22,10 +22,10 @@ from pose3d.formats.provenance import provenance_of
 from pose3d.networks.run_files import NETWORK_FILE, WEIGHTS_FILE, runs_in
 from pose3d.pipeline.calibration import CalibrationFiles, save_calibration
 from pose3d.pipeline.prediction import predict_session
+from pose3d.pipeline.reconstruction import reconstruct_session
 from pose3d.pipeline.stages import ContentHashes, Stage, StageOutcome, run_stages
-from pose3d.pipeline.triangulation import triangulate_session
 from pose3d.project import Project
-from pose3d.reconstruction import apply_synchronization
+from pose3d.reconstruction import TrajectorySettings, apply_synchronization
 from pose3d.visualization import overlay_video, write_report
 
 __all__ = ["CALIBRATION", "ProjectFiles", "project_stages", "run_project"]
@@ -207,10 +207,17 @@ class _Session:
         videos, overlays = tuple(self.videos.values()), tuple(self.overlays.values())
         detections, result = files.detections(name), files.result(name)
         prediction = project.settings_of("prediction", PredictionSettings)
+        reconstruction = project.settings_of("reconstruction", TrajectorySettings)
         model, model_files = _model(project, prediction)
         return [
             Stage("2D", (*videos, *model_files), (detections,), prediction, lambda: self.predict(model, prediction)),
-            Stage("3D", (detections, *self.clocks, files.rig), (result,), None, self.triangulate),
+            Stage(
+                "3D",
+                (detections, *self.clocks, files.rig),
+                (result,),
+                {"reconstruction": asdict(reconstruction), "skeleton": asdict(project.skeleton)},
+                lambda: self.reconstruct(reconstruction),
+            ),
             Stage("overlay videos", (result, *videos), overlays, None, self.draw),
             Stage("report", (result, *overlays), (files.report(name),), {"title": project.name}, self.tell),
         ]
@@ -229,9 +236,10 @@ class _Session:
                 progress=lambda done, total: self.progress("finding keypoints", done, total),
             )
 
-    def triangulate(self) -> None:
+    def reconstruct(self, settings: TrajectorySettings) -> None:
         detections, rig = self.files.detections(self.name), self.files.rig
-        poses2d = poses2d_of_detections(load_detections(detections))
+        found = load_detections(detections)
+        poses2d = poses2d_of_detections(found)
         for file in self.clocks:
             poses2d = apply_synchronization(poses2d, load_synchronization(file))
         total = int(poses2d.sizes["time"])
@@ -240,11 +248,20 @@ class _Session:
         def count(frames: int) -> None:
             nonlocal done
             done += frames
-            self.progress("triangulating", done, total)
+            self.progress("reconstructing", done, total)
 
-        provenance = provenance_of([rig, detections, *self.clocks])
-        result = self.files.result(self.name)
-        triangulate_session(poses2d, load_rig(rig), result, provenance=provenance, progress=count)
+        reconstruct_session(
+            poses2d,
+            load_rig(rig),
+            self.files.result(self.name),
+            skeleton=self.files.project.skeleton,
+            settings=settings,
+            # what other peaks there were is known of the frames of each camera, not of common instants; a live system
+            # has no time for them
+            candidates=None if self.clocks or settings.lag is not None else found,
+            provenance=provenance_of([rig, detections, *self.clocks], settings),
+            progress=count,
+        )
 
     def draw(self) -> None:
         skeleton, videos = self.files.project.skeleton, self.videos

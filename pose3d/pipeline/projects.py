@@ -10,6 +10,7 @@ from pose3d.detection import PredictionSettings
 from pose3d.labeling.selection import ExtractionSettings
 from pose3d.networks.project_settings import default_tables
 from pose3d.project import Project, create_project, table_of
+from pose3d.reconstruction import TrajectorySettings
 from pose3d.skeleton import Skeleton
 
 __all__ = ["default_settings", "new_project"]
@@ -21,6 +22,7 @@ def default_settings(skeleton: Skeleton) -> dict[str, dict[str, Any]]:
         "extraction": table_of(ExtractionSettings()),
         **default_tables(skeleton),
         "prediction": table_of(PredictionSettings()),
+        "reconstruction": table_of(TrajectorySettings()),
     }
 
 

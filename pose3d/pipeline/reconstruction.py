@@ -9,6 +9,7 @@ import xarray as xr
 
 from calibration.errors import MismatchError
 from calibration.rig import Rig
+from calibration.rig_uncertainty import RigUncertainty
 from pose3d.formats.session import SessionWriter
 from pose3d.pipeline._disagreements import Disagreement
 from pose3d.pipeline._reconstruction_statistics import ReconstructionSummary, Tally
@@ -26,6 +27,8 @@ def reconstruct_session(
     *,
     skeleton: Skeleton | None = None,
     settings: TrajectorySettings | None = None,
+    candidates: xr.Dataset | None = None,
+    uncertainty: RigUncertainty | None = None,
     provenance: Mapping[str, object] | None = None,
     compression: int = 0,
     workers: int | None = None,
@@ -44,6 +47,8 @@ def reconstruct_session(
         output: the netCDF file to write; it appears when it is complete.
         skeleton: names bones, mirrored pairs and ranges of angles.
         settings: how to reconstruct.
+        candidates: Detections that the 2D poses are the most probable candidates of, see `pose3d.reconstruct`.
+        uncertainty: of the rig, to be added to the covariance.
         provenance: what stands in the file's attribute of that name.
         compression: zlib level of the file, 0 to 9.
         workers: threads; as many as processors by default.
@@ -61,13 +66,15 @@ def reconstruct_session(
     check_recording(poses2d, rig)
     _check_skeleton(skeleton, poses2d)
     with SessionWriter(output, rig=rig, provenance=provenance, compression=compression) as writer:
-        planned = plan(poses2d, rig, skeleton=skeleton, settings=settings)
+        planned = plan(
+            poses2d, rig, skeleton=skeleton, settings=settings, candidates=candidates, uncertainty=uncertainty
+        )
         if learned is not None:
             learned(planned)
         tally: Tally | None = None
         for flat, solid in reconstruct_pieces(planned, workers=workers):
             writer.append(poses2d=flat, poses3d=solid)
-            tally = tally or Tally(solid)
+            tally = tally or Tally(solid, planned.recording.rig)
             tally.add(flat, solid)
             if progress is not None:
                 progress(solid.sizes["time"])

@@ -61,6 +61,7 @@ class Estimate:
         places: (time, keypoint, 3).
         covariance: (time, keypoint, 3, 3).
         squared: (time, keypoint, camera) squared Mahalanobis distances of the views, NaN if not seen.
+        spread: (time, keypoint, camera) root of the determinant of their covariance, see `Views.table`.
         repairs: of the 2D positions.
     """
 
@@ -68,6 +69,7 @@ class Estimate:
     places: Array
     covariance: Array
     squared: Array
+    spread: Array
     repairs: Repairs
 
     @classmethod
@@ -82,6 +84,7 @@ class Estimate:
             places,
             with_lasting_noise(covariance, planned.model, individual, order),
             squared,
+            np.stack([pose.spread for pose in poses]),
             Repairs.none(squared.shape),
         )
 
@@ -99,7 +102,7 @@ def as_poses3d(planned: Plan, part: Part, kept: slice, estimates: Sequence[Estim
         covariance = estimate.covariance[kept]
         with np.errstate(invalid="ignore"):
             there = estimate.active[kept] & (np.trace(covariance, axis1=-2, axis2=-1) <= limit)
-        core, tail, _ = planned.model.noise.shares(estimate.squared[kept])
+        core, tail, _ = planned.model.noise.shares(estimate.squared[kept], estimate.spread[kept])
         share = np.where(there[..., None], core + tail, np.nan)
         places = np.where(there[..., None], estimate.places[kept], np.nan)
         pixels, scores = repaired_views(part, number, kept, estimate.repairs)
@@ -124,7 +127,11 @@ def as_poses3d(planned: Plan, part: Part, kept: slice, estimates: Sequence[Estim
     dataset = as_dataset(poses2d, rig, outcome, _REASONS)
     by_camera, by_keypoint = POSES3D.variables["inlier"].dims, POSES3D.variables["status"].dims
     dataset["view_probability"] = (by_camera, np.transpose(probability, (1, 3, 0, 2)), {"units": "1"})
-    flags = {"flag_values": np.array([0, 1, 2], dtype=np.int8), "flag_meanings": "none exchanged candidate"}
+    flags = {
+        "flag_values": np.array([0, 1, 2], dtype=np.int8),
+        "flag_meanings": "none exchanged candidate",
+        "units": "1",
+    }
     dataset["repair"] = (by_camera, np.transpose(kind, (1, 3, 0, 2)), flags)
     dataset["bridged"] = (by_keypoint, np.swapaxes(bridged, 0, 1), {"units": "1"})
     return _with_model(dataset, planned)

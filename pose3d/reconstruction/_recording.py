@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 _PILOT_BLOCK = 100  # frames; smoothness is learned from what moves within a block
 _DECAY = 1e-8  # what is left, at the edge of what is kept, of the influence of where a window ends
-_LONGEST_MARGIN = 1000
+_LONGEST_MARGIN = 300  # a keypoint that hardly moves must not make the windows of all others long
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +128,17 @@ class Recording:
         )
         return Frame(camera_table(self.rig), float(np.median(apart)), self.settings, joints)
 
+    def deviation(self) -> Array:
+        """(keypoint, camera) see `NoiseModel`, before anything better is learned."""
+        if self.floor is None:
+            return self.noise.sigma
+        # covariances of twice the floor are usual, see `covariance_floor`
+        return self.noise.sigma / np.sqrt(2 * self.floor)[:, None]
+
     def area(self) -> Array:
         """(keypoint,) see `NoiseModel`."""
         pixels = float(np.mean([np.prod(camera.size) for camera in self.rig]))
-        return pixels / (2 * np.pi * (self.noise.sigma**2).mean(1))
+        return pixels / (2 * np.pi * (self.deviation() ** 2).mean(1))
 
     def alone(self, pilot: list[Part]) -> Array:
         """(individual, keypoint) median variance of the triangulated positions, the sum over the axes."""

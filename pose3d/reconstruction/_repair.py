@@ -54,7 +54,7 @@ def repair_window(
     Args:
         window, solution, noise, frame: what is known.
         mirrored: (pair, 2) numbers of keypoints that are left and right.
-        candidates: (candidate, time, keypoint, camera, 5) views of the other peaks, or None.
+        candidates: (candidate, time, keypoint, camera, 6) views of the other peaks, or None.
         repairs: what was repaired before.
     """
     table, kind, source, chosen = window.table.copy(), repairs.kind.copy(), repairs.source.copy(), repairs.candidate
@@ -88,6 +88,7 @@ def _cost(window: Window, table: Array, solution: Solution, noise: NoiseModel, f
     """(time, keypoint, camera) minus log likelihood of views, up to a constant; 0 where there is no view."""
     squared, _ = explain_views(table, window, solution, frame, noise.deviation)
     tail, width, lost = (column[:, None] for column in noise.loss().T)
+    lost = lost * np.maximum(table[..., 5], 1e-300)  # not 0 where nothing is seen
     with np.errstate(invalid="ignore"):
         total = np.exp(-0.5 * squared) + tail * np.exp(-0.5 * squared / width) + lost
     return np.where(np.isnan(squared), 0.0, -np.log(total / (1.0 + tail + lost)))

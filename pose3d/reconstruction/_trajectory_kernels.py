@@ -24,8 +24,9 @@ __all__ = ["explain", "factor_chains", "frame_terms", "respond", "solve_body", "
 _jit = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
 _jit_and_keep = kept(_jit)
 
-# Columns of a view: place in normalized image coordinates, inverse of its covariance.
-_X, _Y, _W00, _W01, _W11 = 0, 1, 2, 3, 4
+# Columns of a view: place in normalized image coordinates, inverse of its covariance, root of the determinant of its
+# covariance in units of that at confidence 1.
+_X, _Y, _W00, _W01, _W11, _SPREAD = 0, 1, 2, 3, 4, 5
 # Least curvature of the loss along a residual, as a share of the weight: so much while far from the minimum, where the
 # exact one need not be positive; exact from where no point moves by more than half its uncertainty.
 _CAREFUL, _EXACT, _NEAR = 0.2, -1e300, 0.25
@@ -35,7 +36,7 @@ _SHORTEST = 1e-3  # share of a Gauss-Newton step; where that does not lower the 
 
 @_jit
 def _loss(squared, tail, width, lost):
-    """Cost, weight, and half the slope of the weight, of a squared distance in units of its covariance.
+    """Cost, weight, and twice the slope of the weight, of a squared distance in units of its covariance.
 
     Core, tail and lost: see `NoiseModel`. The cost is minus the log likelihood, the weight twice its derivative.
     """
@@ -232,7 +233,8 @@ def _point(cam, views, loss, temper, fixed, least, place, weight, block, slope):
         depth = cam[c, 6] * px + cam[c, 7] * py + cam[c, 8] * pz + cam[c, 11]
         if not depth > 0.0:
             weight[c] = 0.0
-            cost -= np.log(loss[2] / (1.0 + loss[0] + loss[2]))
+            lost = loss[2] * views[c, _SPREAD]
+            cost -= np.log(lost / (1.0 + loss[0] + lost))
             continue
         i = 1.0 / depth
         x = (cam[c, 0] * px + cam[c, 1] * py + cam[c, 2] * pz + cam[c, 9]) * i
@@ -240,7 +242,7 @@ def _point(cam, views, loss, temper, fixed, least, place, weight, block, slope):
         dx, dy = x - views[c, _X], y - views[c, _Y]
         e0, e1 = w00 * dx + w01 * dy, w01 * dx + w11 * dy
         squared = (dx * e0 + dy * e1) / temper
-        part, renewed, bent = _loss(squared, loss[0], loss[1], loss[2])
+        part, renewed, bent = _loss(squared, loss[0], loss[1], loss[2] * views[c, _SPREAD])
         cost += part
         if not fixed:
             weight[c] = renewed / temper
@@ -431,8 +433,8 @@ def minimize(
 
     Args:
         cam: (C, 12) rotation, by rows, and translation of every camera.
-        views: (T, K, C, 5) place in normalized image coordinates, inverse of its covariance (xx, xy, yy), 0 where not
-            seen.
+        views: (T, K, C, 6) place in normalized image coordinates, inverse of its covariance (xx, xy, yy), 0 where not
+            seen, and the root of the determinant of the covariance in units of that at confidence 1.
         loss: (K, 3) tail, width and lost of the loss.
         temper: (T, K) factor of the covariance in the first step; a fourth of it in the next, until it is 1.
         weight: (T, K, C) weights; for the first step where `given`, of the last one at the end.
@@ -445,7 +447,7 @@ def minimize(
         places: (T, K, 3) where to start.
         lower, inverse: (T, p + 1, n, n), (T, n, n) room for the factor.
         steps, tolerance: at most so many steps; done when no point moves by more than this share of its uncertainty, or
-            by a hundred times as much in an exact step, which leaves the square of it.
+            by a hundred times as much in an exact step, which leaves about the square of it.
 
     Returns:
         The cost, the number of steps and 0 (done), 1 (too many steps) or 2 (no step lowers the cost) or 3 (singular).
@@ -609,7 +611,7 @@ def solve_chains(
 ):  # fmt: skip
     """Find every keypoint by itself: `minimize` and `inverse_blocks` for bodies of one keypoint.
 
-    The arrays are those of `minimize`, keypoint first: views (K, T, 1, C, 5), temper (K, T, 1), weight (K, T, 1, C),
+    The arrays are those of `minimize`, keypoint first: views (K, T, 1, C, 6), temper (K, T, 1), weight (K, T, 1, C),
     active (K, T, 1), strength (K, T - p, 1), anchor and places (K, T, 1, 3), carry (K, p, p, 3, 3) or (K, 0, 0, 3, 3),
     carry_slope, carry_place; tolerance (K,); difference is shared.
     Filled are covariance (K, T, 1, 3, 3), absorbed (K, T - p, 1), cost (K,) and status (K,).
@@ -636,6 +638,8 @@ def solve_chains(
             anchor[k, first:last], anchor_strength, carry[k], carry_slope[k], carry_place[k], places[k, first:last],
             lower, inverse, steps, tolerance[k],
         )  # fmt: skip
+        if status[k] == 3:
+            continue
         inverse_blocks(
             lower, inverse, rows, has, bones, places[k, first:last], covariance[k, first:last], variance, decided,
         )  # fmt: skip
@@ -658,20 +662,21 @@ def solve_body(
     anchor, anchor_strength, carry, carry_slope, carry_place, places, steps, tolerance,
     covariance, bone_variance, absorbed,
 ):  # fmt: skip
-    """Find keypoints that are joined: `minimize`, then `inverse_blocks`; returns what the former does."""
+    """Find keypoints that are joined: `minimize` and, unless it is singular, `inverse_blocks`; returns as it."""
     frames, n = active.shape[0], 3 * active.shape[1]
     lower, inverse = np.empty((frames, difference.shape[1], n, n)), np.empty((frames, n, n))
     outcome = minimize(
         cam, views, loss, temper, weight, given, active, difference, strength, bones, lengths, joints, bounds,
         anchor, anchor_strength, carry, carry_slope, carry_place, places, lower, inverse, steps, tolerance,
     )  # fmt: skip
-    inverse_blocks(lower, inverse, difference, strength, bones, places, covariance, bone_variance, absorbed)
+    if outcome[2] != 3:
+        inverse_blocks(lower, inverse, difference, strength, bones, places, covariance, bone_variance, absorbed)
     return outcome
 
 
 @_jit_and_keep
 def frame_terms(cam, views, loss, weight, active, bones, lengths, joints, bounds, places, anchor, anchor_strength):
-    """Normal matrix (n, n) and slope (n,) of what one frame says by itself: views (1, K, C, 5), bones, limits."""
+    """Normal matrix (n, n) and slope (n,) of what one frame says by itself: views (1, K, C, 6), bones, limits."""
     n = 3 * active.shape[1]
     diagonal, slope = np.empty((1, n, n)), np.empty((1, n))
     _system(

@@ -50,10 +50,11 @@ _TAIL, _LOST, _WIDTH = 0.02, 0.02, 9.0
 _WIDTHS = (4.0, 100.0)
 _LARGEST_STEP = np.log(10.0)  # of the logarithm of the smoothness in a round
 _LARGEST_RATE = 0.8
+_LARGEST_LEAP = 1.0  # a motion that became much too rough is long in coming back
 _STRIDES = (1, 2, 4, 8)  # frames
 _ABOVE = 1.5
-# So large is a normal number in 80 of 100 cases; legs stand still for most of the time.
-_QUANTILE, _QUANTILE_OF_NORMAL = 0.8, 1.2816
+# So long is a vector of three normal numbers in 80 of 100 cases; legs stand still for most of the time.
+_QUANTILE, _QUANTILE_OF_NORMAL = 0.8, 2.1544
 # Factors of the smoothness that are tried on held-out cameras, so many of them.
 _FACTORS, _HELD_OUT = (1.0, 2.0, 4.0), 3
 # Fewer frames with both ends of a bone say nothing about its length.
@@ -116,15 +117,16 @@ def learn(
         solutions = _solve(model, windows, solutions, frame)
         renewed = replace(
             model,
-            noise=_noise(model.noise, solutions, fixed=frame.settings.noise is not None),
+            noise=_noise(model.noise, windows, solutions, fixed=frame.settings.noise is not None),
             rounds=rounds,
         )
         step = np.log(_smoothness(model, windows, solutions, frame) / model.smoothness)
         # steps shrink by about the same factor, a slow one at first: every other time go the whole way (Aitken)
         rate = np.clip(step / np.where(last == 0, np.inf, last), 0.0, _LARGEST_RATE) if rounds % 2 == 0 else 0.0
         last = step
+        step = np.clip(step / (1.0 - rate), -_LARGEST_STEP, _LARGEST_LEAP)
         least = model.least_smoothness(frame.settings.order)
-        renewed = replace(renewed, smoothness=np.maximum(model.smoothness * np.exp(step / (1.0 - rate)), least))
+        renewed = replace(renewed, smoothness=np.maximum(model.smoothness * np.exp(step), least))
         change = max(
             float(np.abs(np.log(renewed.smoothness / model.smoothness)).max()),
             float(np.abs(np.log(renewed.noise.deviation / model.noise.deviation)).max()),
@@ -192,6 +194,7 @@ def _predictive_density(
         squared, spread = explain_views(window.table, window, found, frame, model.noise.deviation)
         squared, wider = squared[:, :, camera], 1 + spread[:, :, camera] / 2
         tail, width, lost = model.noise.loss().T
+        lost = lost * window.table[:, :, camera, 5]
         with np.errstate(invalid="ignore", over="ignore"):
             core = np.exp(-0.5 * squared / wider) / wider
             wide = width / (width + wider - 1) * tail * np.exp(-0.5 * squared / (width + wider - 1))
@@ -232,11 +235,11 @@ def _guess(model: TrajectoryModel, windows: Sequence[Sequence[Window]], frame: F
             here = np.sqrt(np.maximum(size**2 - np.nan_to_num(noise) ** 2, 0.01 * size**2) * stride)
             found = np.where(np.isnan(found) & ((size > _ABOVE * noise) | (stride == _STRIDES[-1])), here, found)
         guess[number] = np.where(np.isfinite(found) & (found > 0), found, guess[number])
-    return guess
+    return np.maximum(guess, model.least_smoothness(order))
 
 
 def _difference_size(model: TrajectoryModel, windows: Sequence[Window], order: int, stride: int) -> Array:
-    """(keypoint,) size of the differences over a stride, by a quantile that outliers do not move; NaN if none."""
+    """(keypoint,) size, along an axis, of the differences over a stride, robust; NaN if there are none."""
     rows: list[Array] = []
     for window in windows:
         for first in range(stride):
@@ -244,9 +247,8 @@ def _difference_size(model: TrajectoryModel, windows: Sequence[Window], order: i
             coefficients = differences(times, order, stride * model.interval)
             count = len(coefficients)
             parts = [coefficients[:, a, None, None] * places[a : a + count] for a in range(order + 1)]
-            rows.append(np.abs(np.sum(parts, axis=0)))
-    sizes = np.moveaxis(np.concatenate(rows), 1, 0)
-    known = [one[np.isfinite(one)] for one in sizes]
+            rows.append(np.linalg.norm(np.sum(parts, axis=0), axis=-1))
+    known = [one[np.isfinite(one)] for one in np.concatenate(rows).T]
     return np.array([np.quantile(one, _QUANTILE) / _QUANTILE_OF_NORMAL if len(one) else np.nan for one in known])
 
 
@@ -273,15 +275,23 @@ def _solve(
     return [[found[part, number] for number in range(len(windows[part]))] for part in range(len(windows))]
 
 
-def _noise(noise: NoiseModel, solutions: Sequence[Sequence[Solution | None]], *, fixed: bool) -> NoiseModel:
+def _noise(
+    noise: NoiseModel,
+    windows: Sequence[Sequence[Window]],
+    solutions: Sequence[Sequence[Solution | None]],
+    *,
+    fixed: bool,
+) -> NoiseModel:
     count, cameras = noise.deviation.shape
     sums, weights = np.zeros((count, cameras)), np.zeros((count, cameras))
     core_count, tail_count, lost_count, tail_sum = (np.zeros(count) for _ in range(4))
-    for part in solutions:
-        for solution in part:
+    for part, found in zip(windows, solutions, strict=True):
+        for window, solution in zip(part, found, strict=True):
             assert solution is not None
             seen = np.isfinite(solution.squared) & np.isfinite(solution.spread)
-            core, tail, lost = (np.where(seen, share, 0.0) for share in noise.shares(solution.squared))
+            core, tail, lost = (
+                np.where(seen, share, 0.0) for share in noise.shares(solution.squared, window.table[..., 5])
+            )
             total = np.where(seen, solution.squared + solution.spread, 0.0)
             total = np.where(np.isfinite(total), total, 0.0)
             explained = core + tail / noise.width[:, None]
@@ -324,7 +334,7 @@ def _smoothness(
     for part, found in zip(windows, solutions, strict=True):
         for number, (window, solution) in enumerate(zip(part, found, strict=True)):
             assert solution is not None
-            size = (derivatives(window, solution, frame, model) ** 2).sum(-1)
+            size = (derivatives(window, solution.places, frame, model) ** 2).sum(-1)
             has = has_difference(window, frame)
             squares[number] += np.where(has, size, 0.0).sum(0)
             decided[number] += np.where(has, 3.0 - solution.absorbed, 0.0).sum(0)

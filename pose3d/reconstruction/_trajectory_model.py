@@ -27,7 +27,7 @@ class NoiseModel:
             have covariances, the factor by which deviations are larger than these say.
         tail, lost: (keypoint,) shares t and l.
         width: (keypoint,) factor w of the variance of the tail.
-        area: (keypoint,) of the image in units of 2 pi sqrt(det S).
+        area: (keypoint,) of the image in units of 2 pi sqrt(det S) at confidence 1.
     """
 
     deviation: Array
@@ -43,9 +43,15 @@ class NoiseModel:
             [self.tail / core / self.width, self.width, np.maximum(self.lost, 1e-9) / core / self.area], axis=-1
         )
 
-    def shares(self, squared: Array) -> tuple[Array, Array, Array]:
-        """Probabilities of core, tail and lost, each (..., keypoint, camera), of squared Mahalanobis distances."""
+    def shares(self, squared: Array, spread: Array) -> tuple[Array, Array, Array]:
+        """Probabilities of core, tail and lost of views, each (..., keypoint, camera).
+
+        Args:
+            squared: (..., keypoint, camera) squared Mahalanobis distances.
+            spread: (..., keypoint, camera) root of the determinant of their covariance, see `Views.table`.
+        """
         tail, width, lost = (column[:, None] for column in self.loss().T)
+        lost = lost * spread
         with np.errstate(invalid="ignore"):
             core = np.exp(-0.5 * squared)
             wide = tail * np.exp(-0.5 * squared / width)

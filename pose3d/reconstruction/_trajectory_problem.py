@@ -30,6 +30,7 @@ __all__ = [
     "keypoint_second",
     "links_within",
     "solve_window",
+    "with_curvature",
 ]
 
 Array = NDArray[np.float64]
@@ -79,7 +80,7 @@ class Window:
 
     Attributes:
         times: (time,) s, or frame numbers.
-        table: (time, keypoint, camera, 5) views for noise of one, see `Views`.
+        table: (time, keypoint, camera, 6) views for noise of one, see `Views`.
         start: (time, keypoint, 3) triangulated, NaN where no cameras agree.
         agreeing: (time, keypoint, camera) the cameras that agree.
         segment: (time, keypoint) number of the segment that a position belongs to, -1 where there is none.
@@ -207,7 +208,7 @@ def kernel_arrays(
 ) -> KernelArrays:
     """The arrays of a window; see `kernels.solve_chains`. `strength` (row, keypoint): that of the model where None."""
     table = keypoint_first(window.table)
-    table[..., 2:] /= model.noise.deviation[:, None, None, :, None] ** 2
+    table[..., 2:5] /= model.noise.deviation[:, None, None, :, None] ** 2
     if strength is None:
         strength = has_difference(window, frame) / model.smoothness[individual] ** 2
     return KernelArrays(
@@ -218,6 +219,29 @@ def kernel_arrays(
         strength=keypoint_first(strength),
         anchor_strength=1.0 / (_ANCHOR * frame.reach) ** 2,
     )
+
+
+def with_curvature(covariance: Array, places: Array, bones: NDArray[np.int64]) -> Array:
+    """Covariances (time, keypoint, 3, 3) with what a bone adds by turning.
+
+    To first order a bone holds its end on a plane. On the sphere that it is, an end that may be tau off along it (each
+    of two axes) comes tau^2 / length off the plane: in the mean of squares, 2 tau^4 / length^2. It matters where the
+    end of a bone is not seen for a while.
+    """
+    result = covariance.copy()
+    for a, b in bones.tolist():
+        apart = places[:, a] - places[:, b]
+        square = (apart**2).sum(-1)
+        total = np.trace(covariance[:, [a, b]], axis1=-2, axis2=-1)
+        for own, other in ((a, b), (b, a)):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                along = np.einsum("ti,tij,tj->t", apart, covariance[:, own], apart) / square
+                across = (np.trace(covariance[:, own], axis1=-2, axis2=-1) - along) / 2
+                # that of the less certain end: the other one does not move
+                added = np.where(total[:, 0 if own == a else 1] >= total[:, 0 if other == a else 1], across, 0.0) ** 2
+                bent = (2 * added / square**2)[:, None, None] * apart[:, :, None] * apart[:, None, :]
+            result[:, own] += np.nan_to_num(bent)
+    return result
 
 
 def has_difference(window: Window, frame: Frame) -> NDArray[np.bool_]:
@@ -271,7 +295,7 @@ class _Work:
             weights_given=solution is None,
             covariance=np.full((count, frames, 1, 3, 3), np.nan),
             bone_variance=np.full((frames, len(bones)), np.nan),
-            absorbed=np.zeros((count, max(frames - frame.settings.order, 0), 1)),
+            absorbed=np.full((count, max(frames - frame.settings.order, 0), 1), 3.0),
             cost=np.zeros(count),
             status=np.zeros(count, dtype=np.int64),
         )
@@ -297,8 +321,8 @@ class _Work:
         else:
             difference, strength = given.difference, _joined(given.strength, group)
         places, weight = _joined(self.places, group), _joined(self.weight, group)
-        covariance, absorbed = np.empty((frames, len(group), 3, 3)), np.zeros(strength.shape)
-        variance = np.empty((frames, len(bones)))
+        covariance, absorbed = np.full((frames, len(group), 3, 3), np.nan), np.full(strength.shape, 3.0)
+        variance = np.full((frames, len(bones)), np.nan)
         cost, _, status = kernels.solve_body(
             self.frame.cameras, _joined(given.table, group), given.loss[group], np.ones((frames, len(group))), weight,
             False, _joined(given.active, group), difference, strength, bones, lengths, joints,
@@ -410,20 +434,20 @@ def _filled(window: Window) -> Array:
     return start
 
 
-def derivatives(window: Window, solution: Solution, frame: Frame, model: TrajectoryModel) -> Array:
-    """(row, keypoint, 3) the differences of the places."""
+def derivatives(window: Window, places: Array, frame: Frame, model: TrajectoryModel) -> Array:
+    """(row, keypoint, 3) the differences of places (time, keypoint, 3)."""
     coefficients = differences(window.times, frame.settings.order, model.interval)
     rows = len(coefficients)
-    parts = [coefficients[:, a, None, None] * solution.places[a : a + rows] for a in range(coefficients.shape[1])]
+    parts = [coefficients[:, a, None, None] * places[a : a + rows] for a in range(coefficients.shape[1])]
     return np.asarray(np.sum(parts, axis=0))
 
 
 def explain_views(
     table: Array, window: Window, solution: Solution, frame: Frame, deviation: Array
 ) -> tuple[Array, Array]:
-    """Of views (time, keypoint, camera, 5), how far they are from a solution, see `Solution.squared` and `spread`."""
+    """Of views (time, keypoint, camera, 6), how far they are from a solution, see `Solution.squared` and `spread`."""
     scaled = keypoint_first(table)
-    scaled[..., 2:] /= deviation[:, None, None, :, None] ** 2
+    scaled[..., 2:5] /= deviation[:, None, None, :, None] ** 2
     squared, spread = np.empty(scaled.shape[:-1]), np.empty(scaled.shape[:-1])
     places, covariance = keypoint_first(solution.places), keypoint_first(solution.covariance)
     kernels.explain(frame.cameras, scaled, keypoint_first(window.segment >= 0), places, covariance, squared, spread)

@@ -40,8 +40,8 @@ class TrajectorySettings:
         repair_swaps: whether left and right are exchanged where that explains a camera better; needs a skeleton.
         longest_gap: frames in a row in which no two cameras agree over which a keypoint is bridged; across longer gaps
             it is unknown.
-        largest_deviation: a position whose standard deviation in its worst direction is larger than this share of the
-            distance to the cameras is not determined, hence NaN.
+        largest_deviation: a position whose expected error (the root of the trace of its covariance) is larger than
+            this share of the distance to the cameras is not determined, hence NaN.
         noise: standard deviation of a pixel coordinate at confidence 1; None: learned for every keypoint and camera.
         lasting_noise: whether covariances allow for noise that is alike in successive frames, as far as the residuals
             show it.

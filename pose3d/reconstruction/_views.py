@@ -24,19 +24,14 @@ class Views:
     Attributes:
         pixels: (..., 2) px, NaN where not seen.
         confidence: (...) 0 where not seen.
-        table: (..., 5) place in normalized coordinates and the inverse of its covariance (xx, xy, yy) for noise of one
-            pixel, or for the covariance that the poses have; 0 where not seen.
+        table: (..., 6) place in normalized coordinates, the inverse of its covariance (xx, xy, yy) for noise of one
+            pixel, or for the covariance that the poses have, and the root of the determinant of the covariance in px^2;
+            0 where not seen.
     """
 
     pixels: Array
     confidence: Array
     table: Array
-
-    def scaled(self, individual: int, deviation: Array) -> Array:
-        """(time, keypoint, camera, 5) the table of an individual for noise of (keypoint, camera)."""
-        table = self.table[individual].copy()
-        table[..., 2:] /= deviation[:, :, None] ** 2
-        return table
 
 
 def make_views(poses2d: xr.Dataset, rig: Rig, *, minimum_confidence: float, floor: Array | None) -> Views:
@@ -66,7 +61,7 @@ def make_views(poses2d: xr.Dataset, rig: Rig, *, minimum_confidence: float, floo
 def view_table(
     normalized: Array, slope: Array, confidence: Array, seen: NDArray[np.bool_], covariance: Array | None = None
 ) -> Array:
-    """(..., 5) see `Views.table`.
+    """(..., 6) see `Views.table`.
 
     Args:
         normalized, slope: (..., 2) and (..., 2, 2) of `calibration.triangulation.normalize_pixels`.
@@ -74,13 +69,17 @@ def view_table(
         seen: (...).
         covariance: (..., 2, 2) px^2.
     """
-    table = np.empty((*confidence.shape, 5))
+    table = np.empty((*confidence.shape, 6))
     table[..., :2] = normalized
     xx, xy, yy = confidence, np.zeros(()), confidence
-    if covariance is not None:
+    if covariance is None:
+        with np.errstate(divide="ignore"):
+            table[..., 5] = 1.0 / confidence
+    else:
         determinant = covariance[..., 0, 0] * covariance[..., 1, 1] - covariance[..., 0, 1] ** 2
         xx, yy = covariance[..., 1, 1] / determinant, covariance[..., 0, 0] / determinant
         xy = -covariance[..., 0, 1] / determinant
+        table[..., 5] = np.sqrt(determinant)
     a, b, c, d = slope[..., 0, 0], slope[..., 0, 1], slope[..., 1, 0], slope[..., 1, 1]
     table[..., 2] = a * a * xx + 2 * a * c * xy + c * c * yy
     table[..., 3] = a * b * xx + (a * d + b * c) * xy + c * d * yy
@@ -100,7 +99,7 @@ def covariance_floor(poses2d: xr.Dataset) -> Array | None:
     covariance = poses2d["covariance"].transpose("keypoint", *_ORDER[:2], "camera", "space", "space_").values
     variance = 0.5 * np.trace(covariance, axis1=-2, axis2=-1).reshape(len(covariance), -1)
     floor = np.array([np.median(one[np.isfinite(one)]) if np.isfinite(one).any() else 1.0 for one in variance])
-    return np.maximum(floor, 1e-6)
+    return np.maximum(floor, 1e-4)
 
 
 def camera_table(rig: Rig) -> Array:

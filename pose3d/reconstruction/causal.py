@@ -53,6 +53,7 @@ class CausalPose:
         position: (keypoint, 3), NaN where unknown.
         covariance: (keypoint, 3, 3).
         squared: (keypoint, camera) squared Mahalanobis distances of the views, NaN if not seen.
+        spread: (keypoint, camera) root of the determinant of their covariance, see `Views.table`.
         bridged: (keypoint,) fewer than two cameras were used.
     """
 
@@ -60,6 +61,7 @@ class CausalPose:
     position: Array
     covariance: Array
     squared: Array
+    spread: Array
     bridged: Mask
 
 
@@ -173,7 +175,7 @@ class FixedLag:
         normalized, slope = normalize_pixels(self._rig, pixels)
         seen = np.isfinite(normalized[..., 0]) & (scores > 0) & (scores >= settings.minimum_confidence)
         table = view_table(normalized, slope, scores, seen)
-        table[..., 2:] /= noise.deviation[:, :, None] ** 2
+        table[..., 2:5] /= noise.deviation[:, :, None] ** 2
         agreed = np.isfinite(found.points[:, 0])
         predicted = self._predict(time)
         window = self._window
@@ -301,7 +303,7 @@ class FixedLag:
         with np.errstate(invalid="ignore"):
             variance = np.trace(covariance[at], axis1=-2, axis2=-1)
             there = window.active[at] & (variance <= (frame.settings.largest_deviation * frame.reach) ** 2)
-        core, tail, _ = self._model.noise.shares(squared[at])
+        core, tail, _ = self._model.noise.shares(squared[at], window.tables[at][..., 5])
         with np.errstate(invalid="ignore"):
             used = (core + tail > 0.5).sum(-1)
         return CausalPose(
@@ -309,6 +311,7 @@ class FixedLag:
             position=np.where(there[:, None], window.places[at], np.nan),
             covariance=np.where(there[:, None, None], covariance[at], np.nan),
             squared=np.where(there[:, None], squared[at], np.nan),
+            spread=window.tables[at][..., 5],
             bridged=there & (used < 2),
         )
 

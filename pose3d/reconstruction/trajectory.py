@@ -14,12 +14,13 @@ end does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError, MismatchError
 from calibration.processors import available_processors
@@ -34,7 +35,8 @@ from pose3d.reconstruction._recording import Part, Recording, links_of, mirrored
 from pose3d.reconstruction._repair import Repairs, repair_window
 from pose3d.reconstruction._systematic import Systematic, clock_deviations, systematic_covariance
 from pose3d.reconstruction._trajectory_learning import learn, start_model
-from pose3d.reconstruction._trajectory_problem import solve_window
+from pose3d.reconstruction._trajectory_model import TrajectoryModel
+from pose3d.reconstruction._trajectory_problem import Frame, Window, held_bones, solve_window, with_curvature
 from pose3d.reconstruction._trajectory_settings import Motion, TrajectorySettings
 from pose3d.reconstruction.causal import CausalPose, FixedLag
 from pose3d.reconstruction.framewise import estimate_noise, match_cameras
@@ -50,6 +52,7 @@ _REPAIR_ROUNDS = 3
 # The noise that the triangulation starts with is learned from so many points; a better one is learned later.
 _START_POINTS = 6_000
 _CAUSAL_FRAMES = 2_000  # in a piece
+# The first brings nearly all; the last two matter where the motion is sudden.
 _ADAPTATION_ROUNDS = 3
 
 
@@ -129,20 +132,43 @@ def plan(
     links, joints = links_of(skeleton, _keypoints(poses2d), settings)
     pilot = recording.pilot()
     windows = [part.windows for part in pilot]
-    deviation = noise.sigma if recording.floor is None else np.ones(noise.sigma.shape)
     frames, models = [], []
     for motion in _motions(settings, rig):
         frame = replace(recording.frame(pilot, joints), settings=replace(settings, motion=motion))
-        start = start_model(deviation, frame, recording.interval, recording.area(), recording.alone(pilot))
+        start = start_model(recording.deviation(), frame, recording.interval, recording.area(), recording.alone(pilot))
         frames.append(frame)
         models.append(learn(start, windows, frame, links))
     best = int(np.argmax([model.score for model in models])) if len(models) > 1 else 0
     frame, model = frames[best], models[best]
+    mirrored = mirrored_keypoints(skeleton if settings.repair_swaps else None, _keypoints(poses2d))
+    repaired, changed = _repaired_pilot(windows, model, frame, mirrored)
+    if changed:  # left for right looks like a motion that is sudden
+        windows = repaired
+        start = start_model(recording.deviation(), frame, recording.interval, recording.area(), recording.alone(pilot))
+        model = learn(start, windows, frame, links)
     if settings.lasting_noise:
         model = replace(model, correlation=correlation_of(windows, frame))
     systematic = None if uncertainty is None else Systematic.of(rig, uncertainty, clock_deviations(poses2d))
     margin = recording.margin(model, pilot, frame.settings.order)
     return Plan(recording, skeleton, model, frame, margin, systematic)
+
+
+def _repaired_pilot(
+    windows: Sequence[Sequence[Window]], model: TrajectoryModel, frame: Frame, mirrored: NDArray[np.int64]
+) -> tuple[list[tuple[Window, ...]], bool]:
+    """The windows with left and right put right, and whether anything was changed."""
+    result, any_change = [], False
+    for part in windows:
+        done = []
+        for number, window in enumerate(part):
+            if len(mirrored):
+                solution = solve_window(window, frame, model, number, bodies=False)
+                repairs = Repairs.none(window.agreeing.shape)
+                window, _, changed = repair_window(window, solution, model.noise, frame, mirrored, None, repairs)
+                any_change |= changed
+            done.append(window)
+        result.append(tuple(done))
+    return result, any_change
 
 
 def _motions(settings: TrajectorySettings, rig: Rig) -> tuple[Motion, ...]:
@@ -191,7 +217,8 @@ def _whole_pieces(planned: Plan, workers: int | None) -> Iterator[tuple[xr.Datas
     length = planned.recording.poses2d.sizes["time"]
     size = _piece_size(planned, count)
     waiting: list[Future[tuple[xr.Dataset, xr.Dataset]]] = []
-    with ThreadPoolExecutor(count) as pool:
+    pool = ThreadPoolExecutor(count)
+    try:
         for first in range(0, length, size):
             last = min(first + size, length)
             before, after = max(0, first - planned.margin), min(length, last + planned.margin)
@@ -201,6 +228,8 @@ def _whole_pieces(planned: Plan, workers: int | None) -> Iterator[tuple[xr.Datas
                 yield waiting.pop(0).result()
         while waiting:
             yield waiting.pop(0).result()
+    finally:  # what was not begun need not be done where the reader went away
+        pool.shutdown(cancel_futures=True)
 
 
 def _causal_pieces(planned: Plan) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
@@ -281,12 +310,14 @@ def _solve_individual(planned: Plan, part: Part, number: int) -> Estimate:
         solution = solve_window(window, frame, model, number, solution=solution, strength=strength, bodies=False)
     solution = solve_window(window, frame, model, number, solution=solution, strength=strength, bodies=bodies)
     covariance = with_lasting_noise(solution.covariance, model, number, frame.settings.order)
+    covariance = with_curvature(covariance, solution.places, held_bones(model, number)[0])
     if planned.systematic is not None:
         pixels, _ = repaired_views(part, number, slice(None), repairs)
         covariance = covariance + systematic_covariance(
             planned.systematic, planned.recording.rig, pixels, window, solution, frame, model, number
         )
-    return Estimate(window.segment >= 0, solution.places, covariance, solution.squared, repairs)
+    spread = window.table[..., 5]
+    return Estimate(window.segment >= 0, solution.places, covariance, solution.squared, spread, repairs)
 
 
 def _keypoints(poses: xr.Dataset) -> list[str]:

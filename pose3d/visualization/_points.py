@@ -132,19 +132,27 @@ def redundancy_finding(evidence: Evidence, poses3d: xr.Dataset) -> Finding:
     used = poses3d["n_cameras"].values[poses3d["position"].notnull().all("space").values]
     used = used[used >= 2]
     if not used.size:
-        return Finding(question, Level.UNKNOWN, "No position rests on two cameras or more.")
+        answer = f"No position rests on two cameras or more.{_bridged(evidence)}"
+        return Finding(question, Level.UNKNOWN, answer)
     two = float((used == 2).mean())
     return Finding(
         question,
         Level.LOOK if two > 0.5 else Level.GOOD,
         f"{percent(two)} of the positions rest on only two cameras; the average is {used.mean():.1f}."
-        f"{_outvoted(evidence, poses3d)}",
+        f"{_outvoted(evidence, poses3d)}{_bridged(evidence)}",
         "With two cameras an error along the line of sight goes unnoticed: add views, or trust the covariance."
         if two > 0.5
         else "",
         "Good while at least half of the positions have a third camera to check the other two.",
         "most positions rest on two cameras only",
     )
+
+
+def _bridged(evidence: Evidence) -> str:
+    if evidence.bridged is None or not evidence.bridged.any():
+        return ""
+    share = float(evidence.bridged.mean())
+    return f" Not counted: {percent(share)} that rest on the motion, since fewer than two cameras were used (bridged)."
 
 
 def _outvoted(evidence: Evidence, poses3d: xr.Dataset) -> str:

@@ -23,6 +23,7 @@ from calibration.rig import Rig
 from calibration.video import open_video
 from pose3d.metrics import summary as truth_summary
 from pose3d.skeleton import Skeleton
+from pose3d.visualization._trajectories import decided_without_cameras, learned_bones_table
 from pose3d.visualization.evidence import Evidence
 from pose3d.visualization.figures import bone_figure, skeleton_figure, trajectory_figure, truth_figure
 from pose3d.visualization.player import player_data
@@ -188,6 +189,7 @@ def numbers_section(subject: Subject) -> str:
             for name, one in zip(evidence.individuals, singles, strict=True)
         ]
         parts.append(value_table("individual", (*_ERROR_COLUMNS, _MISSING_COLUMN), rows, caption="Per individual"))
+    parts.append(learned_bones_table(subject.poses3d))
     return "".join(parts)
 
 
@@ -239,11 +241,22 @@ def pictures_section(subject: Subject) -> str:
         parts += _error_pictures(evidence)
     if evidence.missing.size:
         caption = "Which camera contributes to which keypoint, and what came of it."
+        if _any_bridged(evidence):
+            caption += " A position in 3D may be bridged: it then rests on the motion, not on cameras of that moment."
         parts.append(_figure(partial(coverage_figure, evidence), "What was used", caption))
-    if evidence.missing.any():
-        caption = "Marked where a keypoint has no 3D position."
+    decided = decided_without_cameras(evidence)
+    if evidence.missing.any() or _any_bridged(evidence):
+        caption = f"Marked where a keypoint has no 3D position, or a bridged one. {decided}"
+        if not decided:
+            caption = "Marked where a keypoint has no 3D position."
         parts.append(_figure(partial(missing_figure, evidence), "What is missing, and when", caption))
+    elif decided:
+        parts.append(f"<h3>What is missing</h3><p>Every 3D position is there. {escape(decided)}</p>")
     return "".join(parts)
+
+
+def _any_bridged(evidence: Evidence) -> bool:
+    return evidence.bridged is not None and bool(evidence.bridged.any())
 
 
 def _pose_pictures(subject: Subject) -> list[str]:
@@ -260,12 +273,17 @@ def _pose_pictures(subject: Subject) -> list[str]:
             )
         )
     if skeleton is not None and skeleton.edges:
+        meaning = (
+            "Bones were held at the lengths that the reconstruction learned: that they vary little proves nothing."
+            if learned_bones_table(poses3d)
+            else "Stiff bones that vary show the error of the 3D positions."
+        )
         parts.append(
             _figure(
                 partial(bone_figure, poses3d, skeleton),
                 "Bone lengths",
-                "Relative to the median of each bone. Stiff bones that vary show the error of the 3D positions. Left: "
-                "5th to 95th percentile, quartiles and median. Right: median and the middle 68 % over time.",
+                f"Relative to the median of each bone. {meaning} Left: 5th to 95th percentile, quartiles and median. "
+                "Right: median and the middle 68 % over time.",
             )
         )
     return parts

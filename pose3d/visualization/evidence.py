@@ -5,7 +5,7 @@ Everything that the figures, the tables and the verdict of a report are made of.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from calibration.rig import Rig
 from calibration.schema import check
 from calibration.triangulation import Status
-from pose3d.datasets import POSES2D, POSES3D
+from pose3d.datasets import POSES2D, POSES3D, flag_words
 from pose3d.metrics import ResidualHistogram
+from pose3d.metrics.reprojection import repaired_residuals
 from pose3d.visualization._motion import Motion
 
 __all__ = ["Evidence", "collect_evidence", "match_poses2d"]
@@ -40,10 +41,15 @@ class Evidence:
         frames, time: (time,) frame numbers, and seconds (or frame numbers).
         time_label: label of a time axis.
         cameras, individuals, keypoints: names. There are no cameras where the 2D poses or the rig are unknown.
-        error: (time, camera, individual, keypoint) px, float32; NaN without a detection or a 3D position.
+        error: (time, camera, individual, keypoint) px, float32; NaN without a detection or a 3D position. Where a view
+            was repaired, that of the view that was put in its place.
         detected, used: the same shape; a 2D position is reported, and was used for the 3D position.
         missing: (time, individual, keypoint) there is no 3D position.
-        status: (time, individual, keypoint) values of `calibration.triangulation.Status`, or None where unknown.
+        status: (time, individual, keypoint) why a position is missing, or None where unknown.
+        reason_words: what the values of `status` mean.
+        bridged: (time, individual, keypoint) fewer than two cameras were used for the 3D position; None where unknown.
+        repair: (time, camera, individual, keypoint) 0, or 1 where a reconstruction exchanged left and right, 2 where it
+            took another candidate; None where none repaired.
         mean_error: (time, individual, keypoint) px, RMS over the used cameras, or None where unknown.
         diagonals: (camera,) of the images, px.
         shifts: (camera, 3) by how many frames a camera is ahead of the reprojection, the standard error, and the share
@@ -62,6 +68,9 @@ class Evidence:
     used: Mask
     missing: Mask
     status: NDArray[np.int64] | None
+    reason_words: Mapping[int, str]
+    bridged: Mask | None
+    repair: NDArray[np.int8] | None
     mean_error: Array | None
     diagonals: Array
     shifts: Array
@@ -96,7 +105,10 @@ class Evidence:
         if self.status is None or not self.missing.size:
             return {}
         codes = np.unique(self.status[self.missing]).tolist()
-        return {_meaning(code): _share(self.missing & (self.status == code), ("keypoint",)) for code in codes}
+        return {
+            self.reason_words.get(code, f"status {code}"): _share(self.missing & (self.status == code), ("keypoint",))
+            for code in codes
+        }
 
     def relative_shifts(self) -> Array:
         """`shifts` relative to the median of the other cameras, with the standard error of that difference.
@@ -151,6 +163,7 @@ def collect_evidence(poses3d: xr.Dataset, poses2d: xr.Dataset | None = None, rig
     shape = (count, len(cameras), len(individuals), len(keypoints))
     error = np.full(shape, np.nan, np.float32)
     detected = np.zeros(shape, bool)
+    repair = np.zeros(shape, np.int8) if "repair" in poses3d else None
     motion = Motion(len(cameras), max(1, round(_MOTION_SECONDS * float(poses3d.attrs.get("fps", 0.0)))))
     if poses2d is not None and rig is not None and cameras:
         chosen = rig.select(cameras)
@@ -162,6 +175,10 @@ def collect_evidence(poses3d: xr.Dataset, poses2d: xr.Dataset | None = None, rig
             residual = observed - projected
             detected[rows] = np.isfinite(observed).all(axis=-1)
             error[rows] = np.hypot(residual[..., 0], residual[..., 1])
+            if repair is not None:
+                known = np.isin(frames, poses2d["frame"].values)
+                repair[rows] = _take_repaired(poses3d.isel(time=rows), cameras, known, error[rows])
+                residual[repair[rows] > 0] = np.nan  # of what was put in their place only the length is stored
             motion.add(residual, projected, frames)
     seconds = poses3d.attrs.get("time_unit") != "frames"
     return Evidence(
@@ -176,6 +193,9 @@ def collect_evidence(poses3d: xr.Dataset, poses2d: xr.Dataset | None = None, rig
         used=_used(poses3d, cameras, error),
         missing=~np.isfinite(points).all(axis=-1),
         status=None if "status" not in poses3d else _by_keypoint(poses3d["status"]).astype(np.int64),
+        reason_words=_reason_words(poses3d),
+        bridged=None if "bridged" not in poses3d else _by_keypoint(poses3d["bridged"]).astype(bool),
+        repair=repair,
         mean_error=None if "reprojection_error" not in poses3d else _by_keypoint(poses3d["reprojection_error"]),
         diagonals=np.array([np.hypot(*rig[name].size) for name in cameras] if rig is not None else []),
         shifts=motion.shifts(),
@@ -187,6 +207,27 @@ def _common_cameras(poses2d: xr.Dataset | None, rig: Rig | None) -> tuple[str, .
         return ()
     known = {str(name) for name in poses2d["camera"].values}
     return tuple(name for name in rig.names if name in known)
+
+
+def _take_repaired(
+    poses3d: xr.Dataset, cameras: Sequence[str], known: Mask, error: NDArray[np.float32]
+) -> NDArray[np.int8]:
+    """Put the errors of repaired views in the place of those of the 2D poses.
+
+    Args:
+        poses3d: with `repair`.
+        cameras: names along the second axis of the error.
+        known: (time,) frames that the 2D poses have.
+        error: (time, camera, individual, keypoint) px; changed in place.
+
+    Returns:
+        What was repaired, as of `Evidence.repair`.
+    """
+    repaired, stored = repaired_residuals(poses3d, cameras)
+    rows = np.moveaxis(repaired, -1, 1) & known[:, None, None, None]
+    error[rows] = np.moveaxis(stored, -1, 1)[rows]
+    kind = poses3d["repair"].reindex(camera=list(cameras), fill_value=0)
+    return np.asarray(kind.transpose("time", "camera", "individual", "keypoint").values, dtype=np.int8)
 
 
 def match_poses2d(
@@ -237,8 +278,10 @@ def _spread(values: Array) -> tuple[float, float, float]:
     return float(np.sqrt(np.mean(finite**2))), float(median), float(p95)
 
 
-def _meaning(code: int) -> str:
-    known = {int(status) for status in Status}
-    if code == Status.OK:
-        return "removed after triangulation"
-    return Status(code).meaning if code in known else f"status {code}"
+def _reason_words(poses3d: xr.Dataset) -> dict[int, str]:
+    """What the values of `status` mean: as the poses say, or, where they do not, as of a triangulation."""
+    words = {int(status): status.meaning for status in Status}
+    if "status" in poses3d:
+        words |= {code: word.replace("_", " ") for code, word in flag_words(poses3d["status"]).items()}
+    made = "reconstruction" if "reconstruction" in poses3d.attrs else "triangulation"
+    return words | {int(Status.OK): f"removed after {made}"}

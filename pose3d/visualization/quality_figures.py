@@ -120,19 +120,28 @@ def coverage_figure(evidence: Evidence) -> Figure:
 
 
 def missing_figure(evidence: Evidence) -> Figure:
-    """When which keypoint has no 3D position."""
-    missing = np.asarray(evidence.missing.any(axis=1))
-    share = missing_share(missing[:, :_MOST_KEYPOINTS]).T
-    figure = new_figure(9.0, max(2.0, 0.9 + 0.17 * len(share)))
-    axes = style_axes(figure.subplots(), xlabel=evidence.time_label, grid="")
-    image = np.zeros((*share.shape, 4))
-    image[..., :3] = to_rgb(PALETTE[1])
-    # A single missing frame in a long stretch must not vanish.
-    image[..., 3] = np.where(share > 0, 0.25 + 0.75 * share, 0.0)
+    """When which keypoint has no 3D position, or one that rests on the motion since cameras did not see it."""
+    share = _share_over_time(evidence.missing)
+    bridged = evidence.bridged if evidence.bridged is not None and evidence.bridged.any() else None
+    figure = new_figure(9.0, max(2.0, 0.9 + 0.17 * len(share)) + (0.5 if bridged is not None else 0.0))
+    # Without a title, nothing would keep the height that the legend needs.
+    title = "" if bridged is None else "In any individual"
+    axes = style_axes(figure.subplots(), title=title, xlabel=evidence.time_label, grid="")
     time = evidence.time
     first, last = (float(time[0]), float(time[-1])) if len(time) else (0.0, 1.0)
     last = last if last > first else first + 1.0
-    axes.imshow(image, aspect="auto", interpolation="nearest", extent=(first, last, len(share) - 0.5, -0.5))
+    layers = [("missing", PALETTE[1], share)]
+    if bridged is not None:
+        layers.append(("bridged", PALETTE[0], _share_over_time(bridged)))
+    for name, color, shares in layers:
+        image = np.zeros((*shares.shape, 4))
+        image[..., :3] = to_rgb(color)
+        # A single missing frame in a long stretch must not vanish.
+        image[..., 3] = np.where(shares > 0, 0.25 + 0.75 * shares, 0.0)
+        axes.imshow(image, aspect="auto", interpolation="nearest", extent=(first, last, len(share) - 0.5, -0.5))
+        if bridged is not None:
+            axes.plot([], [], color=color, linewidth=6, label=name)
+    legend_above(axes, len(layers))
     axes.set_yticks(
         range(len(share)),
         [plain(name, LONGEST_NAME) for name in evidence.keypoints[: len(share)]],
@@ -143,6 +152,11 @@ def missing_figure(evidence: Evidence) -> Figure:
     for edge in np.arange(0.5, len(share) - 1):
         axes.axhline(edge, color=MUTED, linewidth=0.3, alpha=0.4)
     return figure
+
+
+def _share_over_time(mask: NDArray[np.bool_]) -> Array:
+    """(keypoint, bin) share that is true of a mask (time, individual, keypoint), in any individual."""
+    return np.asarray(missing_share(np.asarray(mask.any(axis=1))[:, :_MOST_KEYPOINTS]).T)
 
 
 def _require_cameras(evidence: Evidence) -> None:

@@ -14,6 +14,7 @@ from pose3d.metrics import bone_statistics, coverage
 from pose3d.skeleton import Skeleton
 from pose3d.visualization._points import gross_error_finding, redundancy_finding
 from pose3d.visualization._timing import timing_finding
+from pose3d.visualization._trajectories import held_bones_finding
 from pose3d.visualization.evidence import Evidence
 
 __all__ = ["Finding", "Level", "Verdict", "judge"]
@@ -134,6 +135,11 @@ def _next_step_for(reason: str) -> str:
             "The cameras see different things: check first that the videos are in step and the calibration is of this "
             "recording, then that each camera tracks the same animal."
         )
+    if reason.startswith("too uncertain"):
+        return (
+            "Too few cameras for too long, so that neither they nor the motion tell where the keypoint is: look at the "
+            "overlay where it should be seen, label more of such frames, or add a camera."
+        )
     if reason:
         return (
             "Check the calibration: rays that hardly cross, or cross behind a camera, point to wrong camera positions."
@@ -238,6 +244,9 @@ def _over_others(values: np.ndarray, index: int) -> float:
 
 def _bones(poses3d: xr.Dataset, skeleton: Skeleton | None) -> Finding:
     question = "Do bones keep their length?"
+    held = held_bones_finding(question, poses3d)
+    if held is not None:
+        return held
     if skeleton is None or not skeleton.edges:
         return Finding(question, Level.UNKNOWN, "No skeleton with edges is given.", "")
     if not poses3d.sizes["time"]:

@@ -14,6 +14,7 @@ from pose3d.datasets import (
     POSES2D,
     POSES3D,
     detections,
+    flag_words,
     poses2d,
     poses2d_of_detections,
     poses3d,
@@ -268,3 +269,20 @@ class TestDetections:
         names = {"cameras": ["top", "side"], "keypoints": ["nose", "tail", "paw"]}
         with pytest.raises(InvalidValueError, match="at least one candidate"):
             poses2d_of_detections(detections(position[:, :, :0], confidence[:, :, :0], **names))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        (
+            {"flag_values": np.array([0, 5], dtype=np.int8), "flag_meanings": "ok too_uncertain"},
+            {0: "ok", 5: "too_uncertain"},
+        ),
+        ({"flag_values": np.int8(1), "flag_meanings": "ok"}, {1: "ok"}),  # a file gives a single value back as a number
+        ({"flag_values": [0, 1], "flag_meanings": "ok"}, {}),
+        ({"flag_meanings": "ok"}, {}),
+        ({}, {}),
+    ],
+)
+def test_codes_have_the_words_of_their_attributes(attributes: dict[str, object], expected: dict[int, str]) -> None:
+    assert flag_words(xr.DataArray([0], attrs=attributes)) == expected

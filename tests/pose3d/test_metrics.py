@@ -25,6 +25,7 @@ from pose3d.metrics import (
     reprojection_summary,
     summary,
 )
+from pose3d.reconstruction import triangulate
 from pose3d.skeleton import Skeleton
 
 KEYPOINTS = ("nose", "neck", "hip", "tail")
@@ -388,6 +389,62 @@ class TestReprojection:
         solid, flat, _ = self.scene()
         result = reprojection_summary(solid.drop_vars(["inlier", "camera"]), flat, self.RIG)
         np.testing.assert_allclose(result["used"], 1.0)
+
+    def repaired(self) -> tuple[xr.Dataset, xr.Dataset, np.ndarray]:
+        """As `scene`, but that a tenth of the views stood 100 px elsewhere, or nowhere, before they were repaired."""
+        solid, flat, residuals = self.scene()
+        dims = ("time", "camera", "keypoint", "individual")
+        kind = np.random.default_rng(3).choice(3, (300, 4, 4, 2), p=[0.9, 0.05, 0.05]).astype(np.int8)
+        solid["repair"] = (dims, kind, {"units": "1"})
+        lengths = np.linalg.norm(
+            flat["position"].transpose(*dims, "space").values
+            - self.RIG.project(solid["position"].transpose("time", "keypoint", "individual", "space").values).transpose(
+                0, 3, 1, 2, 4
+            ),
+            axis=-1,
+        )
+        solid["residual"] = (dims, lengths, {"units": "px"})
+        wrong = (solid["repair"] > 0).transpose("time", "camera", "individual", "keypoint").values
+        before = flat.copy(deep=True)
+        before["position"].values[wrong] += 100.0
+        before["position"].values[wrong & (np.arange(300) % 2 == 0)[:, None, None, None]] = np.nan
+        return solid, before, residuals
+
+    def test_repaired_views_have_the_error_of_what_was_put_in_their_place(self) -> None:
+        solid, before, residuals = self.repaired()
+        result = reprojection_summary(solid, before, self.RIG, by=())
+        assert result["rms"] == pytest.approx(np.sqrt(np.nanmean(residuals**2)), rel=1e-9)
+        assert result["p95"] == pytest.approx(np.nanquantile(residuals, 0.95), rel=0.02)
+        assert (reprojection_histogram(solid, before, self.RIG).counts.sum()) == np.isfinite(residuals).sum()
+        assert reprojection_summary(solid.drop_vars("repair"), before, self.RIG, by=())["rms"] > 10
+
+    def test_repaired_views_whose_error_is_not_stored_are_not_counted(self) -> None:
+        solid, before, residuals = self.repaired()
+        kept = np.where(solid["repair"].transpose("time", "individual", "keypoint", "camera") > 0, np.nan, residuals)
+        result = reprojection_summary(solid.drop_vars("residual"), before, self.RIG, by=())
+        assert result["rms"] == pytest.approx(np.sqrt(np.nanmean(kept**2)), rel=1e-9)
+
+    def test_what_was_triangulated_has_the_numbers_of_its_projections(self) -> None:
+        _, flat, _ = self.scene(60)
+        solid = triangulate(flat, self.RIG)
+        found = reprojection_histogram(solid, flat, self.RIG)
+        plain = reprojection_histogram(solid.drop_vars("residual"), flat, self.RIG)
+        for name in ("counts", "squares", "reported", "total", "points"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(plain, name))
+        inlier = solid["inlier"].transpose("time", "camera", "keypoint", "individual").values
+        stored = solid["residual"].transpose("time", "camera", "keypoint", "individual").values[inlier]
+        overall = found.summary(())
+        assert overall["rms"] == pytest.approx(np.sqrt(np.mean(stored**2)), rel=1e-9)
+        assert overall["median"] == pytest.approx(np.median(stored), rel=0.015)
+
+    def test_a_bridged_position_is_not_missing(self) -> None:
+        solid, flat, _ = self.scene()
+        solid["inlier"][:90, :, 1] = False
+        bridged = np.zeros((300, 4, 2), dtype=bool)
+        bridged[:60, 1] = True
+        solid["bridged"] = (("time", "keypoint", "individual"), bridged, {"units": "1"})
+        result = reprojection_summary(solid, flat, self.RIG, by=("keypoint",))
+        np.testing.assert_allclose(result["missing_3d"], [0.0, 0.1, 0.0, 0.0], atol=0.01)
 
     def test_nothing_in_common_is_an_error(self) -> None:
         solid, flat, _ = self.scene()

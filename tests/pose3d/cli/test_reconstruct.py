@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def test_the_terminal_says_how_it_went(session, tmp_path, capsys):
     output = tmp_path / "deep" / "out.nc"
     assert command(folder, output, "--skeleton", folder / "mouse.toml") == 0
     shown = capsys.readouterr().out
-    titles = ("used", "explained", "median px", "p95 px", "noise px", "std mm", "smoothness mm/s^")
+    titles = ("used", "explained", "median px", "p95 px", "offset px", "noise px", "std mm", "smoothness mm/s^")
     for word in (*titles, "repaired", "bridged", "missing", "cam_1", "nose", "neck-nose", "length mm", "wrote"):
         assert word in shown
     (line,) = [line.split() for line in shown.splitlines() if line.startswith("cam_2") and "nose" in line]
@@ -97,7 +98,31 @@ def test_json_is_one_object_and_agrees_with_the_file(session, tmp_path, capsys):
     missing = float(np.isnan(poses3d["position"].isel(space=0)).mean())
     assert summary["all"]["missing"] == pytest.approx(missing, abs=1e-12)
     assert isinstance(summary["contradicted"], dict)
+    assert summary["displaced"] == []
     assert summary["written"] == [str(tmp_path / "o.nc")]
+
+
+def test_a_camera_that_sees_everything_elsewhere_is_named(session, tmp_path, capsys):
+    folder, _ = session
+    with open_session(folder / "poses2d.nc") as found:
+        poses = found.require("poses2d").load()
+    poses["position"].loc[{"camera": "cam_3"}] += np.array([-24.0, 30.0])
+    save_session(tmp_path / "p.nc", poses2d=poses)
+    words = ("reconstruct", "--rig", folder / "rig.toml", "--poses2d", tmp_path / "p.nc", "-o", tmp_path / "o.nc")
+    assert run(*words) == 0
+    (line,) = [
+        line for line in capsys.readouterr().out.replace("\n", " ").split("camera ") if "sees everything" in line
+    ]
+    x, y = (int(number) for number in re.findall(r"[+-]\d+", line)[:2])
+    assert (x, y) == (pytest.approx(-24, abs=3), pytest.approx(30, abs=3))
+    assert line.startswith(
+        f"cam_3 sees everything ({x:+d}, {y:+d}) px from where the others do: its calibration or its"
+    )
+    assert run(*words, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["displaced"] == ["cam_3"]
+    assert summary["cameras"]["cam_3"]["offset"] == pytest.approx(np.hypot(24, 30), abs=3)
+    assert summary["cameras"]["cam_3"]["offset_x"] == pytest.approx(-24, abs=3)
 
 
 def test_without_a_skeleton_it_says_what_is_lacking(session, tmp_path, capsys):

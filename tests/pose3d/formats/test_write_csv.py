@@ -59,6 +59,21 @@ def test_all_columns_say_what_the_dataset_says(tmp_path, make_solid):
     assert set(table["status"]) == {"ok", "no_consensus"}
 
 
+@pytest.mark.parametrize(("described", "expected"), [(True, "too_uncertain"), (False, "5")])
+def test_a_status_of_a_trajectory_has_the_word_of_its_attribute(tmp_path, make_solid, described, expected):
+    solid = make_solid()
+    solid["status"].values[solid["status"].values > 0] = 5
+    if described:
+        words = " ".join(status.name for status in Status)
+        solid["status"].attrs = {"flag_values": np.arange(6, dtype=np.int8), "flag_meanings": f"{words} too_uncertain"}
+    write_csv(solid, tmp_path / "a.csv")
+    assert set(pd.read_csv(tmp_path / "a.csv", dtype=str)["status"]) == {"ok", expected}
+    save_session(tmp_path / "a.nc", poses3d=solid)
+    with open_session(tmp_path / "a.nc") as session:
+        write_csv(session.require("poses3d"), tmp_path / "b.csv")
+    assert set(pd.read_csv(tmp_path / "b.csv", dtype=str)["status"]) == {"ok", expected}
+
+
 def test_missing_is_an_empty_cell_also_beside_names_like_nan(tmp_path, make_solid):
     solid = make_solid(1, ("nan", "nano,nan"), ("nan",), frames=[4])
     solid["position"][:] = np.nan

@@ -8,7 +8,7 @@ import pytest
 
 from calibration.errors import InvalidValueError
 from pose3d.labeling import LabeledImage, Labels, Visibility, joined
-from pose3d.skeleton import Skeleton
+from pose3d.skeleton import JointLimit, Skeleton
 
 NOSE, TAIL = 0, 1
 
@@ -111,6 +111,24 @@ def test_joined_labels_are_matched_by_name() -> None:
     assert both.position[1, 1, 1].tolist() == [0, 0]  # tail, the first keypoint of the second
     assert both.skeleton is not None
     assert both.skeleton.edges == (("nose", "tail"),)
+
+
+def test_joined_labels_keep_bones_and_ranges_of_angles_each_once() -> None:
+    names = ("nose", "neck", "tail")
+    edges = (("nose", "neck"), ("neck", "tail"))
+    first = Skeleton("mouse", names, edges, (), edges[:1], (JointLimit(("nose", "neck", "tail"), 60.0, 180.0),))
+    turned = (JointLimit(("tail", "neck", "nose"), 10.0, 90.0), JointLimit(("neck", "tail", "tip"), 20.0, 180.0))
+    more = (("neck", "nose"), ("neck", "tail"), ("tail", "tip"))
+    second = Skeleton("other", ("nose", "neck", "tail", "tip"), more, (), more[:2], turned)
+    both = joined(
+        [
+            replace(labels(("a.png",), names), skeleton=first),
+            replace(labels(("b.png",), second.keypoints), skeleton=second),
+        ]
+    )
+    assert both.skeleton is not None
+    assert both.skeleton.bones == (("nose", "neck"), ("neck", "tail"))
+    assert both.skeleton.joint_limits == (first.joint_limits[0], turned[1])
 
 
 def test_labels_of_two_roots_are_not_joined() -> None:

@@ -11,12 +11,14 @@ import xarray as xr
 
 from calibration.errors import InvalidValueError, MismatchError, OutputError, SuiteWarning
 from pose3d.formats import open_session
+from pose3d.metrics import reprojection_histogram
 from pose3d.pipeline import reconstruct_session
 from pose3d.pipeline._disagreements import FEWEST_FRAMES, Disagreement, DisagreementSearch
 from pose3d.pipeline._reconstruction_statistics import Tally
 from pose3d.reconstruction import TrajectorySettings, reconstruct
 from pose3d.skeleton import Skeleton
 from pose3d.synthetic import QUADRUPED, SimulationSettings, simulate
+from pose3d.visualization import collect_evidence
 
 # Short gaps make short margins, so that a short recording falls into pieces.
 SETTINGS = TrajectorySettings(motion="acceleration", longest_gap=5)
@@ -146,6 +148,48 @@ class TestTheSummary:
         assert longest.frames >= max(stretches), "a stretch ends where the camera sees nothing"
         assert WRONG.start <= longest.first < longest.last < WRONG.stop
 
+    def test_the_report_counts_the_same(self, outcome):
+        """Also of repaired views, of which the 2D poses in the file hold what stood there before."""
+        summary, _, (flat, solid, rig, _) = outcome
+        found = reprojection_histogram(solid, flat, rig)
+        np.testing.assert_array_equal(found.counts.sum(-1), summary.histogram.counts.sum(-1))
+        np.testing.assert_array_equal(found.reported, summary.histogram.reported)
+        np.testing.assert_allclose(found.squares, summary.histogram.squares, rtol=1e-3)
+        evidence = collect_evidence(solid, flat, rig).summary(())
+        for name in ("used", "rms", "median"):
+            assert evidence[name] == pytest.approx(summary.histogram.summary(())[name].item(), rel=1e-3)
+
+    def test_offsets_are_those_of_the_views_that_were_used_as_they_were(self, outcome):
+        summary, _, (flat, solid, rig, _) = outcome
+        order = ("time", "keypoint", "individual", "camera")
+        points = solid["position"].transpose(*order[:-1], "space").values
+        residual = flat["position"].transpose(*order, "space").values - rig.project(points)
+        used = (solid["inlier"] & (solid["repair"] == 0)).transpose(*order).values
+        expected = [residual[..., number, :][used[..., number]].mean(0) for number in range(len(rig))]
+        np.testing.assert_allclose(summary.offset, expected, atol=1e-3)
+        table = summary.by_camera()
+        np.testing.assert_allclose(table["offset"], np.hypot(table["offset_x"], table["offset_y"]))
+        assert {table[name].attrs["units"] for name in ("offset", "offset_x", "offset_y")} == {"px"}
+        assert summary.displaced() == ()
+
+    @pytest.mark.parametrize(
+        ("shift", "scatter", "named"),
+        [
+            ((24.0, -18.0), 0.0, True),
+            ((3.0, -2.0), 0.0, False),  # less than 5 px
+            ((6.0, 0.0), 40.0, False),  # the camera errs in all directions
+        ],
+    )
+    def test_a_camera_that_sees_everything_elsewhere_is_named(self, scene, tmp_path, shift, scatter, named):
+        moved = scene.poses2d.isel(time=slice(0, 200), individual=[0]).sel(keypoint=list(KEPT)).copy(deep=True)
+        position = moved["position"].sel(camera="cam_3")
+        noise = np.random.default_rng(0).normal(0, scatter, position.shape) if scatter else 0.0
+        moved["position"].loc[{"camera": "cam_3"}] = position + np.array(shift) + noise
+        summary = reconstruct_session(moved, scene.rig, tmp_path / "o.nc", settings=SETTINGS)
+        assert summary.displaced() == (("cam_3",) if named else ())
+        if named:
+            np.testing.assert_allclose(summary.offset.sel(camera="cam_3"), shift, atol=3)
+
     def test_a_motion_that_is_left_open_is_told(self, scene, tmp_path):
         short = scene.poses2d.isel(time=slice(0, 120), individual=[0]).sel(keypoint=list(KEPT))
         summary = reconstruct_session(short, scene.rig, tmp_path / "o.nc", settings=TrajectorySettings())
@@ -160,10 +204,10 @@ class TestTheSummary:
 
 class TestPieceByPiece:
     def test_the_statistics_do_not_depend_on_the_pieces(self, outcome):
-        _, _, (flat, solid, _, _) = outcome
-        whole = Tally(solid)
+        _, _, (flat, solid, rig, _) = outcome
+        whole = Tally(solid, rig)
         whole.add(flat, solid)
-        pieces = Tally(solid)
+        pieces = Tally(solid, rig)
         for first, last in ((0, 1), (1, 140), (140, 150), (150, 600)):
             pieces.add(flat.isel(time=slice(first, last)), solid.isel(time=slice(first, last)))
         expected, found = whole.summary(), pieces.summary()
@@ -292,4 +336,6 @@ def test_a_recording_that_nobody_sees_is_written_as_missing(scene, tmp_path):
         summary = reconstruct_session(blind, scene.rig, tmp_path / "o.nc", skeleton=QUADRUPED, settings=SETTINGS)
     assert (summary.points["missing"] == 1).all()
     assert summary.by_keypoint()["deviation"].isnull().all()
+    assert summary.by_camera()["offset"].isnull().all()
+    assert summary.displaced() == ()
     assert summary.disagreements == ()

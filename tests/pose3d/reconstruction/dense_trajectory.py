@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,26 +151,27 @@ class Dense:
         seen = np.isfinite(self.scene.pixels) & self.active[..., None, None]
         return np.where(seen, (found - np.where(seen, self.scene.pixels, 0.0)) * scale[..., None], 0.0)
 
-    def shares(self) -> tuple[Array, Array, Array, Array]:
-        """(keypoint, 1) densities of core, tail and lost at no error, over that of a Gaussian; width of the tail."""
+    def densities(self, squared: NDArray[np.complex128]) -> tuple[NDArray[Any], ...]:
+        """(time, keypoint, camera) densities of core, tail and lost at squared errors, over that of a Gaussian at 0."""
         noise = self.scene.model.noise
-        core, tail = 1 - noise.tail - noise.lost, noise.tail / noise.width
-        lost = noise.lost / noise.area
-        return core[:, None], tail[:, None], lost[:, None], noise.width[:, None]
+        core, tail, lost, width, area = (
+            each[:, None] for each in (1 - noise.tail - noise.lost, noise.tail, noise.lost, noise.width, noise.area)
+        )
+        narrow, wide = core * np.exp(-squared / 2), tail / width * np.exp(-squared / 2 / width)
+        # the less confident a view is, the larger its covariance and the lower the density of its Gaussian
+        uniform = lost / area / np.where(self.scene.confidence > 0, self.scene.confidence, 1.0)
+        return narrow, wide, uniform + np.zeros_like(squared)
 
     def loss(self, errors: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """(time, keypoint, camera) minus log density of errors, over that of no error."""
-        core, tail, lost, width = self.shares()
         squared = (errors**2).sum(-1)
-        density = core * np.exp(-squared / 2) + tail * np.exp(-squared / 2 / width) + lost
-        return -np.log(density / (core + tail + lost))
+        return -np.log(sum(self.densities(squared)) / sum(self.densities(0 * squared)))
 
     def loss_slope(self, errors: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """(time, keypoint, camera, 2) derivative of the loss by the errors."""
-        core, tail, lost, width = self.shares()
-        squared = (errors**2).sum(-1)
-        narrow, wide = core * np.exp(-squared / 2), tail * np.exp(-squared / 2 / width)
-        return ((narrow + wide / width) / (narrow + wide + lost))[..., None] * errors
+        narrow, wide, lost = self.densities((errors**2).sum(-1))
+        share = (narrow + wide / self.scene.model.noise.width[:, None]) / (narrow + wide + lost)
+        return share[..., None] * errors
 
     def lengths(self, places: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """(time, bone) lengths, less what they should be, in standard deviations; 0 where an end is missing."""

@@ -15,6 +15,8 @@ from pose3d.skeleton import Skeleton
 Array = NDArray[np.float64]
 
 RATE = 100.0  # frames per second
+# Standard deviation of the derivative, so that motions of 200 frames stay within 200 mm.
+LIVELY = {"velocity": 2e3, "acceleration": 1.2e4, "jerk": 1e5}
 LIMIT = 7.8147279  # 95 % of the squared distances of three normal numbers are less
 # A shoulder that moves freely, two arms of different bones, left and right as long.
 ARMS = Skeleton(
@@ -56,7 +58,7 @@ def arms(frames: int, seed: int = 0) -> Array:
     places = [wave(frames, seed, size=120.0)]
     for side in range(2):
         for bone, length in enumerate(LENGTHS.values()):
-            way = wave(frames, 10 * seed + 3 * side + bone + 1, size=1.0) + [0.3, 1.5 * side - 0.8, -0.2]
+            way = wave(frames, 10 * seed + 3 * side + bone + 1, size=1.0) + np.array([0.3, 1.5 * side - 0.8, -0.2])
             start = places[0] if bone == 0 else places[-1]
             places.append(start + length * way / np.linalg.norm(way, axis=-1, keepdims=True))
     return np.stack(places, axis=1)
@@ -77,7 +79,7 @@ def seen(
     rate: float | None = RATE,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Poses2D of points (time, keypoint, 3) whose noise is Gaussian and of which no detector is less sure than of others."""
+    """Poses2D of points (time, keypoint, 3); the noise is Gaussian, the confidence 1."""
     observed = observe(rig, points, noise=noise, outlier_rate=outliers, dropout_rate=missing, seed=seed)
     return poses2d(
         np.moveaxis(observed.pixels, 2, 1)[:, :, None],
@@ -111,3 +113,15 @@ def coverage(found: xr.Dataset, truth: Array) -> float:
     """Share of the positions whose 95 % ellipsoid holds the truth."""
     squared = squared_distances(found, truth)
     return float((squared[np.isfinite(squared)] < LIMIT).mean())
+
+
+def hidden(poses: xr.Dataset, frames: slice, keypoint: int, cameras: slice = slice(None)) -> xr.Dataset:
+    """The poses of which cameras lost a keypoint for some frames."""
+    result = poses.copy(deep=True)
+    result["position"][frames, cameras, :, keypoint] = np.nan
+    result["confidence"][frames, cameras, :, keypoint] = 0.0
+    return result
+
+
+def errors(found: xr.Dataset, truth: Array) -> Array:
+    return np.linalg.norm(positions(found) - truth, axis=-1)

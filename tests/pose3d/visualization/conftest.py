@@ -1,6 +1,6 @@
 """A small recording with known truth, made without triangulation: nothing here depends on how poses are computed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -83,6 +83,38 @@ def make_recording(individuals: int = 1, duration: float = 0.6, seed: int = 1) -
     return Recording(scene.rig, SKELETON, poses2d, poses3d, truth)
 
 
+def reconstructed(scene: Recording) -> xr.Dataset:
+    """The poses as a reconstruction of whole recordings writes them: with repairs, bridged positions and bones.
+
+    Every tenth view of cam_1 was repaired; the neck is bridged in frames 10 to 19; what is missing is too uncertain.
+    """
+    poses3d = scene.poses3d.copy(deep=True)
+    words = "triangulated seen_by_fewer_than_two_cameras no parallel behind too_uncertain"
+    missing = poses3d["status"].values > 0
+    poses3d["status"].values[missing] = 5
+    poses3d["status"].attrs = {"flag_values": np.arange(6, dtype=np.int8), "flag_meanings": words}
+    dims = poses3d["inlier"].dims
+    kind = np.zeros(poses3d["inlier"].shape, dtype=np.int8)
+    kind[::10, 0] = 1
+    kind[::20, 0] = 2
+    poses3d["repair"] = (dims, kind)
+    poses3d["residual"] = (dims, np.where(poses3d["inlier"].values, 0.5, np.nan), {"units": "px"})
+    bridged = np.zeros(poses3d["confidence"].shape, dtype=bool)
+    bridged[10:20, 1] = ~missing[10:20, 1]
+    poses3d["bridged"] = (poses3d["confidence"].dims, bridged, {"units": "1"})
+    poses3d["inlier"].values[10:20, :, 1] = False
+    poses3d["n_cameras"].values[bridged] = 0
+    individuals = poses3d.sizes["individual"]
+    poses3d = poses3d.assign_coords(bone=["nose-neck", "neck-spine", "tail_base-left_knee"])
+    for name, values in (
+        ("bone_length", (26.0, 30.0, np.nan)),
+        ("bone_length_std", (0.13, 0.6, np.nan)),
+        ("bone_deviation", (0.26, 3.0, np.nan)),
+    ):
+        poses3d[name] = (("bone", "individual"), np.repeat(np.array(values)[:, None], individuals, 1), {"units": "mm"})
+    return poses3d.assign_attrs(reconstruction='{"motion": "velocity"}')
+
+
 @pytest.fixture(scope="package")
 def recording() -> Recording:
     return make_recording()
@@ -92,6 +124,16 @@ def recording() -> Recording:
 def pair() -> Recording:
     """Two animals."""
     return make_recording(individuals=2, duration=0.3)
+
+
+@pytest.fixture(scope="package")
+def trajectory(recording: Recording) -> Recording:
+    """The recording, reconstructed as a whole; its 2D poses hold what stood there before the repairs."""
+    poses3d = reconstructed(recording)
+    before = recording.poses2d.copy(deep=True)
+    wrong = (poses3d["repair"] > 0).transpose("time", "camera", "individual", "keypoint").values
+    before["position"].values[wrong] += 80.0
+    return replace(recording, poses3d=poses3d, poses2d=before)
 
 
 @pytest.fixture(scope="package")

@@ -70,6 +70,44 @@ def test_reasons_are_named_and_add_up_to_what_is_missing(recording) -> None:
     assert "removed after triangulation" in collect_evidence(cut).reasons()
 
 
+def test_reasons_are_in_the_words_of_the_poses(trajectory) -> None:
+    assert set(collect_evidence(trajectory.poses3d).reasons()) == {"too uncertain"}
+    cut = trajectory.poses3d.copy(deep=True)
+    cut["position"].values[:5] = np.nan
+    assert "removed after reconstruction" in collect_evidence(cut).reasons()
+    unnamed = trajectory.poses3d.copy(deep=True)
+    unnamed["status"].attrs.clear()
+    assert set(collect_evidence(unnamed).reasons()) == {"status 5"}
+
+
+@pytest.mark.parametrize("by", [("camera",), ("keypoint",), ("keypoint", "camera"), ()])
+def test_repaired_views_have_their_stored_errors_as_in_the_metrics(trajectory, by: tuple[str, ...]) -> None:
+    evidence = collect_evidence(trajectory.poses3d, trajectory.poses2d, trajectory.rig)
+    repaired = evidence.repair > 0
+    np.testing.assert_array_equal(evidence.error[repaired & evidence.used], 0.5)
+    assert evidence.error[evidence.used].max() < 10
+    expected = reprojection_summary(trajectory.poses3d, trajectory.poses2d, trajectory.rig, by=by)
+    xr.testing.assert_allclose(evidence.summary(by), expected, rtol=1e-5)
+
+
+def test_repaired_views_do_not_count_for_the_time_shift(trajectory, recording) -> None:
+    """Only the length of what was put in their place is known."""
+    found = collect_evidence(trajectory.poses3d, trajectory.poses2d, trajectory.rig).shifts
+    whole = collect_evidence(recording.poses3d, recording.poses2d, recording.rig).shifts
+    np.testing.assert_allclose(found[:, 0], whole[:, 0], atol=0.05)
+
+
+def test_what_was_bridged_and_repaired_is_what_the_poses_say(trajectory, recording) -> None:
+    evidence = collect_evidence(trajectory.poses3d, trajectory.poses2d, trajectory.rig)
+    order = ("time", "individual", "keypoint")
+    np.testing.assert_array_equal(evidence.bridged, trajectory.poses3d["bridged"].transpose(*order))
+    kinds = trajectory.poses3d["repair"].transpose("time", "camera", "individual", "keypoint")
+    np.testing.assert_array_equal(evidence.repair, kinds)
+    without = collect_evidence(recording.poses3d, recording.poses2d, recording.rig)
+    assert without.bridged is None
+    assert without.repair is None
+
+
 @pytest.mark.parametrize("frames", [1, 2])
 @pytest.mark.parametrize("ahead", [True, False])
 def test_a_camera_out_of_step_is_found_with_its_sign(walk, frames: int, ahead: bool) -> None:

@@ -224,6 +224,43 @@ def test_poses_alone_make_a_page_that_says_what_is_unknown(recording, tmp_path: 
     assert "truth" not in page.ids()
 
 
+def test_a_reconstruction_says_what_the_motion_decided_and_which_bones_were_held(trajectory, tmp_path: Path) -> None:
+    write_report(
+        tmp_path / "r.html",
+        poses3d=trajectory.poses3d,
+        poses2d=trajectory.poses2d,
+        rig=trajectory.rig,
+        skeleton=trajectory.skeleton,
+    )
+    page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    bridged = 100 * float(trajectory.poses3d["bridged"].mean())
+    assert f"{bridged:.1f} % of the positions are bridged" in page.words
+    kinds, reported = trajectory.poses3d["repair"].values, trajectory.poses2d["position"].notnull().all("space").sum()
+    shares = [100 * float((kinds == kind).sum() / reported) for kind in (1, 2)]
+    assert f"left and right exchanged in {shares[0]:.1f} %, another candidate taken in {shares[1]:.1f} %" in page.words
+    assert "A position in 3D may be bridged: it then rests on the motion" in page.words
+    assert "nose-neck 26.00 ± 0.13 1.0" in page.words
+    assert "that they vary little proves nothing" in page.words
+    assert "Stiff bones that vary show" not in page.words
+    assert "too uncertain (" in page.words
+    assert "status 5" not in page.words
+
+
+def test_where_nothing_is_missing_or_repaired_a_reconstruction_says_so(trajectory, tmp_path: Path) -> None:
+    rows = np.flatnonzero(trajectory.poses3d["position"].notnull().all(("space", "keypoint", "individual")))
+    poses3d = trajectory.poses3d.isel(time=rows).copy(deep=True)
+    poses3d["bridged"].values[:], poses3d["repair"].values[:] = False, 0
+    write_report(tmp_path / "r.html", poses3d=poses3d, poses2d=trajectory.poses2d, rig=trajectory.rig)
+    page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    expected = "Every 3D position is there. No position is bridged. No 2D position was repaired."
+    assert expected in page.words
+
+
+def test_frame_by_frame_nothing_is_bridged_or_held(page: Page) -> None:
+    for word in ("bridged", "repaired", "held"):
+        assert word not in page.words
+
+
 @pytest.mark.parametrize(
     ("rows", "known"), [(slice(0, 0), True), (slice(3, 4), True), (slice(3, 4), False), (slice(0, 20), False)]
 )

@@ -143,6 +143,35 @@ def test_bones_that_change_their_length_are_seen(walk, noise: float, expected: L
     assert level(verdict_of(walk, poses3d=poses3d), "bones") == expected
 
 
+def test_bones_that_were_held_prove_nothing_by_their_constancy(trajectory) -> None:
+    verdict = verdict_of(trajectory)
+    assert level(verdict, "bones") == Level.UNKNOWN
+    assert "2 bones were held" in answer(verdict, "bones")
+    assert "known to 1.2 %" in answer(verdict, "bones"), "between 0.5 and 2 percent"
+    assert "neck-spine, 30.00 ± 0.60 mm" in answer(verdict, "bones")
+    assert "bones keep their length" not in verdict.headline
+    none_held = trajectory.poses3d.copy(deep=True)
+    none_held["bone_length"].values[:] = np.nan
+    assert level(verdict_of(trajectory, poses3d=none_held), "bones") == Level.GOOD
+    nobody = trajectory.poses3d.isel(bone=slice(0, 0))
+    assert level(verdict_of(trajectory, poses3d=nobody), "bones") == Level.GOOD
+
+
+def test_bridged_positions_are_not_counted_among_those_of_cameras(trajectory, recording) -> None:
+    found = answer(verdict_of(trajectory), "How many cameras")
+    assert "rest on the motion, since fewer than two cameras were used (bridged)" in found
+    assert "bridged" not in answer(verdict_of(recording), "How many cameras")
+
+
+def test_positions_that_are_too_uncertain_have_a_next_step_of_their_own(trajectory) -> None:
+    poses3d = trajectory.poses3d.copy(deep=True)
+    poses3d["position"].values[::4] = np.nan
+    poses3d["status"].values[::4] = 5
+    (finding,) = [each for each in verdict_of(trajectory, poses3d=poses3d).findings if "missing" in each.question]
+    assert "mostly because: too uncertain" in finding.answer
+    assert finding.next_step.startswith("Too few cameras for too long")
+
+
 @pytest.mark.parametrize(("factor", "expected"), [(1.0, Level.GOOD), (0.7, Level.LOOK), (0.05, Level.BROKEN)])
 def test_a_covariance_that_is_too_small_is_not_honest(walk, factor: float, expected: Level) -> None:
     poses3d = walk.poses3d.copy(deep=True)
