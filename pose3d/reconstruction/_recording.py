@@ -10,9 +10,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.rig import Rig
+from pose3d.reconstruction._bodies import Joints
 from pose3d.reconstruction._trajectory_learning import Links
 from pose3d.reconstruction._trajectory_model import TrajectoryModel
-from pose3d.reconstruction._trajectory_problem import Frame, Joints, Window
+from pose3d.reconstruction._trajectory_problem import Frame, Window
 from pose3d.reconstruction._trajectory_settings import TrajectorySettings
 from pose3d.reconstruction._views import Views, camera_table, covariance_floor, make_views
 from pose3d.reconstruction.framewise import PixelNoise, triangulate

@@ -20,17 +20,10 @@ from calibration.errors import InvalidValueError
 from calibration.rig import Rig
 from calibration.triangulation import normalize_pixels, triangulate
 from pose3d.reconstruction import _trajectory_kernels as kernels
+from pose3d.reconstruction._bodies import held_bones, joined_keypoints, links_within
 from pose3d.reconstruction._carry import Carry
 from pose3d.reconstruction._trajectory_model import TrajectoryModel
-from pose3d.reconstruction._trajectory_problem import (
-    Frame,
-    differences,
-    held_bones,
-    joined_keypoints,
-    keypoint_first,
-    keypoint_second,
-    links_within,
-)
+from pose3d.reconstruction._trajectory_problem import Frame, differences, keypoint_first, keypoint_second
 from pose3d.reconstruction._views import view_table
 
 __all__ = ["CausalPose", "FixedLag"]

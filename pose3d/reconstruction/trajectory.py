@@ -29,6 +29,7 @@ from calibration.rig_uncertainty import RigUncertainty
 from calibration.schema import check
 from pose3d.datasets import DETECTIONS, POSES2D
 from pose3d.reconstruction._adaptation import local_strength
+from pose3d.reconstruction._bodies import held_bones, with_curvature
 from pose3d.reconstruction._correlation import correlation_of, with_lasting_noise
 from pose3d.reconstruction._estimates import NOT_DETERMINED, Estimate, Plan, as_poses3d, repaired_views
 from pose3d.reconstruction._recording import Part, Recording, links_of, mirrored_keypoints
@@ -36,7 +37,7 @@ from pose3d.reconstruction._repair import Repairs, repair_window
 from pose3d.reconstruction._systematic import Systematic, clock_deviations, systematic_covariance
 from pose3d.reconstruction._trajectory_learning import learn, start_model
 from pose3d.reconstruction._trajectory_model import TrajectoryModel
-from pose3d.reconstruction._trajectory_problem import Frame, Window, held_bones, solve_window, with_curvature
+from pose3d.reconstruction._trajectory_problem import Frame, Window, solve_window
 from pose3d.reconstruction._trajectory_settings import Motion, TrajectorySettings
 from pose3d.reconstruction.causal import CausalPose, FixedLag
 from pose3d.reconstruction.framewise import estimate_noise, match_cameras

@@ -18,16 +18,9 @@ from calibration.rig import Rig
 from calibration.synthetic import make_points, make_rig
 from pose3d.datasets import poses2d
 from pose3d.reconstruction import TrajectorySettings
+from pose3d.reconstruction._bodies import Joints
 from pose3d.reconstruction._trajectory_model import Bones, NoiseModel, TrajectoryModel
-from pose3d.reconstruction._trajectory_problem import (
-    Frame,
-    Joints,
-    Solution,
-    Window,
-    differences,
-    has_difference,
-    solve_window,
-)
+from pose3d.reconstruction._trajectory_problem import Frame, Solution, Window, differences, has_difference, solve_window
 from pose3d.reconstruction._trajectory_settings import ORDERS, Motion
 from pose3d.reconstruction._views import camera_table, make_views
 
