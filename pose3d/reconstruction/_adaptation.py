@@ -17,12 +17,12 @@ from scipy.ndimage import convolve1d
 from pose3d.reconstruction._trajectory_model import TrajectoryModel
 from pose3d.reconstruction._trajectory_problem import Frame, Solution, Window, derivatives, has_difference
 
-__all__ = ["REACH", "local_strength"]
+__all__ = ["local_strength"]
 
 Array = NDArray[np.float64]
 
 _HALF = 3  # frames in which the weights fall to one half
-REACH = 3 * _HALF  # frames beyond which they are 0
+_REACH = 3 * _HALF  # frames beyond which they are 0
 _PRIOR = 10.0  # numbers that the variance of the whole recording counts as
 # Where so many cameras agree with each other and each of them is farther from the solution than this squared distance,
 # which noise exceeds once in 3 million, and none supports it, the motion is one that the smoothness did not allow.
@@ -41,7 +41,7 @@ def local_strength(window: Window, solution: Solution, frame: Frame, model: Traj
         raw = (derivatives(window, window.start, frame, model) ** 2).sum(-1)
         sudden &= has & np.isfinite(raw)
         size, decided = np.where(sudden, raw, size), np.where(sudden, 3.0, decided)
-    weights = 0.5 ** (np.abs(np.arange(-REACH, REACH + 1)) / _HALF)
+    weights = 0.5 ** (np.abs(np.arange(-_REACH, _REACH + 1)) / _HALF)
     squares, count = (convolve1d(values, weights, axis=0, mode="constant") for values in (size, decided))
     typical = model.smoothness[individual] ** 2
     variance = (model.loosened**2 * squares + _PRIOR * typical) / (count + _PRIOR)

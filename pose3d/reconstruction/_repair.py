@@ -87,8 +87,5 @@ def repair_window(
 def _cost(window: Window, table: Array, solution: Solution, noise: NoiseModel, frame: Frame) -> Array:
     """(time, keypoint, camera) minus log likelihood of views, up to a constant; 0 where there is no view."""
     squared, _ = explain_views(table, window, solution, frame, noise.deviation)
-    tail, width, lost = (column[:, None] for column in noise.loss().T)
-    lost = lost * np.maximum(table[..., 5], 1e-300)  # not 0 where nothing is seen
-    with np.errstate(invalid="ignore"):
-        total = np.exp(-0.5 * squared) + tail * np.exp(-0.5 * squared / width) + lost
-    return np.where(np.isnan(squared), 0.0, -np.log(total / (1.0 + tail + lost)))
+    spread = np.maximum(table[..., 5], 1e-300)  # not 0 where nothing is seen
+    return np.where(np.isnan(squared), 0.0, noise.cost(squared, spread))

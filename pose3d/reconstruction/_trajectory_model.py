@@ -58,6 +58,18 @@ class NoiseModel:
         total = core + wide + lost
         return core / total, wide / total, lost / total
 
+    def cost(self, squared: Array, spread: Array) -> Array:
+        """(..., keypoint, camera) minus the log likelihood of views, 0 for one that is where it should be.
+
+        Args:
+            squared, spread: as for `shares`.
+        """
+        tail, width, lost = (column[:, None] for column in self.loss().T)
+        lost = lost * spread
+        with np.errstate(invalid="ignore"):
+            total = np.exp(-0.5 * squared) + tail * np.exp(-0.5 * squared / width) + lost
+        return np.asarray(-np.log(total / (1.0 + tail + lost)))
+
 
 @dataclass(frozen=True, eq=False)
 class Bones:

@@ -13,6 +13,7 @@ from pose3d.reconstruction import _trajectory_kernels as kernels
 from pose3d.reconstruction._bodies import Joints, held_bones, joined_keypoints, links_of_group, links_within
 from pose3d.reconstruction._trajectory_model import TrajectoryModel
 from pose3d.reconstruction._trajectory_settings import TrajectorySettings
+from pose3d.reconstruction._views import scaled_table
 
 __all__ = [
     "Frame",
@@ -55,6 +56,11 @@ class Frame:
     reach: float
     settings: TrajectorySettings
     joints: Joints | None
+
+    @property
+    def anchor_strength(self) -> float:
+        """Inverse of the variance, along each axis, of the places that hold what nothing else does."""
+        return 1.0 / (_ANCHOR * self.reach) ** 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,17 +196,15 @@ def kernel_arrays(
     window: Window, frame: Frame, model: TrajectoryModel, individual: int, strength: Array | None = None
 ) -> KernelArrays:
     """The arrays of a window; see `kernels.solve_chains`. `strength` (row, keypoint): that of the model where None."""
-    table = keypoint_first(window.table)
-    table[..., 2:5] /= model.noise.deviation[:, None, None, :, None] ** 2
     if strength is None:
         strength = has_difference(window, frame) / model.smoothness[individual] ** 2
     return KernelArrays(
-        table=table,
+        table=keypoint_first(scaled_table(window.table, model.noise.deviation)),
         loss=model.noise.loss(),
         active=keypoint_first(window.segment) >= 0,
         difference=differences(window.times, frame.settings.order, model.interval),
         strength=keypoint_first(strength),
-        anchor_strength=1.0 / (_ANCHOR * frame.reach) ** 2,
+        anchor_strength=frame.anchor_strength,
     )
 
 
@@ -358,8 +362,7 @@ def explain_views(
     table: Array, window: Window, solution: Solution, frame: Frame, deviation: Array
 ) -> tuple[Array, Array]:
     """Of views (time, keypoint, camera, 6), how far they are from a solution, see `Solution.squared` and `spread`."""
-    scaled = keypoint_first(table)
-    scaled[..., 2:5] /= deviation[:, None, None, :, None] ** 2
+    scaled = keypoint_first(scaled_table(table, deviation))
     squared, spread = np.empty(scaled.shape[:-1]), np.empty(scaled.shape[:-1])
     places, covariance = keypoint_first(solution.places), keypoint_first(solution.covariance)
     kernels.explain(frame.cameras, scaled, keypoint_first(window.segment >= 0), places, covariance, squared, spread)

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from calibration.rig import Rig
 from calibration.triangulation import normalize_pixels
 
-__all__ = ["Views", "camera_table", "covariance_floor", "make_views", "view_table"]
+__all__ = ["Views", "camera_table", "covariance_floor", "make_views", "scaled_table", "view_table"]
 
 Array = NDArray[np.float64]
-_ORDER = ("time", "individual", "keypoint", "camera")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +87,14 @@ def view_table(
     return table
 
 
+def scaled_table(table: Array, deviation: Array) -> Array:
+    """The table of views (..., keypoint, camera, 6) for noise of (keypoint, camera); a copy."""
+    scaled = table.copy()
+    # the last column stays: it is in units of the determinant at this noise
+    scaled[..., 2:5] /= deviation[:, :, None] ** 2
+    return scaled
+
+
 def covariance_floor(poses2d: xr.Dataset) -> Array | None:
     """(keypoint,) what is added to the variances of the poses: their median; None where they have no covariances.
 
@@ -96,7 +103,8 @@ def covariance_floor(poses2d: xr.Dataset) -> Array | None:
     """
     if "covariance" not in poses2d:
         return None
-    covariance = poses2d["covariance"].transpose("keypoint", *_ORDER[:2], "camera", "space", "space_").values
+    order = ("keypoint", "time", "individual", "camera", "space", "space_")
+    covariance = poses2d["covariance"].transpose(*order).values
     variance = 0.5 * np.trace(covariance, axis1=-2, axis2=-1).reshape(len(covariance), -1)
     floor = np.array([np.median(one[np.isfinite(one)]) if np.isfinite(one).any() else 1.0 for one in variance])
     return np.maximum(floor, 1e-4)

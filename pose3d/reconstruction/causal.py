@@ -24,7 +24,7 @@ from pose3d.reconstruction._bodies import held_bones, joined_keypoints, links_wi
 from pose3d.reconstruction._carry import Carry
 from pose3d.reconstruction._trajectory_model import TrajectoryModel
 from pose3d.reconstruction._trajectory_problem import Frame, differences, keypoint_first, keypoint_second
-from pose3d.reconstruction._views import view_table
+from pose3d.reconstruction._views import scaled_table, view_table
 
 __all__ = ["CausalPose", "FixedLag"]
 
@@ -34,7 +34,6 @@ Mask = NDArray[np.bool_]
 _STEPS = 20
 _TOLERANCE = 1e-4
 _HEAT = 16.0
-_ANCHOR = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +114,6 @@ class FixedLag:
         self._joined = [Carry.nothing(np.array([group]), order) for group in groups]
         self._alone = Carry.nothing(np.array(alone, dtype=np.int64).reshape(-1, 1), order)
         self._loss = model.noise.loss()
-        self._anchor_strength = 1.0 / (_ANCHOR * frame.reach) ** 2
         self._window = _Window()
         self._unseen = np.full(count, np.iinfo(np.int64).max)
 
@@ -167,8 +165,7 @@ class FixedLag:
         )  # fmt: skip
         normalized, slope = normalize_pixels(self._rig, pixels)
         seen = np.isfinite(normalized[..., 0]) & (scores > 0) & (scores >= settings.minimum_confidence)
-        table = view_table(normalized, slope, scores, seen)
-        table[..., 2:5] /= noise.deviation[:, :, None] ** 2
+        table = scaled_table(view_table(normalized, slope, scores, seen), noise.deviation)
         agreed = np.isfinite(found.points[:, 0])
         predicted = self._predict(time)
         window = self._window
@@ -237,7 +234,7 @@ class FixedLag:
         kernels.solve_chains(
             self._frame.cameras, part.table, self._loss[group], _heat(part.weight), part.weight, True, part.active,
             difference, keypoint_first(whole[:, group] * self._strength[group]), part.places.copy(),
-            self._anchor_strength, *self._alone.arrays(), part.places, _STEPS, np.full(count, _TOLERANCE),
+            self._frame.anchor_strength, *self._alone.arrays(), part.places, _STEPS, np.full(count, _TOLERANCE),
             part.covariance, np.empty((count, len(whole), 1)), np.empty(count), np.empty(count, dtype=np.int64),
         )  # fmt: skip
         for target, values in zip(all_, part, strict=True):
@@ -252,7 +249,7 @@ class FixedLag:
         kernels.solve_body(
             self._frame.cameras, part.table, self._loss[group], _heat(part.weight), part.weight, True, part.active,
             difference, np.ascontiguousarray(whole[:, group] * self._strength[group]), bones, lengths, joints, bounds,
-            part.places.copy(), self._anchor_strength, *carried, part.places, _STEPS, _TOLERANCE,
+            part.places.copy(), self._frame.anchor_strength, *carried, part.places, _STEPS, _TOLERANCE,
             part.covariance, np.empty((len(part.table), len(bones))), np.empty((len(whole), len(group))),
         )  # fmt: skip
         for target, values in zip(all_, part, strict=True):
@@ -275,7 +272,7 @@ class FixedLag:
         block, slope = kernels.frame_terms(
             frame.cameras, window.tables[0][None], self._loss, window.weights[0][None].copy(), active[None],
             self._bones, self._lengths, triples, bounds, window.places[0][None], window.places[0][None],
-            self._anchor_strength,
+            self._frame.anchor_strength,
         )  # fmt: skip
         times, places = np.array(window.times[: order + 1]), np.stack(window.places[: order + 1])
         row = differences(times, order, self._model.interval)[0]

@@ -6,7 +6,7 @@ Of the positions of all keypoints in all frames the most probable are found, giv
 - smoothness: a derivative of the motion is white noise, whose size is learned for every keypoint;
 - bones, whose lengths are learned for every individual and held softly, and ranges of angles.
 
-Gauss-Newton solves it exactly, as a block-banded system (see `_trajectory_kernels`). The search starts at the robust
+Newton's method solves it exactly, as a block-banded system (see `_trajectory_kernels`). The search starts at the robust
 triangulation of every frame and its inliers: from anywhere else it can end in a wrong minimum. The covariance is the
 inverse of the information at the end. A recording is worked through in windows that overlap by so much that where they
 end does not matter.
@@ -133,20 +133,21 @@ def plan(
     links, joints = links_of(skeleton, _keypoints(poses2d), settings)
     pilot = recording.pilot()
     windows = [part.windows for part in pilot]
-    frames, models = [], []
-    for motion in _motions(settings, rig):
-        frame = replace(recording.frame(pilot, joints), settings=replace(settings, motion=motion))
-        start = start_model(recording.deviation(), frame, recording.interval, recording.area(), recording.alone(pilot))
-        frames.append(frame)
-        models.append(learn(start, windows, frame, links))
+    common, alone = recording.frame(pilot, joints), recording.alone(pilot)
+
+    def learned(frame: Frame, from_windows: Sequence[Sequence[Window]]) -> TrajectoryModel:
+        start = start_model(recording.deviation(), frame, recording.interval, recording.area(), alone)
+        return learn(start, from_windows, frame, links)
+
+    frames = [replace(common, settings=replace(settings, motion=motion)) for motion in _motions(settings, rig)]
+    models = [learned(frame, windows) for frame in frames]
     best = int(np.argmax([model.score for model in models])) if len(models) > 1 else 0
     frame, model = frames[best], models[best]
     mirrored = mirrored_keypoints(skeleton if settings.repair_swaps else None, _keypoints(poses2d))
     repaired, changed = _repaired_pilot(windows, model, frame, mirrored)
     if changed:  # left for right looks like a motion that is sudden
         windows = repaired
-        start = start_model(recording.deviation(), frame, recording.interval, recording.area(), recording.alone(pilot))
-        model = learn(start, windows, frame, links)
+        model = learned(frame, windows)
     if settings.lasting_noise:
         model = replace(model, correlation=correlation_of(windows, frame))
     systematic = None if uncertainty is None else Systematic.of(rig, uncertainty, clock_deviations(poses2d))
