@@ -1,11 +1,14 @@
-"""The nearest of sorted numbers: times of frames, mostly."""
+"""The nearest of sorted numbers, times of frames mostly, and of names."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["nearest_index"]
+__all__ = ["nearest_index", "nearest_name"]
 
 
 def nearest_index(
@@ -20,3 +23,9 @@ def nearest_index(
     after = np.searchsorted(among, values).clip(0, len(among) - 1)
     before = (after - 1).clip(0)
     return np.where(np.abs(among[after] - values) < np.abs(among[before] - values), after, before)
+
+
+def nearest_name(word: str, known: Iterable[str]) -> str:
+    """'Did you mean ...?' with the known name that is spelled most alike, or an empty text."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"Did you mean '{close[0]}'?" if close else ""

@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "calibration.pickles",
                 "calibration.processors",
                 "calibration.schema",
+                "calibration.toml_text",
                 "calibration.transforms",
                 "pose3d.camera_names",
             }
@@ -53,6 +54,7 @@ LAYERS: tuple[tuple[str, frozenset[str]], ...] = (
                 "pose3d._schemas",
                 "pose3d.datasets",
                 "pose3d.project",
+                "pose3d.rhythm",
                 "pose3d.skeleton",
             }
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,6 @@ from pose3d.cli._console import console, print_json, progress
 
 if TYPE_CHECKING:
     from calibration.synthetic.recordings import BoardRecording
-    from pose3d.skeleton import Skeleton
     from pose3d.synthetic import Scene, SimulationSettings
 
 __all__ = ["simulate"]
@@ -185,10 +183,11 @@ def _write(scene: Scene, folder: Path) -> dict[str, object]:
     from calibration.formats import save_rig
     from pose3d.formats import save_session
     from pose3d.formats.provenance import provenance_of
+    from pose3d.skeleton import skeleton_text
 
     provenance = provenance_of((), settings=_settings(scene.settings), seed=scene.settings.seed)
     save_rig(scene.rig, folder / "rig.toml")
-    write_text(folder / "skeleton.toml", _skeleton_text(scene.skeleton))
+    write_text(folder / "skeleton.toml", skeleton_text(scene.skeleton))
     save_session(folder / "poses2d.nc", poses2d=scene.poses2d, provenance=provenance, compression=1)
     with atomic_path(folder / "truth.nc") as partial:
         save_session(partial, rig=scene.rig, poses3d=scene.poses3d, provenance=provenance, compression=1)
@@ -202,14 +201,3 @@ def _write(scene: Scene, folder: Path) -> dict[str, object]:
 
 def _settings(settings: SimulationSettings) -> dict[str, object]:
     return dataclasses.asdict(settings) | {"size": list(settings.size)}
-
-
-def _skeleton_text(skeleton: Skeleton) -> str:
-    # A JSON list of text and numbers is a TOML list too; one row per line reads better than what a TOML writer makes.
-    lines = [f"name = {json.dumps(skeleton.name)}", f"keypoints = {json.dumps(skeleton.keypoints)}"]
-    limits = [(*limit.keypoints, limit.smallest, limit.largest) for limit in skeleton.joint_limits]
-    rows = {name: getattr(skeleton, name) for name in ("edges", "mirrored_pairs", "bones")} | {"joint_limits": limits}
-    for name, content in rows.items():
-        if content or name != "joint_limits":
-            lines += ["", f"{name} = [", *(f"    {json.dumps(row)}," for row in content), "]"]
-    return "\n".join(lines) + "\n"

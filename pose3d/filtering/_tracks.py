@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from calibration.errors import InvalidValueError
 from calibration.schema import check
 from pose3d.datasets import POSES2D, POSES3D
-from pose3d.filtering._checks import is_number
+from pose3d.rhythm import rhythm_of
 
 __all__ = ["Tracks", "filled_in", "on_runs", "removed", "short_gaps", "smoothed", "tracks_of"]
 
@@ -66,43 +66,15 @@ def tracks_of(poses: xr.Dataset) -> Tracks:
     sizes = ordered.shape[:-2]
     points = np.array(ordered.values, dtype=np.float64, order="C").reshape(math.prod(sizes), *ordered.shape[-2:])
     points[np.isnan(points).any(axis=-1)] = np.nan
-    slot, time, rate = _rhythm(poses)
+    rhythm = rhythm_of(poses)
+    rate = rhythm.rate if rhythm.unit == "s" else np.nan
     keypoint = np.indices(sizes)[others.index("keypoint")].ravel()
-    return Tracks(points, slot, time, rate, keypoint)
+    return Tracks(points, rhythm.slot, poses["time"].values.astype(np.float64), rate, keypoint)
 
 
 def _others(poses: xr.Dataset) -> list[str]:
     """The dimensions along which tracks lie side by side."""
     return [str(dim) for dim in poses["position"].dims if dim not in ("time", "space")]
-
-
-def _rhythm(poses: xr.Dataset) -> tuple[NDArray[np.int64], Array, float]:
-    """The places of the rows, their times, and places per second."""
-    frame, time = (poses[name].values.astype(np.float64) for name in ("frame", "time"))
-    for name, values in (("frame", frame), ("time", time)):
-        if not (np.isfinite(values).all() and (np.diff(values) > 0).all()):
-            raise InvalidValueError(
-                f"poses, '{name}'",
-                expected="values that increase from row to row",
-                got="missing, repeated or falling values",
-                remedy="Sort the rows by frame and keep one row per frame.",
-            )
-    rate = poses.attrs.get("fps")
-    if rate is not None and not (is_number(rate) and rate > 0):
-        raise InvalidValueError(
-            "poses, attribute 'fps'",
-            expected="a positive number of frames per second",
-            got=str(rate),
-            remedy="Set it to the rate at which the videos were recorded.",
-        )
-    in_seconds = rate is not None and poses["time"].attrs.get("units") == "s"
-    # Frames that a camera dropped are missing from the times only: their numbers were never given.
-    steps = np.diff(time * float(rate) if in_seconds and rate is not None else frame)
-    lengths, counts = np.unique(np.maximum(np.rint(steps), 1), return_counts=True)
-    usual = float(lengths[counts.argmax()]) if len(lengths) else 1.0
-    slot = np.zeros(len(frame), dtype=np.int64)
-    slot[1:] = np.cumsum(np.maximum(np.rint(steps / usual), 1))
-    return slot, time, np.nan if rate is None else float(rate) / usual
 
 
 def short_gaps(known: Mask, slot: NDArray[np.int64], maximum: int) -> Mask:

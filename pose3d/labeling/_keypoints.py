@@ -6,6 +6,7 @@ import difflib
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from calibration.errors import InvalidValueError, MismatchError
 from pose3d.labeling import _journal
@@ -21,7 +22,7 @@ def recorded_skeleton(connection: sqlite3.Connection) -> Skeleton:
     (text,) = connection.execute("SELECT value FROM meta WHERE key = 'skeleton'").fetchone()
     content = json.loads(text)
     # Files of earlier versions have neither bones nor limits.
-    pairs = {label: tuple((str(a), str(b)) for a, b in content.get(label, ())) for label in _PAIRS}
+    pairs: Any = {label: tuple((str(a), str(b)) for a, b in content.get(label, ())) for label in _PAIRS}
     limits = tuple(JointLimit((a, b, c), low, high) for a, b, c, low, high in content.get("joint_limits", ()))
     return Skeleton(content["name"], tuple(content["keypoints"]), **pairs, joint_limits=limits)
 
@@ -112,7 +113,7 @@ def rename(connection: sqlite3.Connection, old: str, new: str, path: Path, autho
     def renamed(name: str) -> str:
         return new if name == old else name
 
-    pairs = {label: tuple((renamed(a), renamed(b)) for a, b in getattr(skeleton, label)) for label in _PAIRS}
+    pairs: Any = {label: tuple((renamed(a), renamed(b)) for a, b in getattr(skeleton, label)) for label in _PAIRS}
     limits = tuple(
         JointLimit((renamed(a), renamed(b), renamed(c)), limit.smallest, limit.largest)
         for limit in skeleton.joint_limits

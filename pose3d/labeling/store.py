@@ -114,8 +114,9 @@ class LabelStore:
     def _agree_on(self, skeleton: Skeleton | None) -> Skeleton:
         with self._reading() as connection:
             recorded = _keypoints.recorded_skeleton(connection)
-            if skeleton is None or skeleton == recorded:
+            if skeleton is None or skeleton.bare() == recorded:
                 return recorded
+            skeleton = skeleton.bare()
             _keypoints.difference(connection, skeleton, self.path)
         if not self._read_only:
             with self._writing() as connection:

@@ -215,7 +215,7 @@ class _Session:
                 "3D",
                 (detections, *self.clocks, files.rig),
                 (result,),
-                {"reconstruction": asdict(reconstruction), "skeleton": asdict(project.skeleton)},
+                {"reconstruction": asdict(reconstruction), "skeleton": asdict(project.skeleton.bare())},
                 lambda: self.reconstruct(reconstruction),
             ),
             Stage("overlay videos", (result, *videos), overlays, None, self.draw),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from calibration.errors import FileFormatError, InvalidValueError
+from calibration.nearest import nearest_name
+from calibration.toml_text import line_of
 
-__all__ = ["line_of", "nearest", "read_settings", "table_of"]
+__all__ = ["read_settings", "table_of"]
 
 Settings = TypeVar("Settings")
 
@@ -82,38 +83,14 @@ def _check_known(table: Mapping[str, object], kind: type, file: Path, section: s
                 _place(file, section, key),
                 expected=f"settings out of {', '.join(known)}",
                 got=f"'{key}'",
-                remedy=nearest(key, known) or "Remove this line.",
+                remedy=nearest_name(key, known) or "Remove this line.",
             )
         inner = hints[key]
         if isinstance(inner, type) and is_dataclass(inner) and isinstance(value, Mapping):
             _check_known(value, inner, file, f"{section}.{key}")
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """'Did you mean ...?', or an empty text."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"Did you mean '{close[0]}'?" if close else ""
-
-
 def _place(file: Path, section: str, key: str) -> str:
     line = line_of(file, section, key)
     where = f"[{section}]" + (f" {key}" if key else "")
     return f"{file}, line {line}, {where}" if line else f"{file}, {where}"
-
-
-def line_of(file: Path, section: str, key: str) -> int | None:
-    """The number of the line of a key in a section (empty: at the top) of a TOML file; None where it is not found."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    current = ""
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if text.startswith("[") and not text.endswith(","):  # no row of a list
-            current = text.split("]")[0].strip("[ ").replace('"', "").replace("'", "")
-            if current == section and not key:
-                return number
-        elif key and current == section and text.split("=")[0].strip().strip("\"'") == key:
-            return number
-    return None

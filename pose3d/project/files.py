@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,19 +12,15 @@ import tomli_w
 
 from calibration.errors import FileFormatError, InvalidValueError
 from calibration.files import write_text
-from pose3d.project._settings import line_of, nearest
+from calibration.nearest import nearest_name
+from calibration.toml_text import line_of, toml_text
 from pose3d.project.value import PROJECT_FILE, STAGES, Project
-from pose3d.skeleton import JointLimit, Skeleton
+from pose3d.skeleton import SKELETON_KEYS, skeleton_of_table, skeleton_table
 
 __all__ = ["find_project", "load_project", "project_text", "save_project", "session_text"]
 
 _FORMAT_VERSION = 1
-# A list of plain values over several lines, as tomli_w writes it; texts with brackets stay as they are.
-_LIST = re.compile(r"\[\n((?:[^\S\n]+[^\[\]\n]+,\n)+)[^\S\n]*\]")
-_LONGEST_LINE = 100
 _TOP = ("format_version", "name", "cameras", "skeleton", "sessions", *STAGES)
-_PAIRS = ("edges", "mirrored_pairs", "bones")
-_SKELETON = ("name", "keypoints", *_PAIRS, "joint_limits")
 _HEAD = """\
 # A project of pose3d. Paths are relative to this folder, so that it can be moved.
 # All settings stand here with their values; change them here. A line that is removed is the default again.
@@ -66,7 +61,9 @@ def load_project(path: str | os.PathLike[str]) -> Project:
         ) from error
     _check_keys(content, _TOP, file, "")
     _check_version(content, file)
-    skeleton = _skeleton(_table(content, "skeleton", file), file)
+    table = _table(content, "skeleton", file)
+    _check_keys(table, SKELETON_KEYS, file, "skeleton")
+    skeleton = skeleton_of_table(table, file)
     sessions = _table(content, "sessions", file, required=False)
     for name, videos in sessions.items():
         if not isinstance(videos, dict) or not all(isinstance(video, str) for video in videos.values()):
@@ -100,31 +97,15 @@ def save_project(project: Project) -> None:
 
 def project_text(project: Project) -> str:
     """What stands in project.toml."""
-    skeleton = project.skeleton
     content: dict[str, Any] = {
         "format_version": _FORMAT_VERSION,
         "name": project.name,
         "cameras": list(project.cameras),
-        "skeleton": {
-            "name": skeleton.name,
-            "keypoints": list(skeleton.keypoints),
-            **{label: [list(pair) for pair in getattr(skeleton, label)] for label in _PAIRS},
-            "joint_limits": [[*limit.keypoints, limit.smallest, limit.largest] for limit in skeleton.joint_limits],
-        },
+        "skeleton": skeleton_table(project.skeleton),
         **project.settings,
     }
-    text = _HEAD + _with_short_lists(tomli_w.dumps(content))
+    text = _HEAD + toml_text(content)
     return text + "".join(session_text(name, videos) for name, videos in project.sessions.items())
-
-
-def _with_short_lists(text: str) -> str:
-    """TOML whose lists of plain values stand on one line each, where they fit; tomli_w gives every value its own."""
-
-    def joined(match: re.Match[str]) -> str:
-        line = f"[{' '.join(part.strip() for part in match.group(1).splitlines()).strip().removesuffix(',')}]"
-        return line if len(line) <= _LONGEST_LINE else match.group(0)
-
-    return _LIST.sub(joined, text)
 
 
 def session_text(name: str, videos: Mapping[str, str]) -> str:
@@ -144,41 +125,6 @@ def _check_version(content: Mapping[str, Any], file: Path) -> None:
         )
 
 
-def _skeleton(table: Mapping[str, Any], file: Path) -> Skeleton:
-    _check_keys(table, _SKELETON, file, "skeleton")
-    keypoints = table.get("keypoints")
-    if not isinstance(keypoints, list) or not all(isinstance(name, str) for name in keypoints):
-        raise _wrong(file, "skeleton", "keypoints", 'a list keypoints = ["nose", ...]', keypoints)
-    pairs: dict[str, tuple[tuple[str, str], ...]] = {}
-    for label in _PAIRS:
-        value = table.get(label, [])
-        if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
-            raise _wrong(file, "skeleton", label, f'{label} = [["a", "b"], ...]', value)
-        pairs[label] = tuple((str(first), str(second)) for first, second in value)
-    try:
-        return Skeleton(
-            str(table.get("name", "skeleton")), tuple(keypoints), **pairs, joint_limits=_limits(table, file)
-        )
-    except InvalidValueError as error:
-        raise FileFormatError(
-            f"{file}, {error.subject}", expected=error.expected, got=error.got, remedy=error.remedy
-        ) from error
-
-
-def _limits(table: Mapping[str, Any], file: Path) -> tuple[JointLimit, ...]:
-    value = table.get("joint_limits", [])
-    fine = isinstance(value, list) and all(
-        isinstance(row, list)
-        and [type(entry) is str for entry in row] == [True] * 3 + [False] * 2
-        and all(type(angle) in (int, float) for angle in row[3:])
-        for row in value
-    )
-    if not fine:
-        expected = 'joint_limits = [["hip", "knee", "ankle", 40, 180], ...], angles in degrees'
-        raise _wrong(file, "skeleton", "joint_limits", expected, value)
-    return tuple(JointLimit((row[0], row[1], row[2]), float(row[3]), float(row[4])) for row in value)
-
-
 def _table(content: Mapping[str, Any], key: str, file: Path, *, required: bool = True) -> dict[str, Any]:
     value = content.get(key, None if required else {})
     if not isinstance(value, dict):
@@ -194,7 +140,7 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], file: Path, se
                 f"{file}{f', line {line}' if line else ''}{f', [{section}]' if section else ''}",
                 expected=f"keys and sections out of {', '.join(known)}",
                 got=f"'{key}'",
-                remedy=nearest(key, known) or "Remove it.",
+                remedy=nearest_name(key, known) or "Remove it.",
             )
 
 

@@ -15,10 +15,9 @@ from calibration import load_rig
 from calibration.synthetic import LENSES
 from pose3d import load_skeleton
 from pose3d.cli import main
-from pose3d.cli.simulate import _skeleton_text
 from pose3d.cli.simulate import simulate as command
 from pose3d.formats import open_session
-from pose3d.skeleton import JointLimit, Skeleton
+from pose3d.skeleton import JointLimit, Skeleton, skeleton_text
 from pose3d.synthetic import QUADRUPED, SAMPLE_FILES, SimulationSettings, sample_folder, simulate
 from pose3d.synthetic._quadruped import GAITS
 from pose3d.synthetic.settings import OCCLUSIONS
@@ -155,7 +154,7 @@ def test_a_skeleton_is_read_as_it_was_written(tmp_path: Path) -> None:
     edges = (("hip", "knee"), ("knee", "ankle"))
     limits = (JointLimit(("hip", "knee", "ankle"), 40.0, 180.0),)
     leg = Skeleton("leg", ("hip", "knee", "ankle"), edges, bones=edges[:1], joint_limits=limits)
-    (tmp_path / "leg.toml").write_text(_skeleton_text(leg), encoding="utf-8")
+    (tmp_path / "leg.toml").write_text(skeleton_text(leg), encoding="utf-8")
     assert load_skeleton(tmp_path / "leg.toml") == leg
 
 
