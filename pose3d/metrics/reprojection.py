@@ -20,7 +20,13 @@ from calibration.rig import Rig
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ResidualHistogram", "repaired_residuals", "reprojection_histogram", "reprojection_summary"]
+__all__ = [
+    "ResidualHistogram",
+    "is_displaced",
+    "repaired_residuals",
+    "reprojection_histogram",
+    "reprojection_summary",
+]
 
 # The bins follow the bits of a float32: its exponent and the first 6 bits of its mantissa, 64 bins per octave, from
 # 2^-17 px (smaller ones share the first bin) to 2^15 px. A bin is at most 1.6 % wide, its middle off by 0.8 %.
@@ -29,8 +35,27 @@ _SHIFT = 23 - _MANTISSA_BITS
 _LOWEST = (127 - 17) << _MANTISSA_BITS
 _BINS = 32 << _MANTISSA_BITS
 
+# A camera sees everything elsewhere where the mean of its residual vectors is more than noise and chance (px), and more
+# than this share of the median residual of its own: residuals in all directions have none.
+_LEAST_OFFSET = 5.0
+_OFFSET_SHARE = 0.5
+
 _CHUNK = 4096  # frames that are projected at once
 _ORDER = ("time", "individual", "keypoint", "camera")
+
+
+def is_displaced(offset: ArrayLike, median: ArrayLike) -> NDArray[np.bool_]:
+    """Whether a camera sees everything elsewhere than the others do: its calibration or its clock is off.
+
+    The mean of its residual vectors is then longer than 5 px and than half of its median residual.
+
+    Args:
+        offset: (..., 2) px, mean of 2D position minus projection.
+        median: (...) px, median length of these.
+    """
+    length = np.linalg.norm(np.asarray(offset), axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((length > _LEAST_OFFSET) & (length > _OFFSET_SHARE * np.asarray(median)))
 
 
 def _zeros(*shape: int) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from calibration.rig import Rig
 from pose3d.datasets import flag_words
 from pose3d.metrics import ResidualHistogram
+from pose3d.metrics.reprojection import is_displaced
 from pose3d.pipeline._disagreements import Disagreement, DisagreementSearch
 from pose3d.pipeline._recording_checks import add_residuals
 
@@ -19,10 +20,6 @@ __all__ = ["ReconstructionSummary", "Tally"]
 
 # A camera disagrees where its 2D position is more probably lost than of the keypoint.
 _DISAGREES = 0.5
-# A camera sees everything elsewhere where the mean of its residual vectors is more than noise and chance (px), and more
-# than this share of the median residual of its own: residuals in all directions have none.
-_LEAST_OFFSET = 5.0
-_OFFSET_SHARE = 0.5
 _BY_CAMERA = ("time", "camera", "keypoint", "individual")
 _BY_KEYPOINT = ("keypoint", "time", "individual")
 _ERRORS = ["used", "median", "p95"]
@@ -102,14 +99,8 @@ class ReconstructionSummary:
         return errors.assign(explained=self.explained, offset_x=x, offset_y=y, offset=length)
 
     def displaced(self) -> tuple[str, ...]:
-        """The cameras that see everything elsewhere than the others do: their calibration or their clock is off.
-
-        Of these the mean of the residual vectors is longer than 5 px and than half of the median residual.
-        """
-        table = self.by_camera()
-        offset = table["offset"].values
-        with np.errstate(invalid="ignore"):
-            far = (offset > _LEAST_OFFSET) & (offset > _OFFSET_SHARE * table["median"].values)
+        """The cameras that see everything elsewhere than the others do, see `is_displaced`."""
+        far = is_displaced(self.offset.transpose("camera", "space").values, self.by_camera()["median"].values)
         return tuple(name for name, one in zip(self.cameras, far.tolist(), strict=True) if one)
 
 

@@ -55,6 +55,7 @@ class Evidence:
         shifts: (camera, 3) by how many frames a camera is ahead of the reprojection, the standard error, and the share
             of the residuals that this explains: frame n of the camera shows what the others show at n + shift. NaN
             where the animals move too little to tell.
+        offsets: (camera, 2) px, mean of 2D position minus projection, over the 2D positions that were used as they are.
     """
 
     frames: NDArray[np.int64]
@@ -74,6 +75,7 @@ class Evidence:
     mean_error: Array | None
     diagonals: Array
     shifts: Array
+    offsets: Array
 
     def histogram(self, individuals: Sequence[int] | None = None) -> ResidualHistogram:
         """Histogram of the errors of the used detections, of some of the individuals or of all."""
@@ -165,6 +167,7 @@ def collect_evidence(poses3d: xr.Dataset, poses2d: xr.Dataset | None = None, rig
     detected = np.zeros(shape, bool)
     repair = np.zeros(shape, np.int8) if "repair" in poses3d else None
     motion = Motion(len(cameras), max(1, round(_MOTION_SECONDS * float(poses3d.attrs.get("fps", 0.0)))))
+    total, counted = np.zeros((len(cameras), 2)), np.zeros((len(cameras), 1))
     if poses2d is not None and rig is not None and cameras:
         chosen = rig.select(cameras)
         for start in range(0, count, _CHUNK):
@@ -180,6 +183,9 @@ def collect_evidence(poses3d: xr.Dataset, poses2d: xr.Dataset | None = None, rig
                 repair[rows] = _take_repaired(poses3d.isel(time=rows), cameras, known, error[rows])
                 residual[repair[rows] > 0] = np.nan  # of what was put in their place only the length is stored
             motion.add(residual, projected, frames)
+            measured = _used(poses3d.isel(time=rows), cameras, error[rows]) & np.isfinite(residual).all(-1)
+            total += np.where(measured[..., None], residual, 0.0).sum(axis=(0, 2, 3))
+            counted += measured.sum(axis=(0, 2, 3))[:, None]
     seconds = poses3d.attrs.get("time_unit") != "frames"
     return Evidence(
         frames=poses3d["frame"].values,
@@ -199,6 +205,7 @@ def collect_evidence(poses3d: xr.Dataset, poses2d: xr.Dataset | None = None, rig
         mean_error=None if "reprojection_error" not in poses3d else _by_keypoint(poses3d["reprojection_error"]),
         diagonals=np.array([np.hypot(*rig[name].size) for name in cameras] if rig is not None else []),
         shifts=motion.shifts(),
+        offsets=np.divide(total, counted, out=np.full_like(total, np.nan), where=counted > 0),
     )
 
 

@@ -11,6 +11,7 @@ import xarray as xr
 from calibration.errors import MismatchError
 from calibration.findings import Finding, Level, Verdict, graded, percent
 from pose3d.metrics import bone_statistics, coverage
+from pose3d.metrics.reprojection import is_displaced
 from pose3d.skeleton import Skeleton
 from pose3d.visualization._points import gross_error_finding, redundancy_finding
 from pose3d.visualization._timing import timing_finding
@@ -223,6 +224,10 @@ def _outlying_camera(evidence: Evidence) -> Finding:
         largest = int(np.nanargmax(ratios))
         answer += f" The median error of {evidence.cameras[largest]} is {ratios[largest]:.1f} times that of the others."
         level, name = max(level, Level.LOOK), evidence.cameras[largest] if level == Level.GOOD else name
+    displaced = np.flatnonzero(is_displaced(evidence.offsets, median))
+    if len(displaced) and len(median) > 2:
+        answer += " " + " ".join(_sees_elsewhere(evidence, int(index)) for index in displaced)
+        level, name = max(level, Level.LOOK), evidence.cameras[displaced[0]] if level == Level.GOOD else name
     return Finding(
         question,
         level,
@@ -231,9 +236,15 @@ def _outlying_camera(evidence: Evidence) -> Finding:
         if level != Level.GOOD
         else "",
         f"Good up to {percent(_REJECTED[0])} (networks err that often at occlusions), broken above "
-        f"{percent(_REJECTED[1])}; an error {_IMBALANCE:g} times that of the other cameras is worth a look.",
+        f"{percent(_REJECTED[1])}; an error {_IMBALANCE:g} times that of the other cameras is worth a look, and so is "
+        "one that points the same way everywhere.",
         f"{name} is out of line with the other cameras",
     )
+
+
+def _sees_elsewhere(evidence: Evidence, index: int) -> str:
+    x, y = evidence.offsets[index].tolist()
+    return f"{evidence.cameras[index]} sees everything {x:+.1f}, {y:+.1f} px (x, y) from where the others put it."
 
 
 def _over_others(values: np.ndarray, index: int) -> float:

@@ -81,6 +81,15 @@ def test_a_camera_with_a_much_larger_error_is_named(walk) -> None:
     assert "cam_2" in verdict.headline
 
 
+def test_a_camera_that_sees_everything_elsewhere_is_named_with_the_way_it_is_off(walk) -> None:
+    poses2d = walk.poses2d.copy(deep=True)
+    poses2d["position"].loc[{"camera": "cam_2", "space": "x"}] += 8.0
+    told = answer(verdict_of(walk, poses2d=poses2d), "out of line")
+    assert "cam_2 sees everything +8.0, " in told
+    assert "cam_1 sees" not in told
+    assert "sees everything" not in answer(verdict_of(walk), "out of line")
+
+
 @pytest.mark.parametrize(("frames", "expected"), [(0, Level.GOOD), (3, Level.BROKEN)])
 def test_a_camera_out_of_step_is_named(walk, frames: int, expected: Level) -> None:
     poses2d = walk.poses2d.copy(deep=True)
