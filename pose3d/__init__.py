@@ -8,7 +8,7 @@ from calibration.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pose3d.datasets import poses2d, poses3d
-    from pose3d.formats import load_poses2d, open_session, read_labels, save_session, write_labels
+    from pose3d.formats import load_poses2d, load_poses3d, open_session, read_labels, save_session, write_labels
     from pose3d.labeling import Labels, LabelStore
     from pose3d.project import Project, load_project
     from pose3d.reconstruction import TrajectorySettings, TriangulationSettings, reconstruct, triangulate
@@ -22,6 +22,7 @@ _HOMES = {
     "TrajectorySettings": "reconstruction",
     "TriangulationSettings": "reconstruction",
     "load_poses2d": "formats",
+    "load_poses3d": "formats",
     "load_project": "project",
     "load_skeleton": "skeleton",
     "open_session": "formats",
@@ -42,6 +43,7 @@ __all__ = [
     "TrajectorySettings",
     "TriangulationSettings",
     "load_poses2d",
+    "load_poses3d",
     "load_project",
     "load_skeleton",
     "open_session",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibration.schema import Schema, Variable
 
-__all__ = ["DETECTIONS", "POSES2D", "POSES3D"]
+__all__ = ["DETECTIONS", "KINEMATICS", "POSES2D", "POSES3D"]
 
 _TIME = Variable(("time",), "fi", None, "presentation time in seconds; the frame number where no frame rate is known")
 _FRAME = Variable(("time",), "i", None, "frame number in the recording, starting at 0", minimum=0)
@@ -149,4 +149,13 @@ POSES3D = Schema(
             required=False,
         ),
     },
+)
+
+
+# What there is depends on what was asked for and on the skeleton, so everything is optional but the times.
+KINEMATICS = Schema(
+    name="Kinematics",
+    description="How positions and angles change, and the steps. `<name>_std` is the standard deviation of `<name>`.",
+    coordinates={"time": _TIME, "frame": _FRAME},
+    variables={},
 )

@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import InvalidValueError
 from calibration.schema import as_floats, check
-from pose3d._schemas import DETECTIONS, POSES2D, POSES3D
+from pose3d._schemas import DETECTIONS, KINEMATICS, POSES2D, POSES3D
 
 __all__ = [
     "DETECTIONS",
+    "KINEMATICS",
     "POSES2D",
     "POSES3D",
     "detections",

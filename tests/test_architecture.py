@@ -166,6 +166,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "onnxruntime": ("pose3d.networks.runtimes",),
     "openvino": ("pose3d.networks.runtimes",),
     "ai_edge_litert": ("pose3d.detection.blazepose", "pose3d.networks.runtimes"),
+    "pyarrow": ("pose3d.formats.tables",),
     "cv2": (
         "calibration.boards",
         "calibration.extrinsics",
@@ -216,6 +217,7 @@ HEAVY = frozenset(
         "numba",
         "pandas",
         "plotly",
+        "pyarrow",
         "scipy",
         "sklearn",
         "sleap_io",

@@ -50,21 +50,23 @@ def create_variables(
     subject: str,
     compression: int = 0,
     single_precision: Collection[str] = (),
+    may_be_empty: Collection[str] = (),
 ) -> None:
-    """Create the dimensions, attributes and variables of `first` in an empty group, and fill those without time.
+    """Create the dimensions, attributes and variables of `first` in a group, and fill those without time.
 
     Args:
-        group: a netCDF4 Dataset or Group open for writing.
+        group: a netCDF4 Dataset or Group open for writing; dimensions that it has already are taken as they are.
         first: the first rows; `time` becomes an unlimited dimension of length 0.
         subject: what to name in errors.
         compression: level of zlib, 0 for none.
         single_precision: variables to store as float32.
+        may_be_empty: dimensions of which there may be none.
 
     Raises:
         InvalidValueError: a variable or attribute is of a type that netCDF cannot hold, or a dimension other than time
-            has length 0.
+            and these has length 0.
     """
-    empty = [str(dim) for dim, length in first.sizes.items() if length == 0 and dim != "time"]
+    empty = [str(dim) for dim, length in first.sizes.items() if length == 0 and dim not in ("time", *may_be_empty)]
     if empty:
         raise InvalidValueError(
             f"{subject}, dimension {', '.join(empty)}",
@@ -73,7 +75,8 @@ def create_variables(
             remedy="Leave the poses out, or look why nothing was read.",
         )
     for dim, length in first.sizes.items():
-        group.createDimension(str(dim), None if dim == "time" else length)
+        if dim not in group.dimensions:
+            group.createDimension(str(dim), None if dim == "time" else length)
     _set_attributes(group, first.attrs, subject)
     for name, array in first.variables.items():
         where = f"{subject}, '{name}'"

@@ -5,18 +5,127 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import xarray as xr
 
-from calibration.errors import InvalidValueError, OutputError
+from calibration.errors import FileFormatError, InvalidValueError, OutputError
 from calibration.files import atomic_path
 from calibration.schema import check
 from pose3d.datasets import POSES3D
+from pose3d.datasets import poses3d as make_poses3d
+from pose3d.formats._pandas_hdf5 import peek_table, read_table
+from pose3d.formats._pose_csv import peek_pose_csv, read_pose_csv
+from pose3d.formats._pose_table import PoseTable
 from pose3d.formats._text_table import format_rows, header_line, pieces
+from pose3d.formats._tidy import UNNAMED_INDIVIDUAL, frames_of_labels
+from pose3d.formats._units import length_unit
+from pose3d.formats.pose3d_format import Pose3DFormat
 
-__all__ = ["write_deeplabcut3d"]
+__all__ = ["FORMAT", "read_deeplabcut3d", "write_deeplabcut3d"]
 
 _ORDER = ("time", "individual", "keypoint", "space")
+_AXES = ("x", "y", "z")
+_HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+_REMEDY = "Export the 3D poses again from the tool that made them."
+
+
+def read_deeplabcut3d(
+    path: str | os.PathLike[str], *, frame_rate: float | None = None, unit: str | None = None
+) -> xr.Dataset:
+    """Poses3D from DeepLabCut's 3D table, h5 or csv, of one animal or several.
+
+    The file has neither confidence (it is 1 where there is a position) nor frame rate nor unit.
+
+    Args:
+        path: the file.
+        frame_rate: frames per second, where it is known.
+        unit: the length unit, that of the squares of the calibration board.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, or not a table of 3D poses.
+        InvalidValueError: `unit` is no length unit, the frame rate is not positive, or a position is infinite.
+
+    Warns:
+        SuiteWarning: no unit is given, and millimeters are assumed.
+    """
+    file = Path(path)
+    text = file.suffix.casefold() not in _HDF5_SUFFIXES and not h5py.is_hdf5(file)
+    table = read_pose_csv(file, also=("z",)) if text else read_table(file)
+    columns = _places(table, file)
+    individuals = list(dict.fromkeys(individual for individual, _, _ in columns))
+    keypoints = list(dict.fromkeys(keypoint for _, keypoint, _ in columns))
+    frames, order = frames_of_labels(table.rows, file)
+    values = np.concatenate([table.values[order], np.full((len(order), 1), np.nan)], axis=1)
+    # -1: the last column, which is missing; not every individual has every keypoint.
+    index = [[[columns.get((i, k, axis), -1) for i in individuals] for k in keypoints] for axis in _AXES]
+    position = values[:, np.array(index)]
+    position[np.isnan(position).any(axis=1)[:, None].repeat(3, axis=1)] = np.nan
+    return make_poses3d(
+        position,
+        individuals=individuals,
+        keypoints=keypoints,
+        unit=length_unit(file, None, unit),
+        frames=frames,
+        frame_rate=frame_rate,
+        source_software="DeepLabCut",
+        source_file=str(file),
+    )
+
+
+def _looks_3d(table: PoseTable | None) -> bool:
+    coords = None if table is None else table.level("coords")
+    return (
+        coords is not None and set(_AXES) <= set(coords) and table is not None and table.level("bodyparts") is not None
+    )
+
+
+def _places(table: PoseTable, file: Path) -> dict[tuple[str, str, str], int]:
+    """Where (individual, keypoint, axis) stands."""
+    bodyparts, coords = table.level("bodyparts"), table.level("coords")
+    if bodyparts is None or coords is None or not _looks_3d(table):
+        raise FileFormatError(
+            file,
+            expected="3D poses: columns with the levels scorer, bodyparts and coords, the coords being x, y and z",
+            got="no such levels" if coords is None else f"coords {', '.join(list(dict.fromkeys(coords))[:6])}",
+            remedy="Triangulate 2D poses first; `pose3d triangulate` does it.",
+        )
+    individuals = table.level("individuals") or [UNNAMED_INDIVIDUAL] * len(coords)
+    columns: dict[tuple[str, str, str], int] = {}
+    for place, key in enumerate(zip(individuals, bodyparts, coords, strict=True)):
+        if key[2] not in _AXES:
+            continue
+        if key in columns:
+            raise FileFormatError(
+                f"{file}, keypoint '{key[1]}' of '{key[0]}'",
+                expected=f"one column '{key[2]}'",
+                got="the same column twice",
+                remedy="Keep the poses of one scorer, and one column of each name.",
+            )
+        columns[key] = place
+    for individual, keypoint, _ in list(columns):
+        missing = [axis for axis in _AXES if (individual, keypoint, axis) not in columns]
+        if missing:
+            raise FileFormatError(
+                f"{file}, keypoint '{keypoint}' of '{individual}'",
+                expected="the columns x, y and z",
+                got=f"no column {' and '.join(missing)}",
+                remedy=_REMEDY,
+            )
+    return columns
+
+
+def _sniff(path: Path) -> bool:
+    return _looks_3d(peek_pose_csv(path) or peek_table(path))
+
+
+FORMAT = Pose3DFormat(
+    name="deeplabcut",
+    description="DeepLabCut 3D, h5 or csv, one animal or several",
+    suffixes=(*_HDF5_SUFFIXES, ".csv"),
+    sniff=_sniff,
+    read=read_deeplabcut3d,
+)
 
 
 def write_deeplabcut3d(
@@ -90,8 +199,8 @@ def _write_h5(poses3d: xr.Dataset, partial: Path, scorer: str) -> None:
     table = pd.DataFrame(values, index=pd.Index(poses3d["frame"].values), columns=columns)
     try:
         with pd.HDFStore(partial, mode="w") as store:
-            # Without times of creation the same poses give the same bytes.
-            store.put("df_with_missing", table, format="table", track_times=False)
+            # Without times of creation, which an index for searching would have, the same poses give the same bytes.
+            store.put("df_with_missing", table, format="table", track_times=False, index=False)
     except ImportError as error:
         raise OutputError(
             partial.name,

@@ -10,7 +10,7 @@ import xarray as xr
 
 from calibration.errors import InvalidValueError, MismatchError, SuiteWarning
 from calibration.rig import Rig
-from pose3d.datasets import time_coordinates
+from pose3d.formats._gapless import with_frame_rate
 from pose3d.formats._merging import common_frame_rate, merge_cameras
 from pose3d.formats._naming import CameraPoses, name_cameras
 from pose3d.formats._registry import named_format
@@ -102,10 +102,7 @@ def _select(cameras: Sequence[CameraPoses], names: Sequence[str], frame_rate: fl
     if places != list(range(poses.sizes["camera"])):
         poses = poses.isel(camera=places)
     poses = poses.assign_coords(camera=list(names))
-    if frame_rate is None or poses.attrs.get("fps") == frame_rate:
-        return poses
-    timed = poses.assign_coords(time_coordinates(poses.sizes["time"], poses["frame"].values, frame_rate))
-    return timed.assign_attrs(fps=float(frame_rate), time_unit="seconds")
+    return with_frame_rate(poses, frame_rate)
 
 
 def _check_any_position(poses: xr.Dataset) -> None:

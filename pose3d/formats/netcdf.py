@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import h5py
 import xarray as xr
 
 from pose3d.datasets import poses2d_of_detections
@@ -46,9 +47,14 @@ def read_netcdf(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def _sniff(path: Path) -> bool:
-    return peek_hdf5(
-        path, lambda file: "poses2d" in file or "detections" in file or {"position", "camera", "keypoint"} <= set(file)
-    )
+    return peek_hdf5(path, _has_poses)
+
+
+def _has_poses(file: h5py.File) -> bool:
+    if "poses2d" in file or "detections" in file:
+        return True
+    # 3D poses may have cameras as well, in their residuals.
+    return {"position", "camera", "keypoint"} <= set(file) and not ("space" in file and file["space"].shape == (3,))
 
 
 FORMAT = PoseFormat(

@@ -1,4 +1,6 @@
-"""The result file: everything about one session in one netCDF file, groups /rig, /detections, /poses2d and /poses3d.
+"""The result file: everything about one session in one netCDF file.
+
+Its groups are /rig, /detections, /poses2d, /poses3d and /kinematics.
 
 The groups are plain Datasets: `xarray.open_dataset(path, group="poses3d")` and `xarray.open_datatree(path)` open them
 without this package, and /poses3d has the layout of the movement package. What the results were made from stands in
@@ -30,20 +32,39 @@ from calibration.errors import FileFormatError, InvalidValueError, OutputError, 
 from calibration.files import atomic_path
 from calibration.rig import Rig
 from calibration.schema import Schema, Variable, check, check_values
-from pose3d.datasets import DETECTIONS, POSES2D, POSES3D
+from pose3d.datasets import DETECTIONS, KINEMATICS, POSES2D, POSES3D
 from pose3d.formats._netcdf import GrowingGroup, create_variables
 
-__all__ = ["Session", "SessionWriter", "open_session", "save_session"]
+__all__ = [
+    "ROWS_AT_ONCE",
+    "Session",
+    "SessionWriter",
+    "netcdf_errors_as_output_errors",
+    "open_session",
+    "save_session",
+]
 
-_SCHEMAS: Mapping[str, Schema] = {"detections": DETECTIONS, "poses2d": POSES2D, "poses3d": POSES3D}
+_SCHEMAS: Mapping[str, Schema] = {
+    "detections": DETECTIONS,
+    "poses2d": POSES2D,
+    "poses3d": POSES3D,
+    "kinematics": KINEMATICS,
+}
+# The command that makes a part.
+_MADE_BY = {
+    "detections": "predict",
+    "poses2d": "triangulate",
+    "poses3d": "triangulate",
+    "kinematics": "kinematics",
+}
 _SINGLE_PRECISION = {
     # what a network computed in single precision
     "detections": frozenset({"position", "confidence", "covariance"}),
     "poses2d": frozenset[str](),
     "poses3d": frozenset({"confidence", "reprojection_error", "covariance", "residual", "view_probability"}),
 }
-# What is copied at once when a whole Dataset is saved: 12 MB of 6 cameras x 20 keypoints.
-_ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 4096
+"""Frames that are copied at once when a whole Dataset is saved: 12 MB of 6 cameras x 20 keypoints."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +81,7 @@ class Session:
         detections: Detections Dataset, or None.
         poses2d: Poses2D Dataset, or None.
         poses3d: Poses3D Dataset, or None.
+        kinematics: Kinematics Dataset, or None.
         provenance: what the results were made from, or None.
     """
 
@@ -69,9 +91,10 @@ class Session:
     poses3d: xr.Dataset | None = None
     provenance: dict[str, object] | None = None
     detections: xr.Dataset | None = None
+    kinematics: xr.Dataset | None = None
 
     def require(self, name: str) -> xr.Dataset:
-        """The Dataset "detections", "poses2d" or "poses3d", or an error that says what the file has instead.
+        """The Dataset of that name, "poses3d" for one, or an error that says what the file has instead.
 
         Raises:
             FileFormatError: the file does not have it.
@@ -83,13 +106,13 @@ class Session:
                 self.path,
                 expected=f"a result file with the group /{name}",
                 got=f"only {', '.join(present)}",
-                remedy="Give the file that holds it, or make it first (`pose3d triangulate` makes /poses3d).",
+                remedy=f"Give the file that holds it, or make it first with `pose3d {_MADE_BY.get(name, 'run')}`.",
             )
         return dataset
 
     def close(self) -> None:
         """Close the file; values that were not loaded can no longer be read."""
-        for dataset in (self.detections, self.poses2d, self.poses3d):
+        for dataset in (self.detections, self.poses2d, self.poses3d, self.kinematics):
             if dataset is not None:
                 dataset.close()
 
@@ -143,7 +166,7 @@ class SessionWriter:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             partial = stack.enter_context(atomic_path(self.path))
-            stack.enter_context(_netcdf_errors_as_output_errors(self.path))
+            stack.enter_context(netcdf_errors_as_output_errors(self.path))
             self._file = stack.enter_context(netCDF4.Dataset(partial, "w"))
             if self._rig is not None:
                 create_variables(self._file.createGroup("rig"), self._rig.to_dataset(), subject=f"{self.path}, /rig")
@@ -229,8 +252,8 @@ def save_session(
     with SessionWriter(path, rig=rig, provenance=provenance, compression=compression) as writer:
         for name, dataset in (("poses2d", poses2d), ("poses3d", poses3d)):
             if dataset is not None:
-                for start in range(0, max(1, dataset.sizes.get("time", 0)), _ROWS_AT_ONCE):
-                    writer.append(**{name: dataset.isel(time=slice(start, start + _ROWS_AT_ONCE))})
+                for start in range(0, max(1, dataset.sizes.get("time", 0)), ROWS_AT_ONCE):
+                    writer.append(**{name: dataset.isel(time=slice(start, start + ROWS_AT_ONCE))})
 
 
 def open_session(path: str | os.PathLike[str]) -> Session:
@@ -370,7 +393,7 @@ def _is_netcdf_error(error: BaseException) -> bool:
 
 
 @contextmanager
-def _netcdf_errors_as_output_errors(path: Path) -> Iterator[None]:
+def netcdf_errors_as_output_errors(path: Path) -> Iterator[None]:
     """A full disk is only an "HDF error" to netCDF."""
     try:
         yield

@@ -28,10 +28,13 @@ from calibration.files import atomic_path
 from calibration.schema import check
 from pose3d.datasets import POSES3D
 from pose3d.datasets import poses3d as make_poses3d
-from pose3d.formats._text_table import FRAMES_AT_ONCE, files_by_individual, format_rows
+from pose3d.formats._gapless import gapless, known_rate, with_frame_rate
+from pose3d.formats._text_table import files_by_individual, format_rows
 from pose3d.formats._tidy import UNNAMED_INDIVIDUAL
+from pose3d.formats._units import length_unit
+from pose3d.formats.pose3d_format import Pose3DFormat
 
-__all__ = ["read_trc", "write_trc"]
+__all__ = ["FORMAT", "read_trc", "write_trc"]
 
 _KEYS = (
     "DataRate",
@@ -83,7 +86,7 @@ def write_trc(
             path, expected="a length unit that OpenSim knows: mm, cm or m", got=f"'{unit}'", remedy="Convert the rig."
         )
     axes = _axes(_TO_FILE, up)
-    rate = _rate(poses3d, path, frame_rate)
+    rate = known_rate(poses3d, path, frame_rate, "TRC files")
     files = files_by_individual(poses3d, path, individual)
     markers = _marker_names([str(name) for name in poses3d["keypoint"].values])
     for name, file in files:
@@ -99,22 +102,6 @@ def _axes(table: Mapping[str, tuple[int, ...]], up: str) -> tuple[int, ...]:
     if up not in table:
         raise InvalidValueError("up", expected="'z' or 'y'", got=f"'{up}'", remedy="Name the axis that points up.")
     return table[up]
-
-
-def _rate(poses: xr.Dataset, path: str | os.PathLike[str], frame_rate: float | None) -> float:
-    if not poses.sizes["time"]:
-        raise InvalidValueError(
-            path, expected="3D poses of at least one frame", got="none", remedy="Check how they were made."
-        )
-    rate = float(poses.attrs.get("fps", np.nan) if frame_rate is None else frame_rate)
-    if not 0 < rate < np.inf:
-        raise InvalidValueError(
-            path,
-            expected="a frame rate, which TRC files need",
-            got="none in the 3D poses" if frame_rate is None else str(frame_rate),
-            remedy="Give frame_rate= (--frame-rate on the command line).",
-        )
-    return rate
 
 
 def _marker_names(names: Sequence[str]) -> list[str]:
@@ -152,12 +139,7 @@ def _times(poses: xr.Dataset, frame_rate: float | None) -> NDArray[np.float64]:
 def _rows(position: xr.DataArray, times: NDArray[np.float64], axes: tuple[int, ...]) -> Iterator[list[str]]:
     """Lines of the table, piece by piece, from the first frame to the last without a gap."""
     frames = position["frame"].values
-    for start in range(int(frames[0]), int(frames[-1]) + 1, FRAMES_AT_ONCE):
-        stop = min(start + FRAMES_AT_ONCE, int(frames[-1]) + 1)
-        known = slice(*np.searchsorted(frames, (start, stop)))
-        points = np.full((stop - start, *position.shape[1:]), np.nan)
-        points[frames[known] - start] = position.isel(time=known).values
-        numbers = np.arange(start, stop)
+    for numbers, points in gapless(position, frames):
         columns = [numbers + 1, np.interp(numbers, frames, times), *points[..., axes].reshape(len(numbers), -1).T]
         formats = ["%d", "%.12g", *["%.9g"] * (len(columns) - 2)]
         yield [row[1:] for row in format_rows(columns, formats, "\t")]
@@ -226,7 +208,7 @@ def _lines(file: Path) -> list[str]:
         raise _broken(
             file, "a TRC file, which begins with 'PathFileType'", repr(text[:30]) if text else "an empty file"
         )
-    return text.splitlines()
+    return text.splitlines(keepends=True)
 
 
 def _read_header(file: Path, lines: Sequence[str]) -> tuple[float, str, int, int]:
@@ -255,7 +237,9 @@ def _read_table(file: Path, lines: Sequence[str], first: int, n_markers: int) ->
     for number, line in enumerate(lines[first:], start=first + 1):
         if not line.strip():
             continue
-        cells = line.split("\t")
+        cells = line.rstrip("\r\n").split("\t")
+        if len(cells) < width and not line.endswith(("\n", "\r")):
+            raise _broken(file, f"{width} cells in the last row", f"{len(cells)}: the file seems to be cut off")
         try:
             row = [float(cell) if cell.strip() else np.nan for cell in cells]
         except ValueError as error:
@@ -277,3 +261,26 @@ def _broken(file: Path, expected: str, got: str) -> FileFormatError:
     return FileFormatError(
         file, expected=expected, got=got, remedy="The file may be cut off or edited; export it again."
     )
+
+
+def _read(path: Path, *, frame_rate: float | None = None, unit: str | None = None) -> xr.Dataset:
+    poses = read_trc(path)
+    length_unit(path, str(poses["position"].attrs["units"]), unit)
+    return with_frame_rate(poses, frame_rate)
+
+
+def _sniff(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(16).removeprefix(b"\xef\xbb\xbf").startswith(b"PathFileType")
+    except OSError:
+        return False
+
+
+FORMAT = Pose3DFormat(
+    name="trc",
+    description="TRC (Track Row Column), as OpenSim reads it",
+    suffixes=(".trc",),
+    sniff=_sniff,
+    read=_read,
+)

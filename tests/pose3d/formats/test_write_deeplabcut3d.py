@@ -1,6 +1,7 @@
 """DeepLabCut's layout: pandas and PyTables read what DeepLabCut's own code would."""
 
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,10 @@ def test_read_hdf_opens_what_deeplabcut_would(tmp_path, make_solid, individuals)
 
 def test_the_same_poses_give_the_same_bytes(tmp_path, make_solid):
     pytest.importorskip("tables")
-    for name in ("a.csv", "b.csv", "a.h5", "b.h5"):
+    for name in ("a.csv", "a.h5"):
+        write_deeplabcut3d(make_solid(), tmp_path / name)
+    time.sleep(1.1)  # HDF5 keeps times in seconds
+    for name in ("b.csv", "b.h5"):
         write_deeplabcut3d(make_solid(), tmp_path / name)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
