@@ -152,10 +152,89 @@ POSES3D = Schema(
 )
 
 
-# What there is depends on what was asked for and on the skeleton, so everything is optional but the times.
+def _kinematic(
+    dims: str, units: str | None, description: str, kind: str = "f", minimum: float | None = None
+) -> Variable:
+    return Variable(tuple(dims.split()), kind, units, description, required=False, minimum=minimum)
+
+
+# The measures of a stride: unit and meaning.
+_STRIDES = {
+    "stride_duration": ("s", "from contact to the next contact of the foot"),
+    "stance_duration": ("s", "from contact to lift-off"),
+    "swing_duration": ("s", "from lift-off to the next contact"),
+    "duty_factor": ("1", "share of the stride in which the foot is on the ground"),
+    "cadence": ("1/min", "strides of this leg per minute"),
+    "stride_length": ("rig", "from footprint to the next footprint; on a treadmill, on the belt"),
+    "step_length": ("rig", "from the footprint of the mirrored leg before, in the direction of travel"),
+    "step_width": ("rig", "from the footprint of the mirrored leg before, across the direction of travel"),
+    "stride_speed": ("rig/s", "stride length by stride duration"),
+    "foot_clearance": ("rig", "greatest height of the foot in swing over the footprints"),
+}
+
 KINEMATICS = Schema(
     name="Kinematics",
-    description="How positions and angles change, and the steps. `<name>_std` is the standard deviation of `<name>`.",
+    description=(
+        "How positions and angles change, and the steps. What there is depends on what was asked for and on the "
+        "skeleton. `<name>_std`, with the same dimensions and unit, is the standard deviation of `<name>`, for all "
+        "that are measured; `<name>_status` says why a value is missing. Of every measure of a stride there are also, "
+        "over leg and individual, `<name>_mean`, `_sd`, `_n`, `_cv` and `_symmetry`."
+    ),
     coordinates={"time": _TIME, "frame": _FRAME},
-    variables={},
+    variables={
+        "velocity": _kinematic("time space keypoint individual", "rig/s", "of every keypoint"),
+        "speed": _kinematic("time keypoint individual", "rig/s", "of every keypoint", minimum=0.0),
+        "acceleration": _kinematic("time space keypoint individual", "rig/s^2", "of every keypoint"),
+        "jerk": _kinematic("time space keypoint individual", "rig/s^3", "of every keypoint"),
+        "curvature": _kinematic("time keypoint individual", "rig^-1", "of the path of every keypoint", minimum=0.0),
+        "body_speed": _kinematic("time individual", "rig/s", "of the body; its attribute `of` says of which point"),
+        "body_axis": _kinematic("time space individual", "1", "unit vector from the rear to the front of the body"),
+        "body_yaw": _kinematic("time individual", "rad", "direction of that axis, from x to y"),
+        "body_pitch": _kinematic("time individual", "rad", "angle of that axis above the ground plane"),
+        "center_of_mass": _kinematic("time space individual", "rig", "of the parts that are seen"),
+        "center_of_mass_share": _kinematic("time individual", "1", "share of the mass that is seen"),
+        "bone_length": _kinematic("time edge individual", "rig", "length of every edge", minimum=0.0),
+        "joint_angle": _kinematic("time angle individual", "rad", "angles of the skeleton"),
+        "joint_coordinate": _kinematic("time joint component individual", "rad", "three angles of every joint"),
+        "leg_phase": _kinematic("time leg individual", "rad", "phase in the stride, 0 at contact", minimum=0.0),
+        "event_time": _kinematic("event", "s", "when a foot meets the ground or leaves it"),
+        "event_frame": _kinematic("event", "1", "the nearest frame", "i"),
+        "event_leg": _kinematic("event", "1", "which leg", "U"),
+        "event_individual": _kinematic("event", "1", "whose", "U"),
+        "event_kind": _kinematic("event", "1", "contact or lift_off", "U"),
+        "event_confidence": _kinematic("event", "1", "from 0 to 1", minimum=0.0),
+        "event_method": _kinematic("event", "1", "how it was found", "U"),
+        "leg_status": _kinematic("leg individual", "1", "0, or why a leg has no steps", "i"),
+        "candidates_dropped": _kinematic("leg individual", "1", "possible events that are none", "i"),
+        "belt_speed": _kinematic("individual", "rig/s", "of a treadmill; 0 over ground"),
+        "stride_period": _kinematic("individual", "s", "usual time of a stride"),
+        "travel_direction": _kinematic("individual space", "1", "mean direction of travel, a unit vector"),
+        "stride_leg": _kinematic("stride", "1", "which leg", "U"),
+        "stride_individual": _kinematic("stride", "1", "whose", "U"),
+        "stride_start": _kinematic("stride", "s", "contact at the start"),
+        "stride_lift_off": _kinematic("stride", "s", "lift-off"),
+        "stride_end": _kinematic("stride", "s", "contact at the end"),
+        **{name: _kinematic("stride", unit, meaning) for name, (unit, meaning) in _STRIDES.items()},
+        "stride_regularity": _kinematic(
+            "individual", "1", "autocorrelation of the body's vertical acceleration, a stride"
+        ),
+        "step_regularity": _kinematic("individual", "1", "the same at half a stride"),
+        "phase_difference": _kinematic("leg individual", "rad", "circular mean of the phase behind the first leg"),
+        "phase_concentration": _kinematic("leg individual", "1", "length of the mean resultant of that difference"),
+        "phase_difference_n": _kinematic("leg individual", "1", "frames in which both phases are known", "i"),
+        "gait_individual": _kinematic("gait_stride", "1", "whose stride of the reference leg", "U"),
+        "gait_start": _kinematic("gait_stride", "s", "when it starts"),
+        "gait_end": _kinematic("gait_stride", "s", "when it ends"),
+        "gait_class": _kinematic("gait_stride", "1", "gait in that stride", "U"),
+        "gait_confidence": _kinematic("gait_stride", "1", "from 0 to 1", minimum=0.0),
+        "touchdown": _kinematic("gait_stride leg", "1", "contact of every leg, as share of that stride"),
+        "cycle_joint_angle_mean": _kinematic(
+            "individual leg cycle_phase angle",
+            "rad",
+            "mean angle over the stride; likewise `_sd`, `_mean_std`, `_band_low`, `_band_high`, `_n`",
+        ),
+        "cycle_joint_coordinate_mean": _kinematic(
+            "individual leg cycle_phase joint component", "rad", "the same of the joint coordinates"
+        ),
+    },
 )

@@ -25,6 +25,7 @@ _COMMANDS = {
     "doctor": ("pose3d.cli.doctor", "Report versions, optional parts, and how to get what is missing."),
     "evaluate": ("pose3d.cli.evaluate", "Measure a trained network on images that it was not trained on."),
     "extract-frames": ("pose3d.cli.extract_frames", "Choose frames to label, the same instants in all cameras."),
+    "kinematics": ("pose3d.cli.kinematics", "Compute velocities, joint angles, gait, with their uncertainty."),
     "labels": ("pose3d.cli.labels", "Import, export, undo and check labels."),
     "new": ("pose3d.cli.new", "Make a project: skeleton, cameras and settings in one folder."),
     "predict": ("pose3d.cli.predict", "Find keypoints in videos with a trained network."),
@@ -72,10 +73,10 @@ def _group(debug: bool) -> None:
     """Several cameras, one 3D world: from videos to 3D poses, with the uncertainty of every number.
 
     Calibrate cameras with a board (board, calibrate), find out how their clocks differ (sync), make 3D poses of 2D
-    poses (triangulate frame by frame, reconstruct as trajectories), and see how good they are (report, video). Where
-    nothing finds the keypoints yet, make a project (new, add-session), label frames (extract-frames, labels) and train
-    a network on them (train, evaluate, refine); run then does the whole job. To try it without a recording: demo,
-    simulate.
+    poses (triangulate frame by frame, reconstruct as trajectories), see how good they are (report, video), and compute
+    joint angles and gait from them (kinematics). Where nothing finds the keypoints yet, make a project (new,
+    add-session), label frames (extract-frames, labels) and train a network on them (train, evaluate, refine); run then
+    does the whole job. To try it without a recording: demo, simulate.
     """
 
 

@@ -78,7 +78,7 @@ _BY_CAMERA: Columns = {
 @click.option("--noise", type=_POSITIVE, help="Standard deviation of a pixel [learned]")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Ignore less.")
 @click.option("--no-repair", is_flag=True, help="Leave left and right as the 2D poses have them.")
-@click.option("--lag", type=click.IntRange(0), help="Frames later that count, as live; 0: none [whole recording]")
+@click.option("--lag", type=click.IntRange(0, 500), help="Frames later that count, as live; 0: none [whole recording]")
 @click.option("--candidates", type=_FILE, help="Detections with the other peaks, to try where a camera disagrees.")
 @click.option(
     "--ensemble", type=_FILE, multiple=True, help="2D poses of another network; where they disagree they count less."

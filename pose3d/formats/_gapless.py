@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError
 from pose3d.datasets import time_coordinates
-from pose3d.formats._text_table import FRAMES_AT_ONCE
+from pose3d.formats.text_table import FRAMES_AT_ONCE
 
 __all__ = ["gapless", "known_rate", "with_frame_rate"]
 

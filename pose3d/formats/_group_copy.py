@@ -35,14 +35,14 @@ def copy_content(source: netCDF4.Dataset, target: netCDF4.Dataset, *, without: C
 
 
 def _copy_variable(source: netCDF4.Variable[Any], target: netCDF4.Dataset, name: str) -> None:
-    filters: dict[str, Any] = dict(source.filters() or {})
+    filters: Any = source.filters()
     chunks = source.chunking()
     text = source.dtype is str
     layout: dict[str, Any] = {
-        "compression": "zlib" if filters.get("zlib") else None,
-        "complevel": filters.get("complevel", 4),
-        "shuffle": bool(filters.get("shuffle")),
-        "fletcher32": bool(filters.get("fletcher32")),
+        "compression": "zlib" if (filters or {}).get("zlib") else None,
+        "complevel": (filters or {}).get("complevel", 4),
+        "shuffle": bool((filters or {}).get("shuffle")),
+        "fletcher32": bool((filters or {}).get("fletcher32")),
         "chunksizes": chunks if isinstance(chunks, list) and not text else None,
         "fill_value": source.getncattr("_FillValue") if "_FillValue" in source.ncattrs() else None,
     }

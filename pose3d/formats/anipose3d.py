@@ -20,10 +20,10 @@ from pose3d.datasets import POSES3D
 from pose3d.datasets import poses3d as make_poses3d
 from pose3d.formats._csv_cells import check_cells
 from pose3d.formats._detecting import describe
-from pose3d.formats._text_table import files_by_individual, format_rows, header_line, pieces
 from pose3d.formats._tidy import UNNAMED_INDIVIDUAL, frames_of_labels
 from pose3d.formats._units import length_unit
 from pose3d.formats.pose3d_format import Pose3DFormat
+from pose3d.formats.text_table import files_by_individual, format_rows, header_line, pieces
 
 __all__ = ["FORMAT", "read_anipose3d", "write_anipose3d"]
 

@@ -21,8 +21,8 @@ from pose3d.datasets import POSES3D
 from pose3d.formats._c3d_blocks import BLOCK, LAST_COUNTED, header, parameter_section, records
 from pose3d.formats._c3d_parameters import Events, Trial, parameters_of
 from pose3d.formats._gapless import gapless, known_rate
-from pose3d.formats._text_table import files_by_individual
 from pose3d.formats._units import in_degrees
+from pose3d.formats.text_table import files_by_individual
 
 __all__ = ["write_c3d"]
 

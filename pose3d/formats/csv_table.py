@@ -14,7 +14,7 @@ from calibration.files import atomic_path
 from calibration.schema import check
 from calibration.triangulation import Status
 from pose3d.datasets import POSES3D, flag_words
-from pose3d.formats._text_table import format_rows, header_line, pieces
+from pose3d.formats.text_table import format_rows, header_line, pieces
 
 __all__ = ["write_csv"]
 

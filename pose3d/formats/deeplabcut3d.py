@@ -17,10 +17,10 @@ from pose3d.datasets import poses3d as make_poses3d
 from pose3d.formats._pandas_hdf5 import peek_table, read_table
 from pose3d.formats._pose_csv import peek_pose_csv, read_pose_csv
 from pose3d.formats._pose_table import PoseTable
-from pose3d.formats._text_table import format_rows, header_line, pieces
 from pose3d.formats._tidy import UNNAMED_INDIVIDUAL, frames_of_labels
 from pose3d.formats._units import length_unit
 from pose3d.formats.pose3d_format import Pose3DFormat
+from pose3d.formats.text_table import format_rows, header_line, pieces
 
 __all__ = ["FORMAT", "read_deeplabcut3d", "write_deeplabcut3d"]
 

@@ -223,7 +223,9 @@ def _keypoint_names(
     if keypoints is not None:
         given = keypoints if isinstance(keypoints, str) else "given"
         return tuple(keypoint_names(keypoints, count, path)), given
-    candidates = [name for name, preset in PRESETS.items() if len(preset.keypoints) == count]
+    # OpenPose knows people; the other presets are of animals and hands
+    people = {name: preset for name, preset in PRESETS.items() if {"Nose", "LEye", "REye"} <= set(preset.keypoints)}
+    candidates = [name for name, preset in people.items() if len(preset.keypoints) == count]
     chosen = _recognize(position, candidates, path)
     if chosen is None:
         return tuple(f"keypoint_{index}" for index in range(count)), "unknown"

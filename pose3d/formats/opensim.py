@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
 from calibration.files import atomic_path, write_text
 from pose3d.formats._detecting import describe
-from pose3d.formats._text_table import FRAMES_AT_ONCE, files_by_individual, format_rows
 from pose3d.formats._units import in_degrees
+from pose3d.formats.text_table import FRAMES_AT_ONCE, files_by_individual, format_rows
 from pose3d.skeleton import Skeleton
 
 __all__ = ["read_mot", "write_marker_set", "write_mot"]

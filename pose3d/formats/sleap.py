@@ -191,7 +191,8 @@ def _load_project(path: Path) -> sleap_io.Labels:
             path,
             expected="the package sleap-io, which reads .slp files",
             got="it is not installed",
-            remedy="Install it with `pip install 'pose3d-suite[formats]'`, or export analysis h5 files from SLEAP.",
+            remedy="Install it with `pip install 'pose3d-suite[formats]'`, or export analysis h5 files from SLEAP; "
+            "where they lie beside the .slp files already, name their format: sleap-analysis.",
         ) from error
     try:
         return sleap_io.load_slp(str(path), open_videos=False)

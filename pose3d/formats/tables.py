@@ -19,7 +19,7 @@ import xarray as xr
 from calibration.errors import InvalidValueError, OutputError
 from calibration.files import atomic_path, write_text
 from pose3d.formats._table_columns import Column, Table, tables_of
-from pose3d.formats._text_table import format_rows, header_line
+from pose3d.formats.text_table import format_rows, header_line
 
 __all__ = ["write_tables"]
 

@@ -29,10 +29,10 @@ from calibration.schema import check
 from pose3d.datasets import POSES3D
 from pose3d.datasets import poses3d as make_poses3d
 from pose3d.formats._gapless import gapless, known_rate, with_frame_rate
-from pose3d.formats._text_table import files_by_individual, format_rows
 from pose3d.formats._tidy import UNNAMED_INDIVIDUAL
 from pose3d.formats._units import length_unit
 from pose3d.formats.pose3d_format import Pose3DFormat
+from pose3d.formats.text_table import files_by_individual, format_rows
 
 __all__ = ["FORMAT", "read_trc", "write_trc"]
 

@@ -14,7 +14,7 @@ from calibration.schema import check
 from pose3d.datasets import POSES2D, POSES3D
 from pose3d.skeleton import Point
 
-__all__ = ["at_points", "check_poses", "covariance_at_points", "is_flat", "keypoint_names"]
+__all__ = ["at_points", "check_poses", "covariance_at_points", "is_flat", "keypoint_names", "point_weights"]
 
 
 def check_poses(poses: xr.Dataset) -> xr.Dataset:
@@ -45,7 +45,7 @@ def at_points(poses: xr.Dataset, points: Sequence[Point]) -> xr.DataArray:
         InvalidValueError: a keypoint is unknown.
     """
     position = poses["position"]
-    return _combined(position, _weights(poses, points))
+    return _combined(position, point_weights(poses, points))
 
 
 def covariance_at_points(poses: xr.Dataset, points: Sequence[Point]) -> xr.DataArray | None:
@@ -58,10 +58,10 @@ def covariance_at_points(poses: xr.Dataset, points: Sequence[Point]) -> xr.DataA
     """
     if "covariance" not in poses:
         return None
-    return _combined(poses["covariance"], _weights(poses, points) ** 2)
+    return _combined(poses["covariance"], point_weights(poses, points) ** 2)
 
 
-def _weights(poses: xr.Dataset, points: Sequence[Point]) -> NDArray[np.float64]:
+def point_weights(poses: xr.Dataset, points: Sequence[Point]) -> NDArray[np.float64]:
     """(point, keypoint) shares of the keypoints in the points."""
     names = keypoint_names(poses)
     weights = np.zeros((len(points), len(names)))
@@ -88,6 +88,6 @@ def _combined(values: xr.DataArray, weights: NDArray[np.float64]) -> xr.DataArra
         )
         for index in used[1:]:
             part = part + values.isel(keypoint=int(index)) * row[index]
-        parts.append(part.drop_vars("keypoint"))
+        parts.append(part.drop_vars("keypoint", errors="ignore"))
     combined = xr.concat(parts, dim="point", coords="minimal", compat="override", join="override")
     return combined.assign_attrs(values.attrs)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
-from calibration.errors import MismatchError
 from calibration.schema import check
 from pose3d.datasets import POSES3D
-from pose3d.metrics._statistics import quantiles
+from pose3d.kinematics import bodies
+from pose3d.metrics.quantiles import quantiles
 from pose3d.skeleton import Skeleton
 
 __all__ = ["bone_lengths", "bone_statistics"]
@@ -17,35 +16,15 @@ __all__ = ["bone_lengths", "bone_statistics"]
 def bone_lengths(poses: xr.Dataset, skeleton: Skeleton) -> xr.DataArray:
     """Distance between the ends of every edge, (time, edge, individual); NaN where an end is missing.
 
-    Edges whose keypoints the poses lack are left out. The coordinate `edge` is "a-b".
+    Edges whose keypoints the poses lack are left out. The coordinate `edge` is "a-b". With the standard deviation they
+    are in `pose3d.kinematics.bone_lengths`.
 
     Raises:
         InvalidValueError: the Dataset is no Poses3D.
         MismatchError: the poses have no edge of the skeleton.
     """
     check(poses, POSES3D)
-    names = [str(name) for name in poses["keypoint"].values]
-    edges = [edge for edge in skeleton.edges if set(edge) <= set(names)]
-    if not edges:
-        raise MismatchError(
-            f"skeleton '{skeleton.name}'",
-            expected="edges between the keypoints of the poses",
-            got=f"keypoints {', '.join(names[:8])}",
-            remedy="Use the skeleton that the poses were made with.",
-        )
-    ends = [poses["position"].sel(keypoint=[edge[side] for edge in edges]).values for side in (0, 1)]
-    return xr.DataArray(
-        np.linalg.norm(ends[1] - ends[0], axis=1),
-        dims=("time", "edge", "individual"),
-        coords={
-            "time": poses.coords["time"],
-            "frame": poses.coords["frame"],
-            "edge": [f"{a}-{b}" for a, b in edges],
-            "individual": poses.coords["individual"],
-        },
-        attrs={"units": str(poses["position"].attrs.get("units", ""))},
-        name="bone_length",
-    )
+    return bodies.bone_lengths(poses.drop_vars("covariance", errors="ignore"), skeleton)["bone_length"]
 
 
 def bone_statistics(poses: xr.Dataset, skeleton: Skeleton) -> xr.Dataset:

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from calibration.errors import InvalidValueError, MismatchError
 from calibration.schema import check
 from pose3d.datasets import POSES3D
-from pose3d.metrics._statistics import quantiles
+from pose3d.metrics.quantiles import quantiles
 
 __all__ = [
     "Alignment",

@@ -6,6 +6,8 @@ from pose3d.pipeline.alignment import WorldChoice, align_rig
 from pose3d.pipeline.calibration import CalibrationFiles, save_calibration, save_lenses
 from pose3d.pipeline.evaluation import evaluate_folds, evaluate_run, find_run
 from pose3d.pipeline.extraction import SessionFrames, extract_frames
+from pose3d.pipeline.kinematics import KinematicsSummary, kinematics_session
+from pose3d.pipeline.kinematics_export import KinematicsFiles, export_kinematics
 from pose3d.pipeline.labels import export_labels, import_labels
 from pose3d.pipeline.prediction import PredictedCamera, PredictionSummary, predict_session
 from pose3d.pipeline.project_run import ProjectFiles, run_project
@@ -22,6 +24,8 @@ __all__ = [
     "CalibrationFiles",
     "CameraMove",
     "Disagreement",
+    "KinematicsFiles",
+    "KinematicsSummary",
     "PredictedCamera",
     "PredictionSummary",
     "ProjectFiles",
@@ -39,10 +43,12 @@ __all__ = [
     "align_rig",
     "evaluate_folds",
     "evaluate_run",
+    "export_kinematics",
     "export_labels",
     "extract_frames",
     "find_run",
     "import_labels",
+    "kinematics_session",
     "new_project",
     "predict_session",
     "reconstruct_session",

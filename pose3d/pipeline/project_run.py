@@ -1,4 +1,4 @@
-"""The whole main job of a project: board videos to rig, videos to 2D to 3D, overlay videos and report."""
+"""The whole main job of a project: board videos to rig, videos to 2D to 3D, overlay videos, kinematics, report."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from pose3d.datasets import poses2d_of_detections
 from pose3d.detection import PredictionSettings, model_path
 from pose3d.formats import load_detections, open_session
 from pose3d.formats.provenance import provenance_of
+from pose3d.kinematics import KinematicsSettings
 from pose3d.networks.run_files import NETWORK_FILE, WEIGHTS_FILE, runs_in
 from pose3d.pipeline.calibration import CalibrationFiles, save_calibration
+from pose3d.pipeline.kinematics import kinematics_session
 from pose3d.pipeline.prediction import predict_session
 from pose3d.pipeline.reconstruction import reconstruct_session
 from pose3d.pipeline.stages import ContentHashes, Stage, StageOutcome, run_stages
@@ -208,6 +210,7 @@ class _Session:
         detections, result = files.detections(name), files.result(name)
         prediction = project.settings_of("prediction", PredictionSettings)
         reconstruction = project.settings_of("reconstruction", TrajectorySettings)
+        kinematics = project.settings_of("kinematics", KinematicsSettings)
         model, model_files = _model(project, prediction)
         return [
             Stage("2D", (*videos, *model_files), (detections,), prediction, lambda: self.predict(model, prediction)),
@@ -219,6 +222,14 @@ class _Session:
                 lambda: self.reconstruct(reconstruction),
             ),
             Stage("overlay videos", (result, *videos), overlays, None, self.draw),
+            Stage(
+                "kinematics",
+                (),
+                (result,),
+                {"kinematics": asdict(kinematics), "skeleton": asdict(project.skeleton)},
+                lambda: self.move(kinematics),
+                adds=True,
+            ),
             Stage("report", (result, *overlays), (files.report(name),), {"title": project.name}, self.tell),
         ]
 
@@ -272,6 +283,28 @@ class _Session:
                 overlay_video(videos[camera], poses2d, poses3d, rig, camera, path, skeleton=skeleton)
                 self.progress("drawing", number, len(videos))
 
+    def move(self, settings: KinematicsSettings) -> str:
+        result = self.files.result(self.name)
+        with open_session(result) as opened:
+            poses3d = opened.require("poses3d")
+            total, done = int(poses3d.sizes["time"]), 0
+
+            def count(frames: int) -> None:
+                nonlocal done
+                done += frames
+                self.progress("computing kinematics", done, total)
+
+            summary = kinematics_session(
+                poses3d,
+                result,
+                skeleton=self.files.project.skeleton,
+                settings=settings,
+                source=result,
+                provenance=provenance_of([], settings),
+                progress=count,
+            )
+        return "; ".join(f"no {quantity}: {reason}" for quantity, reason in summary.left_out.items())
+
     def tell(self) -> str:
         project = self.files.project
         with open_session(self.files.result(self.name)) as opened:
@@ -279,6 +312,7 @@ class _Session:
                 self.files.report(self.name),
                 poses3d=opened.require("poses3d"),
                 poses2d=opened.poses2d,
+                kinematics=opened.kinematics,
                 rig=opened.rig,
                 skeleton=project.skeleton,
                 videos=self.overlays,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pose3d.detection import PredictionSettings
+from pose3d.kinematics import KinematicsSettings
 from pose3d.labeling.selection import ExtractionSettings
 from pose3d.networks.project_settings import default_tables
 from pose3d.project import Project, create_project, table_of
@@ -23,6 +24,7 @@ def default_settings(skeleton: Skeleton) -> dict[str, dict[str, Any]]:
         **default_tables(skeleton),
         "prediction": table_of(PredictionSettings()),
         "reconstruction": table_of(TrajectorySettings()),
+        "kinematics": table_of(KinematicsSettings()),
     }
 
 

@@ -45,6 +45,7 @@ class Stage:
         settings: what else it depends on, as plain values or a dataclass.
         work: does it; writes every output, each complete or not at all. A text that it returns is told to the user.
         once: it is not done again while its outputs are there, whatever changes.
+        adds: its outputs are files of stages before, to which it adds something; they count as unchanged for these.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Stage:
     settings: object
     work: Callable[[], object]
     once: bool = False
+    adds: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ def state_of(stage: Stage, hashes: ContentHashes, log: Path) -> tuple[StageState
         return StageState.MISSING, f"{missing[0].name} is not there"
     if stage.once:
         return StageState.DONE, ""
+    if stage.adds:
+        return _state_of_addition(stage, hashes, log, record)
     if not isinstance(record, Mapping) or "outputs" not in record:
         return StageState.CHANGED, "nothing is known of how its files were made"
     now, then = _description(stage, hashes), record.get("made_from")
@@ -157,6 +161,28 @@ def state_of(stage: Stage, hashes: ContentHashes, log: Path) -> tuple[StageState
         return StageState.EDITED, f"{', '.join(changed)} was changed afterwards"
     if now != then:
         return StageState.CHANGED, _difference(then, now)
+    return StageState.DONE, ""
+
+
+def _state_of_addition(stage: Stage, hashes: ContentHashes, log: Path, record: object) -> tuple[StageState, str]:
+    """See `state_of`. What a stage before has made anew since has nothing added; what nobody made is left alone."""
+    if isinstance(record, Mapping) and "error" in record:
+        return StageState.FAILED, str(record["error"])
+    if not isinstance(record, Mapping):
+        return StageState.MISSING, "it was not added yet"
+    if "outputs" not in record:
+        return StageState.CHANGED, "adding it was interrupted"
+    outputs = {_relative(path, hashes.root): hashes.of(path) for path in stage.outputs}
+    if outputs != record["outputs"]:
+        others = [other.get("outputs", {}) for name, other in _read_table(log).items() if name != stage.name]
+        anew = all(any(other.get(name) == digest for other in others) for name, digest in outputs.items())
+        names = ", ".join(name for name, digest in outputs.items() if digest != record["outputs"].get(name))
+        if anew:
+            return StageState.CHANGED, f"{names} is new"
+        return StageState.EDITED, f"{names} was changed afterwards"
+    now = _description(stage, hashes)
+    if now != record.get("made_from"):
+        return StageState.CHANGED, _difference(record.get("made_from"), now)
     return StageState.DONE, ""
 
 
@@ -187,7 +213,7 @@ def run_stages(
     outcomes: list[StageOutcome] = []
     failed = ""
     made = set(coming)  # by the stages before
-    for stage in stages:
+    for place, stage in enumerate(stages):
         if failed:
             outcome = StageOutcome(group, stage.name, StageState.SKIPPED, reason=f"{failed} failed")
         else:
@@ -199,7 +225,11 @@ def run_stages(
             if state not in (StageState.DONE, StageState.EDITED) and not dry_run:
                 if report is not None:
                     report(outcome)
+                if stage.adds:
+                    _remember(log, stage.name, {"adding": reason})  # a run that is killed now has not added it
                 outcome = _do(group, stage, reason, hashes, log)
+                if stage.adds and outcome.state is StageState.DONE:
+                    _count_as_unchanged(stage, [other.name for other in stages[:place]], hashes, log)
                 failed = stage.name if outcome.state is StageState.FAILED else ""
         made.update(stage.outputs)
         outcomes.append(outcome)
@@ -233,6 +263,17 @@ def _do(group: str, stage: Stage, reason: str, hashes: ContentHashes, log: Path)
         return StageOutcome(group, stage.name, StageState.DONE, ran=True, reason=reason, note=note)
     _remember(log, stage.name, {"error": words})
     return StageOutcome(group, stage.name, StageState.FAILED, ran=True, reason=words, details=details)
+
+
+def _count_as_unchanged(stage: Stage, before: Sequence[str], hashes: ContentHashes, log: Path) -> None:
+    """Let the stages before know the files that were added to as what they made and used."""
+    table = _read_table(log)
+    digests = {_relative(path, hashes.root): hashes.of(path) for path in stage.outputs}
+    for name in before:
+        record = table.get(name, {})
+        for known in (record.get("outputs", {}), record.get("made_from", {}).get("inputs", {})):
+            known.update({file: digest for file, digest in digests.items() if file in known})
+    write_text(log, json.dumps(table, indent=1, sort_keys=True) + "\n")
 
 
 def _description(stage: Stage, hashes: ContentHashes) -> dict[str, object]:

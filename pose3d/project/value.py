@@ -17,7 +17,16 @@ __all__ = ["PROJECT_FILE", "STAGES", "Project"]
 
 PROJECT_FILE = "project.toml"
 
-STAGES = ("extraction", "network", "training", "augmentation", "evaluation", "prediction", "reconstruction")
+STAGES = (
+    "extraction",
+    "network",
+    "training",
+    "augmentation",
+    "evaluation",
+    "prediction",
+    "reconstruction",
+    "kinematics",
+)
 """The sections of project.toml that hold settings; each is read by the stage that uses it."""
 
 # What Windows cannot have in the name of a file. A project is moved between computers.

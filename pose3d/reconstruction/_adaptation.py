@@ -17,7 +17,7 @@ from scipy.ndimage import convolve1d
 from pose3d.reconstruction._trajectory_model import TrajectoryModel
 from pose3d.reconstruction._trajectory_problem import Frame, Solution, Window, derivatives, has_difference
 
-__all__ = ["local_strength"]
+__all__ = ["adapts", "local_strength"]
 
 Array = NDArray[np.float64]
 
@@ -27,6 +27,11 @@ _PRIOR = 10.0  # numbers that the variance of the whole recording counts as
 # Where so many cameras agree with each other and each of them is farther from the solution than this squared distance,
 # which noise exceeds once in 3 million, and none supports it, the motion is one that the smoothness did not allow.
 _WITNESSES, _AGAINST, _FOR = 3, 30.0, 12.0
+
+
+def adapts(frame: Frame) -> bool:
+    """Whether smoothness follows the motion."""
+    return frame.settings.adaptive and frame.settings.smoothness is None
 
 
 def local_strength(window: Window, solution: Solution, frame: Frame, model: TrajectoryModel, individual: int) -> Array:

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.processors import available_processors
-from pose3d.reconstruction._adaptation import local_strength
+from pose3d.reconstruction._adaptation import adapts, local_strength
+from pose3d.reconstruction._prediction import advantage, predictive_densities
 from pose3d.reconstruction._trajectory_model import Bones, NoiseModel, TrajectoryModel
 from pose3d.reconstruction._trajectory_problem import (
     Frame,
@@ -30,7 +31,6 @@ from pose3d.reconstruction._trajectory_problem import (
     Window,
     derivatives,
     differences,
-    explain_views,
     has_difference,
     solve_window,
 )
@@ -55,8 +55,8 @@ _STRIDES = (1, 2, 4, 8)  # frames
 _ABOVE = 1.5
 # So long is a vector of three normal numbers in 80 of 100 cases; legs stand still for most of the time.
 _QUANTILE, _QUANTILE_OF_NORMAL = 0.8, 2.1544
-# Factors of the smoothness that are tried on held-out cameras, so many of them.
-_FACTORS, _HELD_OUT = (1.0, 2.0, 4.0), 3
+# Factors of the smoothness that are tried on held-out cameras, up to one that is so many standard errors behind.
+_FACTORS, _HOPELESS = (1.0, 2.0, 4.0), 3.0
 # Fewer frames with both ends of a bone say nothing about its length.
 _FEWEST_LENGTHS = 10
 _NOISE_FLOOR = 1e-3  # px; the best subpixel corners are found to 0.01 px
@@ -96,7 +96,7 @@ def start_model(deviation: Array, frame: Frame, interval: float, area: Array, al
         noise=NoiseModel(deviation, shares[0], shares[1], shares[2], area),
         smoothness=np.full(alone.shape, guess if given is None else given),
         loosened=1.0,
-        score=np.nan,
+        predicted=np.zeros((0, 2)),
         interval=interval,
         bones=None,
         correlation=np.ones((count, 1)),
@@ -148,73 +148,21 @@ def _loosened(
     """The model with the factor of its smoothness that predicts best what held-out cameras saw.
 
     Marginal likelihood believes that the motion is white noise. Of one that is not, as that of a gait of few frames
-    a stride, it can make too little.
+    a stride, it can make too little. Factors that predict nearly as well as the best count as well (their geometric
+    mean, each by the exponential of the standard errors that it is behind), so that no tie is broken by rounding.
     """
-    cameras = model.noise.deviation.shape[1]
-    if cameras < 3:
+    if model.noise.deviation.shape[1] < 3:
         return model
-    held_out = np.unique(np.linspace(0, cameras - 1, _HELD_OUT).round().astype(int)).tolist()
-    best = model
+    found: list[tuple[float, Array]] = []
     for factor in _FACTORS if frame.settings.smoothness is None else (1.0,):
         trial = replace(model, smoothness=factor * model.smoothness, loosened=factor)
-        score = _predictive_density(trial, windows, solutions, frame, held_out)
-        if not score <= best.score:  # the first is compared with NaN
-            best = replace(trial, score=score)
-        else:
+        found.append((factor, predictive_densities(trial, windows, solutions, frame)))
+        if len(found) > 1 and advantage(found[-1][1], found[-2][1]) < -_HOPELESS:
             break
-    return best
-
-
-def _predictive_density(
-    model: TrajectoryModel,
-    windows: Sequence[Sequence[Window]],
-    solutions: Sequence[Sequence[Solution | None]],
-    frame: Frame,
-    held_out: Sequence[int],
-) -> float:
-    """Mean log density, up to a constant, of the views of cameras that are held out, one after the other."""
-
-    def judge(place: tuple[int, int, int]) -> tuple[float, int]:
-        part, number, camera = place
-        window, solution = windows[part][number], solutions[part][number]
-        assert solution is not None
-        table, agreeing, weight = window.table.copy(), window.agreeing.copy(), solution.weight.copy()
-        table[:, :, camera, 2:], agreeing[:, :, camera], weight[:, :, camera] = 0.0, False, 0.0
-        strength = local_strength(window, solution, frame, model, number) if _adapts(frame) else None
-        found = solve_window(
-            replace(window, table=table, agreeing=agreeing),
-            frame,
-            model,
-            number,
-            solution=replace(solution, weight=weight),
-            strength=strength,
-            bodies=False,
-            tolerance=_TOLERANCE,
-        )
-        squared, spread = explain_views(window.table, window, found, frame, model.noise.deviation)
-        squared, wider = squared[:, :, camera], 1 + spread[:, :, camera] / 2
-        tail, width, lost = model.noise.loss().T
-        lost = lost * window.table[:, :, camera, 5]
-        with np.errstate(invalid="ignore", over="ignore"):
-            core = np.exp(-0.5 * squared / wider) / wider
-            wide = width / (width + wider - 1) * tail * np.exp(-0.5 * squared / (width + wider - 1))
-            density = np.log((core + wide + lost) / (1 + tail + lost)) - 2 * np.log(model.noise.deviation[:, camera])
-        known = np.isfinite(density)
-        return float(density[known].sum()), int(known.sum())
-
-    places = [
-        (part, number, camera)
-        for part in range(len(windows))
-        for number in range(len(windows[part]))
-        for camera in held_out
-    ]
-    with ThreadPoolExecutor(available_processors()) as pool:
-        judged = list(pool.map(judge, places))
-    return sum(total for total, _ in judged) / max(sum(count for _, count in judged), 1)
-
-
-def _adapts(frame: Frame) -> bool:
-    return frame.settings.adaptive and frame.settings.smoothness is None
+    _, best = max(found, key=lambda pair: pair[1][:, 0].sum() / max(pair[1][:, 1].sum(), 1.0))
+    weights = np.exp([min(advantage(density, best), 0.0) for _, density in found])
+    factor = float(np.exp(np.average(np.log([factor for factor, _ in found]), weights=weights)))
+    return replace(model, smoothness=factor * model.smoothness, loosened=factor, predicted=best)
 
 
 def _guess(model: TrajectoryModel, windows: Sequence[Sequence[Window]], frame: Frame) -> Array:
@@ -268,7 +216,7 @@ def _solve(
             window, frame, model, number, solution=old, strength=strength, bodies=False, tolerance=_TOLERANCE
         )
 
-    adaptive = _adapts(frame)
+    adaptive = adapts(frame)
     places = [(part, number) for part in range(len(windows)) for number in range(len(windows[part]))]
     with ThreadPoolExecutor(available_processors()) as pool:
         found = dict(zip(places, pool.map(solve, places), strict=True))

@@ -11,9 +11,12 @@ import numpy as np
 from calibration.errors import InvalidValueError
 from calibration.triangulation import TriangulationSettings
 
-__all__ = ["ORDERS", "Motion", "TrajectorySettings"]
+__all__ = ["LONGEST_LAG", "ORDERS", "Motion", "TrajectorySettings"]
 
 Motion = Literal["automatic", "velocity", "acceleration", "jerk"]
+
+LONGEST_LAG = 500
+"""Frames: each pose takes as long as its lag; for a longer one, leave it out and wait for the whole recording."""
 
 # The order of the derivative that a motion of constant velocity, acceleration or jerk does not have.
 ORDERS: Mapping[str, int] = {"velocity": 2, "acceleration": 3, "jerk": 4}
@@ -47,7 +50,7 @@ class TrajectorySettings:
             show it.
         minimum_confidence: a camera with less confidence in a point counts as not seeing it.
         lag: None: every pose is found from the whole recording; a number: from what was seen until so many frames
-            later, as a live system has it, see `FixedLag`.
+            later, as a live system has it, see `FixedLag`; at most 500.
         pilot_frames: about so many frames, in blocks spread over the recording, are learned from.
         seed: see `TriangulationSettings`.
 
@@ -82,7 +85,7 @@ class TrajectorySettings:
             value = getattr(self, name)
             _require(name, 0 < value < np.inf, "a positive number", value)
         _require("longest_gap", self.longest_gap >= 0, "frames from 0", self.longest_gap)
-        _require("lag", self.lag is None or self.lag >= 0, "frames from 0", self.lag)
+        _require("lag", self.lag is None or 0 <= self.lag <= LONGEST_LAG, f"frames from 0 to {LONGEST_LAG}", self.lag)
         _require("minimum_confidence", 0 <= self.minimum_confidence <= 1, "0 to 1", self.minimum_confidence)
         _require("pilot_frames", self.pilot_frames >= 50, "at least 50 frames", self.pilot_frames)
         _require("seed", self.seed >= 0, "a whole number from 0", self.seed)

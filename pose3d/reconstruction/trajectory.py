@@ -32,6 +32,7 @@ from pose3d.reconstruction._adaptation import local_strength
 from pose3d.reconstruction._bodies import held_bones, with_curvature
 from pose3d.reconstruction._correlation import correlation_of, with_lasting_noise
 from pose3d.reconstruction._estimates import NOT_DETERMINED, Estimate, Plan, as_poses3d, repaired_views
+from pose3d.reconstruction._prediction import CLEARLY, advantage
 from pose3d.reconstruction._recording import Part, Recording, links_of, mirrored_keypoints
 from pose3d.reconstruction._repair import Repairs, repair_window
 from pose3d.reconstruction._systematic import Systematic, clock_deviations, systematic_covariance
@@ -87,7 +88,8 @@ def reconstruct(
         `bone_deviation`, `bone_length_std`), and the settings as JSON in the attribute `reconstruction`.
 
     Raises:
-        InvalidValueError: the Dataset does not follow the schema Poses2D, or a lag is combined with what it cannot use.
+        InvalidValueError: the Dataset does not follow the schema Poses2D or has no frame, or a lag is combined with
+            what it cannot use.
         MismatchError: fewer than two cameras are common, an image size is not that of the rig's camera, candidates and
             poses are not of the same frames, cameras and keypoints, or the uncertainty is of another rig.
     """
@@ -119,6 +121,10 @@ def plan(
     """
     check(poses2d, POSES2D, values=False)
     settings = settings or TrajectorySettings()
+    if not poses2d.sizes["time"]:
+        raise InvalidValueError(
+            "2D poses", expected="at least one frame", got="none", remedy="Check how they were made or selected."
+        )
     if settings.lag is not None and (uncertainty is not None or candidates is not None):
         raise InvalidValueError(
             "lag",
@@ -141,7 +147,8 @@ def plan(
 
     frames = [replace(common, settings=replace(settings, motion=motion)) for motion in _motions(settings, rig)]
     models = [learned(frame, windows) for frame in frames]
-    best = int(np.argmax([model.score for model in models])) if len(models) > 1 else 0
+    # the first is the simpler one
+    best = len(models) - 1 if advantage(models[-1].predicted, models[0].predicted) > CLEARLY else 0
     frame, model = frames[best], models[best]
     mirrored = mirrored_keypoints(skeleton if settings.repair_swaps else None, _keypoints(poses2d))
     repaired, changed = _repaired_pilot(windows, model, frame, mirrored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,8 @@ SKELETON_KEYS = ("name", "keypoints", *_PAIRS, "joint_limits", *_ANATOMY)
 def load_skeleton(path: str | os.PathLike[str]) -> Skeleton:
     """Read a skeleton from a TOML file with `keypoints`, `edges` and `mirrored_pairs` (at the top or in [skeleton]).
 
+    The name of a preset gives the preset, where there is no file of that name.
+
     `bones` lists those of the edges whose length does not change, `joint_limits` ranges of angles in degrees, as
     [["hip", "knee", "ankle", 40, 180]]. What kinematics are made of stands in tables: `angles`, `segments`, `joints`,
     `legs`, `masses`, and `axis`, see the documentation of kinematics.
@@ -36,6 +38,8 @@ def load_skeleton(path: str | os.PathLike[str]) -> Skeleton:
         FileFormatError: the file cannot be read, is no TOML, or its names do not fit together.
     """
     file = Path(path)
+    if str(path) in PRESETS and not file.exists():
+        return PRESETS[str(path)]
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -106,7 +110,7 @@ def skeleton_table(skeleton: Skeleton) -> dict[str, Any]:
     if anatomy.rear:
         table["axis"] = [_told(anatomy.rear), _told(anatomy.front)]
     parts: dict[str, dict[str, Any]] = {
-        "angles": {angle.name: _angle_table(angle) for angle in anatomy.angles},
+        "angles": _angle_tables(anatomy.angles),
         "segments": {
             part.name: {
                 "origin": _told(part.origin),
@@ -145,11 +149,17 @@ def skeleton_text(skeleton: Skeleton) -> str:
     return toml_text(skeleton_table(skeleton))
 
 
-def _angle_table(angle: Angle) -> Any:
-    points = [_told(point) for point in angle.points]
-    if angle.axis is None:
-        return points
-    return {"points": points, "axes": list(angle.axis), "plane_of": angle.plane_of}
+def _angle_tables(angles: Sequence[Angle]) -> dict[str, Any]:
+    """Lists of points, where that says all. TOML has tables after lists, so behind the first table all are tables."""
+    tables: dict[str, Any] = {}
+    behind = False
+    for angle in angles:
+        points = [_told(point) for point in angle.points]
+        behind = behind or angle.axis is not None
+        tables[angle.name] = {"points": points} if behind else points
+        if angle.axis is not None:
+            tables[angle.name] |= {"axes": list(angle.axis), "plane_of": angle.plane_of}
+    return tables
 
 
 def _leg_table(leg: Leg) -> dict[str, Any]:
@@ -226,11 +236,13 @@ def _parts(
 def _angle(name: str, content: Any, place: _Place) -> Angle:
     if isinstance(content, list):
         return Angle(name, tuple(_point(point, place, name) for point in content))
-    table = _table(name, content, place, {"points": list, "axes": list}, {"plane_of": str})
-    axes = table["axes"]
-    if len(axes) != 2 or not _texts(axes):
-        raise place.inner(name).wrong("axes", 'two axes, as ["x", "y"]', axes)
+    table = _table(name, content, place, {"points": list}, {"axes": list, "plane_of": str})
     points = tuple(_point(point, place.inner(name), "points") for point in table["points"])
+    if "axes" not in table and "plane_of" not in table:
+        return Angle(name, points)
+    axes: Any = table.get("axes")
+    if not _texts(axes) or len(axes) != 2:
+        raise place.inner(name).wrong("axes", 'two axes, as ["x", "y"]', axes)
     return Angle(name, points, (axes[0], axes[1]), table.get("plane_of", WORLD))
 
 

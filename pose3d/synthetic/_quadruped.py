@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError
-from pose3d.skeleton import Skeleton
+from pose3d.skeleton import PRESETS, Skeleton
 
 __all__ = [
     "GAITS",
@@ -68,6 +68,7 @@ QUADRUPED = Skeleton(
         *((f"left_{joint}", f"right_{joint}") for joints in _LEGS.values() for joint in joints),
     ),
     bones=_EDGES,  # nothing of this animal is soft
+    anatomy=PRESETS["mouse"].anatomy,  # its keypoints are those of the preset
 )
 
 LIMBS = tuple(chain[-1] for chain in _CHAINS)

@@ -32,6 +32,7 @@ from pose3d.visualization._sections import (
     videos_section,
 )
 from pose3d.visualization.evidence import collect_evidence
+from pose3d.visualization.kinematics_section import kinematics_section
 from pose3d.visualization.verdict import judge
 
 __all__ = ["write_report"]
@@ -42,6 +43,7 @@ def write_report(
     *,
     poses3d: xr.Dataset,
     poses2d: xr.Dataset | None = None,
+    kinematics: xr.Dataset | None = None,
     rig: Rig | None = None,
     skeleton: Skeleton | None = None,
     truth: xr.Dataset | None = None,
@@ -58,6 +60,7 @@ def write_report(
         path: the HTML file.
         poses3d: Poses3D Dataset.
         poses2d: the 2D poses it was made from.
+        kinematics: Kinematics Dataset of these poses, if computed.
         rig: the cameras.
         skeleton: edges and sides.
         truth: true positions (Poses3D), if known.
@@ -77,11 +80,12 @@ def write_report(
     evidence = collect_evidence(poses3d, poses2d, rig)
     verdict = judge(evidence, poses3d, skeleton=skeleton, truth=truth)
     subject = Subject(poses3d, evidence, rig, skeleton, truth, dict(videos or {}), dict(provenance or {}))
-    write_text(path, _page(subject, verdict, title or _default_title(poses3d), Path(path).parent))
+    page = _page(subject, verdict, title or _default_title(poses3d), Path(path).parent, kinematics)
+    write_text(path, page)
     return verdict
 
 
-def _page(subject: Subject, verdict: Verdict, title: str, folder: Path) -> str:
+def _page(subject: Subject, verdict: Verdict, title: str, folder: Path, kinematics: xr.Dataset | None) -> str:
     sections = [
         Section("verdict", "Verdict", verdict_section(subject, verdict), look=f"verdict {TONES[verdict.level]}")
     ]
@@ -91,6 +95,9 @@ def _page(subject: Subject, verdict: Verdict, title: str, folder: Path) -> str:
     if subject.truth is not None:
         sections.append(Section("truth", "Truth", truth_section(subject, subject.truth)))
     sections.append(Section("pictures", "Pictures", pictures_section(subject)))
+    if kinematics is not None:
+        content = kinematics_section(kinematics, subject.poses3d, subject.skeleton)
+        sections.append(Section("kinematics", "Kinematics", content))
     if subject.videos:
         sections.append(Section("videos", "Videos", videos_section(subject.videos, folder)))
     sections.append(Section("made", "How it was made", made_section(subject)))

@@ -1,6 +1,7 @@
 """Skeletons: the presets are the published ones, files are read or refused by name."""
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from calibration.errors import FileFormatError, InvalidValueError
 from pose3d.skeleton import PRESETS, JointLimit, Skeleton, load_skeleton
+from pose3d.synthetic import QUADRUPED
 
 # As OpenPose's documentation of its output (doc/02_output.md) and its pose parameters number them. In BODY_25B, Neck is
 # what it calls UpperNeck, and Head its HeadTop.
@@ -37,6 +39,24 @@ COCO_17_EDGES = [
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9), (8, 10), (9, 11),
     (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
 ]  # fmt: skip
+# As HALPE numbers them; the names are those of Pose2Sim.
+HALPE_26 = {
+    "Nose": 0, "LEye": 1, "REye": 2, "LEar": 3, "REar": 4, "LShoulder": 5, "RShoulder": 6, "LElbow": 7, "RElbow": 8,
+    "LWrist": 9, "RWrist": 10, "LHip": 11, "RHip": 12, "LKnee": 13, "RKnee": 14, "LAnkle": 15, "RAnkle": 16,
+    "Head": 17, "Neck": 18, "Hip": 19, "LBigToe": 20, "RBigToe": 21, "LSmallToe": 22, "RSmallToe": 23, "LHeel": 24,
+    "RHeel": 25,
+}  # fmt: skip
+# Of AP-10K, with the pairs that its annotations call a skeleton (counted from 1).
+AP_10K = [
+    "L_Eye", "R_Eye", "Nose", "Neck", "Root of tail", "L_Shoulder", "L_Elbow", "L_F_Paw", "R_Shoulder", "R_Elbow",
+    "R_F_Paw", "L_Hip", "L_Knee", "L_B_Paw", "R_Hip", "R_Knee", "R_B_Paw",
+]  # fmt: skip
+AP_10K_EDGES = [
+    (1, 2), (1, 3), (2, 3), (3, 4), (4, 5), (4, 6), (6, 7), (7, 8), (4, 9), (9, 10), (10, 11), (5, 12), (12, 13),
+    (13, 14), (5, 15), (15, 16), (16, 17),
+]  # fmt: skip
+PEOPLE = ("body_25", "body_25b", "coco_17", "coco_18", "halpe_26")
+
 # The limbs that OpenPose draws.
 BODY_25_EDGES = [
     (1, 8), (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (10, 11), (8, 12), (12, 13), (13, 14),
@@ -54,9 +74,10 @@ def numbered(skeleton: Skeleton) -> set[frozenset[int]]:
 
 class TestPresets:
     @pytest.mark.parametrize(
-        ("name", "published"), [("body_25", BODY_25), ("body_25b", BODY_25B), ("coco_18", COCO_18)]
+        ("name", "published"),
+        [("body_25", BODY_25), ("body_25b", BODY_25B), ("coco_18", COCO_18), ("halpe_26", HALPE_26)],
     )
-    def test_the_order_is_that_of_openpose(self, name: str, published: dict[str, int]) -> None:
+    def test_the_order_is_the_published_one(self, name: str, published: dict[str, int]) -> None:
         assert {keypoint: index for index, keypoint in enumerate(PRESETS[name].keypoints)} == published
 
     def test_the_order_is_that_of_coco(self) -> None:
@@ -77,10 +98,13 @@ class TestPresets:
         mirror = {a: b for pair in skeleton.mirrored_pairs for a, b in (pair, pair[::-1])}
         assert all(mirror[mirror[keypoint]] == keypoint for keypoint in mirror)
         for keypoint in skeleton.keypoints:
-            if keypoint[0] in "LR":
-                assert mirror[keypoint] == {"L": "R", "R": "L"}[keypoint[0]] + keypoint[1:]
+            side = re.match(r"left_|right_|[LR](?=_|[A-Z])", keypoint) if name != "hand" else None
+            if side:
+                other = {"left_": "right_", "right_": "left_", "L": "R", "R": "L"}[side[0]]
+                assert mirror[keypoint] == other + keypoint[side.end() :]
             else:
                 assert keypoint not in mirror
+        assert all(left[0] in "lL" for left, _ in skeleton.mirrored_pairs)
 
     @pytest.mark.parametrize("name", PRESETS)
     def test_the_mirror_image_of_a_bone_is_a_bone(self, name: str) -> None:
@@ -95,14 +119,37 @@ class TestPresets:
         skeleton = PRESETS[name]
         assert {end for edge in skeleton.edges for end in edge} == set(skeleton.keypoints)
 
-    @pytest.mark.parametrize("name", list(PRESETS))
-    def test_bones_of_presets_are_the_limbs_of_both_sides(self, name: str) -> None:
+    @pytest.mark.parametrize("name", PEOPLE)
+    def test_bones_of_people_are_the_limbs_of_both_sides(self, name: str) -> None:
         bones = {frozenset(bone) for bone in PRESETS[name].bones}
         assert bones == {
             frozenset({side + a, side + b})
             for side in "LR"
             for a, b in (("Shoulder", "Elbow"), ("Elbow", "Wrist"), ("Hip", "Knee"), ("Knee", "Ankle"))
         }
+
+    def test_four_legged_animals_are_those_of_ap_10k(self) -> None:
+        assert list(PRESETS["quadruped"].keypoints) == AP_10K
+        assert numbered(PRESETS["quadruped"]) == {frozenset((a - 1, b - 1)) for a, b in AP_10K_EDGES}
+
+    @pytest.mark.parametrize("name", ["mouse", "rat"])
+    def test_rodents_have_the_keypoints_of_the_simulated_animal(self, name: str) -> None:
+        assert PRESETS[name].keypoints == QUADRUPED.keypoints
+        assert PRESETS[name].edges == QUADRUPED.edges
+        assert PRESETS[name].mirrored_pairs == QUADRUPED.mirrored_pairs
+        assert PRESETS[name].anatomy == QUADRUPED.anatomy
+
+    def test_a_fly_has_six_legs_of_five_keypoints(self) -> None:
+        fly = PRESETS["fly"]
+        assert len(fly.keypoints) == 38
+        assert [leg.name for leg in fly.anatomy.legs] == ["LF", "LM", "LH", "RF", "RM", "RH"]
+
+    def test_a_hand_has_the_numbers_of_mediapipe(self) -> None:
+        numbers = {"WRIST": 0, "THUMB_CMC": 1, "THUMB_TIP": 4, "INDEX_FINGER_MCP": 5, "MIDDLE_FINGER_DIP": 11}
+        numbers |= {"RING_FINGER_PIP": 14, "PINKY_MCP": 17, "PINKY_TIP": 20}
+        hand = PRESETS["hand"].keypoints
+        assert len(hand) == 21
+        assert {name: hand.index(name) for name in numbers} == numbers
 
     def test_presets_are_found_by_their_own_name(self) -> None:
         assert all(skeleton.name == name for name, skeleton in PRESETS.items())

@@ -175,3 +175,78 @@ def test_nothing_in_the_log_depends_on_the_machine(recipe: Recipe, tmp_path: Pat
     text = (recipe.root / ".state" / "monday.json").read_text()
     assert str(tmp_path) not in text
     assert set(json.loads(text)) == {"first", "second"}
+
+
+class Addition(Recipe):
+    """A stage that makes b.txt, one that uses it, one that adds a line to it, and one that reads all of it."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.d, self.line = root / "d.txt", "more"
+
+    def stages(self) -> list[Stage]:
+        first, second = super().stages()
+        return [
+            first,
+            second,
+            Stage("third", (), (self.b,), self.line, self.add, adds=True),
+            Stage("fourth", (self.b,), (self.d,), None, lambda: self.make("fourth", self.b, self.d)),
+        ]
+
+    def add(self) -> None:
+        self.done.append("third")
+        if self.broken == "third":
+            raise KeyboardInterrupt
+        self.b.write_text(self.b.read_text().split("+")[0] + "+" + self.line)
+        if self.broken == "third, just done":
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def addition(tmp_path: Path) -> Addition:
+    return Addition(tmp_path)
+
+
+def test_what_is_added_to_a_file_leaves_the_stages_before_done(addition: Addition) -> None:
+    addition.run()
+    assert addition.done == ["first", "second", "third", "fourth"]
+    assert addition.d.read_text() == "11+more1"
+    assert set(dict(addition.run()).values()) == {StageState.DONE}
+    assert addition.done == []
+
+
+def test_another_addition_is_made_without_the_stages_before(addition: Addition) -> None:
+    addition.run()
+    addition.line = "else"
+    addition.run()
+    assert addition.done == ["third", "fourth"]
+    assert addition.b.read_text() == "11+else"
+
+
+def test_a_file_that_is_made_anew_is_added_to_again(addition: Addition) -> None:
+    addition.run()
+    addition.a.write_text("2")
+    addition.run()
+    assert addition.done == ["first", "second", "third", "fourth"]
+    assert addition.b.read_text() == "21+more"
+
+
+def test_a_file_with_an_addition_that_was_changed_by_hand_is_kept(addition: Addition) -> None:
+    addition.run()
+    addition.b.write_text("mine+mine")
+    states = dict(addition.run())
+    assert states["first"] is states["third"] is StageState.EDITED
+    assert addition.b.read_text() == "mine+mine"
+    assert addition.done == ["second", "fourth"]
+
+
+@pytest.mark.parametrize("moment", ["third", "third, just done"])
+def test_an_addition_that_was_interrupted_is_made_again(addition: Addition, moment: str) -> None:
+    addition.run()
+    addition.line, addition.broken = "else", moment
+    with pytest.raises(KeyboardInterrupt):
+        addition.run()
+    addition.broken = ""
+    addition.run()
+    assert addition.b.read_text() == "11+else"
+    assert set(dict(addition.run()).values()) == {StageState.DONE}
