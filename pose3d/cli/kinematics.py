@@ -212,11 +212,19 @@ def _skeleton(name: str | None, source: Path, poses3d: xr.Dataset, legs: tuple[s
     if not legs:
         return skeleton
     known = [str(keypoint) for keypoint in poses3d["keypoint"].values]
-    base = skeleton or Skeleton("poses", tuple(known))
+    base, own = skeleton or Skeleton("poses", tuple(known)), tuple(map(_leg, legs))
     try:
-        return replace(base, anatomy=replace(base.anatomy, legs=tuple(map(_leg, legs))))
+        pairs = (*base.mirrored_pairs, *_pairs(own, {name for pair in base.mirrored_pairs for name in pair}))
+        return replace(base, mirrored_pairs=pairs, anatomy=replace(base.anatomy, legs=own))
     except SuiteError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _pairs(legs: tuple[Leg, ...], paired: set[str]) -> list[tuple[str, str]]:
+    """Feet of legs whose names differ by left and right, but for those that have a partner."""
+    by_name = {leg.name.lower(): leg.foot for leg in legs}
+    found = [(foot, by_name.get(name.replace("left", "right", 1))) for name, foot in by_name.items() if "left" in name]
+    return [(a, b) for a, b in found if b is not None and a != b and not {a, b} & paired]
 
 
 def _leg(text: str) -> Leg:

@@ -110,7 +110,10 @@ class KinematicsWriter:
         """
         present = [name for name in tables.variables if str(name) in self._group.variables]
         create_variables(
-            self._group, tables.drop_vars(present), subject=f"{self.path}, /{_GROUP}", may_be_empty=("event", "stride")
+            self._group,
+            tables.drop_vars(present),
+            subject=f"{self.path}, /{_GROUP}",
+            may_be_empty=[str(dim) for dim in tables.dims],
         )
 
     def __exit__(

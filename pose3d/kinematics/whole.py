@@ -82,6 +82,10 @@ def frame_kinematics(
     for name, make in _frame_quantities(poses3d, known, chosen).items():
         if name not in chosen.quantities:
             continue
+        missing = _not_defined(name, known)
+        if missing:
+            left_out[name] = missing
+            continue
         try:
             parts.append(make())
         except (InvalidValueError, MismatchError) as error:
@@ -184,7 +188,7 @@ def _frame_quantities(
     poses3d: xr.Dataset, skeleton: Skeleton | None, settings: KinematicsSettings
 ) -> Mapping[str, Callable[[], xr.Dataset]]:
     how = settings.derivatives
-    free: dict[str, Callable[[], xr.Dataset]] = {
+    whole: dict[str, Callable[[], xr.Dataset]] = {
         "velocity": lambda: velocity(poses3d, how),
         "speed": lambda: speed(poses3d, how),
         "acceleration": lambda: acceleration(poses3d, how),
@@ -192,15 +196,32 @@ def _frame_quantities(
         "curvature": lambda: curvature(poses3d, how),
         "body_speed": lambda: _body_speed(poses3d, skeleton, how),
     }
-    if skeleton is None:
-        return free
-    return free | {
-        "body_axis": lambda: body_axis(poses3d, skeleton),
-        "center_of_mass": lambda: center_of_mass(poses3d, skeleton),
-        "bone_lengths": lambda: bone_lengths(poses3d, skeleton),
-        "joint_angles": lambda: joint_angles(poses3d, skeleton),
-        "joint_coordinates": lambda: joint_coordinates(poses3d, skeleton),
+    body = skeleton or Skeleton("none", tuple(keypoint_names(poses3d)))
+    return whole | {
+        "body_axis": lambda: body_axis(poses3d, body),
+        "center_of_mass": lambda: center_of_mass(poses3d, body),
+        "bone_lengths": lambda: bone_lengths(poses3d, body),
+        "joint_angles": lambda: joint_angles(poses3d, body),
+        "joint_coordinates": lambda: joint_coordinates(poses3d, body),
     }
+
+
+def _not_defined(quantity: str, skeleton: Skeleton | None) -> str:
+    """Why a quantity is not there, where the skeleton does not say what it is of."""
+    if quantity not in ("body_axis", "center_of_mass", "bone_lengths", "joint_angles", "joint_coordinates"):
+        return ""
+    if skeleton is None:
+        return "no skeleton is given"
+    anatomy = skeleton.anatomy
+    parts: dict[str, tuple[object, str]] = {
+        "body_axis": (anatomy.rear, "front and rear"),
+        "center_of_mass": (anatomy.masses, "masses"),
+        "bone_lengths": (skeleton.edges, "edges"),
+        "joint_angles": (anatomy.angles or skeleton.edges, "angles and no edges"),
+        "joint_coordinates": (anatomy.joints, "joints"),
+    }
+    there, words = parts[quantity]
+    return "" if there else f"the skeleton names no {words} that the poses have"
 
 
 def _body_speed(poses3d: xr.Dataset, skeleton: Skeleton | None, how: DerivativeSettings) -> xr.Dataset:

@@ -1,8 +1,8 @@
 """How well a model predicts what cameras saw that are held out, and whether it does so better than another.
 
 A choice between two models that predict as well would hang on the last digits: it changed with the length unit. So
-advantages are counted in standard errors, over stretches of frames that hardly know of each other; factors of the
-smoothness are averaged by them, and of two motions the simpler one is kept where the other is not clearly better.
+advantages are counted in standard errors, over stretches of frames that hardly know of each other, and a rougher motion
+or a less simple one is taken only where it is clearly better.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["CLEARLY", "advantage", "predictive_densities"]
 Array = NDArray[np.float64]
 
 CLEARLY = 1.0
-"""Standard errors by which a motion must predict better than a simpler one."""
+"""Standard errors by which a motion must predict better than a smoother or simpler one."""
 
 _HELD_OUT = 3  # cameras
 # A quarter to half a second: longer than a swing of a leg, short enough that a pilot has dozens of them.

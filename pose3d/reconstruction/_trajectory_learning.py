@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from calibration.processors import available_processors
 from pose3d.reconstruction._adaptation import adapts, local_strength
-from pose3d.reconstruction._prediction import advantage, predictive_densities
+from pose3d.reconstruction._prediction import CLEARLY, advantage, predictive_densities
 from pose3d.reconstruction._trajectory_model import Bones, NoiseModel, TrajectoryModel
 from pose3d.reconstruction._trajectory_problem import (
     Frame,
@@ -55,8 +55,7 @@ _STRIDES = (1, 2, 4, 8)  # frames
 _ABOVE = 1.5
 # So long is a vector of three normal numbers in 80 of 100 cases; legs stand still for most of the time.
 _QUANTILE, _QUANTILE_OF_NORMAL = 0.8, 2.1544
-# Factors of the smoothness that are tried on held-out cameras, up to one that is so many standard errors behind.
-_FACTORS, _HOPELESS = (1.0, 2.0, 4.0), 3.0
+_FACTORS = (2.0, 4.0)  # of the smoothness, tried on held-out cameras
 # Fewer frames with both ends of a bone say nothing about its length.
 _FEWEST_LENGTHS = 10
 _NOISE_FLOOR = 1e-3  # px; the best subpixel corners are found to 0.01 px
@@ -148,21 +147,18 @@ def _loosened(
     """The model with the factor of its smoothness that predicts best what held-out cameras saw.
 
     Marginal likelihood believes that the motion is white noise. Of one that is not, as that of a gait of few frames
-    a stride, it can make too little. Factors that predict nearly as well as the best count as well (their geometric
-    mean, each by the exponential of the standard errors that it is behind), so that no tie is broken by rounding.
+    a stride, it can make too little. It is believed as long as no rougher motion is clearly better.
     """
     if model.noise.deviation.shape[1] < 3:
         return model
-    found: list[tuple[float, Array]] = []
-    for factor in _FACTORS if frame.settings.smoothness is None else (1.0,):
-        trial = replace(model, smoothness=factor * model.smoothness, loosened=factor)
-        found.append((factor, predictive_densities(trial, windows, solutions, frame)))
-        if len(found) > 1 and advantage(found[-1][1], found[-2][1]) < -_HOPELESS:
+    best = replace(model, predicted=predictive_densities(model, windows, solutions, frame))
+    for factor in _FACTORS if frame.settings.smoothness is None else ():
+        rougher = replace(model, smoothness=factor * model.smoothness, loosened=factor)
+        predicted = predictive_densities(rougher, windows, solutions, frame)
+        if advantage(predicted, best.predicted) <= CLEARLY:
             break
-    _, best = max(found, key=lambda pair: pair[1][:, 0].sum() / max(pair[1][:, 1].sum(), 1.0))
-    weights = np.exp([min(advantage(density, best), 0.0) for _, density in found])
-    factor = float(np.exp(np.average(np.log([factor for factor, _ in found]), weights=weights)))
-    return replace(model, smoothness=factor * model.smoothness, loosened=factor, predicted=best)
+        best = replace(rougher, predicted=predicted)
+    return best
 
 
 def _guess(model: TrajectoryModel, windows: Sequence[Sequence[Window]], frame: Frame) -> Array:

@@ -67,6 +67,8 @@ def angle_figure(kinematics: xr.Dataset, *, individual: str) -> Figure:
                 times, lower = envelope(time, low)
                 axes.fill_between(times, lower, envelope(time, high)[1], color=color, alpha=0.2, linewidth=0)
             axes.plot(*envelope(time, angles[index]), color=color, linewidth=1.1, label=_side(names[index])[0] or None)
+    band = ", band: ±1 standard deviation" if spread is not None else ""
+    rows[0].set_title(f"Joint angles over time{band}", loc="left", fontsize=10, color=INK)
     _sides_legend(rows[0], [names[index] for members in panels.values() for index in members])
     style_axes(rows[-1], xlabel=label, ylabel=rows[-1].get_ylabel())
     return figure

@@ -102,7 +102,7 @@ def ran(outcomes: list) -> list[tuple[str, str]]:  # type: ignore[type-arg]
     return [(one.group, one.stage) for one in outcomes if one.ran]
 
 
-STAGES = ["2D", "3D", "overlay videos", "report"]
+STAGES = ["2D", "3D", "overlay videos", "kinematics", "report"]
 
 
 def test_every_session_ends_with_3d_poses_videos_and_a_report(project: Project, truth: np.ndarray) -> None:
@@ -134,6 +134,19 @@ def test_every_session_ends_with_3d_poses_videos_and_a_report(project: Project, 
         ("tuesday", "2D"),
     ]
     assert [one.stage for one in dry if one.state is StageState.MISSING] == ["report"]
+
+
+def test_another_angle_makes_kinematics_and_report_anew_and_nothing_else(project: Project) -> None:
+    run_project(project, sessions=["monday"])
+    with open_session(ProjectFiles(project).result("monday")) as session:
+        assert "body_speed" in session.require("kinematics")
+        assert session.rig is not None
+    assert ran(run_project(project, sessions=["monday"])) == []
+    changed = replace(project, settings={**project.settings, "kinematics": {"quantities": ["speed"]}})
+    assert ran(run_project(changed, sessions=["monday"])) == [("monday", "kinematics"), ("monday", "report")]
+    with open_session(ProjectFiles(project).result("monday")) as session:
+        assert "body_speed" not in session.require("kinematics")
+    assert ran(run_project(changed, sessions=["monday"])) == []
 
 
 def test_clocks_beside_the_videos_are_applied(project: Project, truth: np.ndarray) -> None:
