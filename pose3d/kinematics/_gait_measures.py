@@ -66,8 +66,8 @@ def measured(
         )
         for key, values in (lengths | steps).items():
             table[key] = values
-        table["speed"] = table["stride_length"] / table["stride_duration"]
-        table["speed_std"] = table["speed"].abs() * np.hypot(
+        table["stride_speed"] = table["stride_length"] / table["stride_duration"]
+        table["stride_speed_std"] = table["stride_speed"].abs() * np.hypot(
             table["stride_length_std"] / table["stride_length"], table["stride_duration_std"] / table["stride_duration"]
         )
         table.insert(0, "stride_leg", name)

@@ -36,7 +36,7 @@ _MEASURES = {
     "stride_length": ("from footprint to the next footprint", "{unit}"),
     "step_length": ("from the partner's footprint before, in the direction of travel", "{unit}"),
     "step_width": ("from the partner's footprint before, across the direction of travel", "{unit}"),
-    "speed": ("stride length by stride duration", "{unit}/s"),
+    "stride_speed": ("stride length by stride duration", "{unit}/s"),
     "foot_clearance": ("greatest height of the foot in swing over the footprints", "{unit}"),
 }
 
@@ -66,9 +66,9 @@ def strides(
         Over `stride`, by start: `stride_leg`, `stride_individual`, `stride_start`, `stride_lift_off`, `stride_end` (s),
         and `stride_duration`, `stance_duration`, `swing_duration` (s), `duty_factor`, `cadence` (strides per minute; a
         person makes twice as many steps), `stride_length`, `step_length`, `step_width`, `foot_clearance` (unit of the
-        poses), `speed` (unit/s), each with `<name>_std`: first order, from the standard deviations of the events and of
-        the positions (their covariance, or the noise seen in the tracks). The attribute `left_out` counts contacts that
-        start no stride though another contact follows.
+        poses), `stride_speed` (unit/s), each with `<name>_std`: first order, from the standard deviations of the events
+        and of the positions (their covariance, or the noise seen in the tracks). The attribute `left_out` counts
+        contacts that start no stride though another contact follows.
 
     Raises:
         InvalidValueError: the poses are not Poses3D or have no frame rate, or there is no such leg.

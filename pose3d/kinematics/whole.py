@@ -133,16 +133,11 @@ def gait_kinematics(
             return xr.Dataset(attrs={"left_out": json.dumps({"gait": _reason(error)})})
     found = strides(poses3d, events, known, chosen.gait)
     summary = gait_summary(found, poses3d, known, chosen.gait)
-    parts = [events, _with_stride_speed(found), _with_stride_speed(summary), *_phases(poses3d, events, found, known)]
+    parts = [events, found, summary, *_phases(poses3d, events, found, known)]
     told = {f"gait_{name}": events.attrs[name] for name in ("method", "surface", "up") if name in events.attrs}
     merged = xr.merge(parts, combine_attrs="override", compat="override", join="outer")
     merged.attrs = {}
     return merged.assign_attrs(told | {"strides_left_out": found.attrs["left_out"]})
-
-
-def _with_stride_speed(found: xr.Dataset) -> xr.Dataset:
-    """The speed of a stride has the name of the speed of a keypoint."""
-    return found.rename({name: f"stride_{name}" for name in found.data_vars if str(name).startswith("speed")})
 
 
 def _phases(poses3d: xr.Dataset, events: xr.Dataset, found: xr.Dataset, skeleton: Skeleton | None) -> list[xr.Dataset]:

@@ -64,5 +64,5 @@ def test_belt_and_strides_of_the_treadmill(real_data: Path) -> None:
     found = strides(poses, events, legs=legs)
     assert found.sizes["stride"] >= 18
     # whoever stays on the belt walks as fast as it runs
-    assert abs(found["speed"].mean().item() / belt - 1) < 0.02
+    assert abs(found["stride_speed"].mean().item() / belt - 1) < 0.02
     assert 0.6 < found["duty_factor"].mean().item() < 0.7

@@ -26,7 +26,7 @@ MEASURES = (
     "stride_length",
     "step_length",
     "step_width",
-    "speed",
+    "stride_speed",
     "foot_clearance",
 )
 DUTY, STRIDE, PERIOD, LIFT, WIDTH = 0.6, 400.0, 0.5, 40.0, 300.0
@@ -39,7 +39,7 @@ TRUE = {
     "stride_length": STRIDE,
     "step_length": STRIDE / 2,
     "step_width": WIDTH,
-    "speed": STRIDE / PERIOD,
+    "stride_speed": STRIDE / PERIOD,
     "foot_clearance": LIFT,
 }
 Walk = tuple[xr.Dataset, xr.Dataset, Skeleton]
@@ -83,7 +83,7 @@ def test_without_noise_everything_is_exact(walk: Walk) -> None:
 def test_on_a_treadmill_the_way_of_the_belt_is_added(walk: Walk) -> None:
     poses, events, skeleton = walk
     found = strides(treadmill(poses), events, skeleton)
-    for name in ("stride_length", "step_width", "speed"):
+    for name in ("stride_length", "step_width", "stride_speed"):
         known = found[name].values[np.isfinite(found[name].values)]
         np.testing.assert_allclose(known, TRUE[name], rtol=1e-3, err_msg=name)
     slower = strides(treadmill(poses), events, skeleton, GaitSettings(belt_speed=400.0))
@@ -225,5 +225,5 @@ def test_lazy_poses_give_the_same(walk: Walk) -> None:
 def test_what_is_told_has_units(walk: Walk) -> None:
     found = strides(*walk)
     assert all(variable.attrs.get("units") and variable.attrs.get("long_name") for variable in found.values())
-    assert found["speed"].attrs["units"] == "mm/s"
+    assert found["stride_speed"].attrs["units"] == "mm/s"
     assert set(found) >= {"stride_start", "stride_end", "stride_leg", "stride_individual", *MEASURES}
