@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError
 
-__all__ = ["Rhythm", "rhythm_of"]
+__all__ = ["Rhythm", "rhythm_of", "times_are_seconds"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def rhythm_of(poses: xr.Dataset) -> Rhythm:
             got=str(rate),
             remedy="Set it to the rate at which the videos were recorded.",
         )
-    in_seconds = rate is not None and poses["time"].attrs.get("units") == "s"
+    in_seconds = rate is not None and times_are_seconds(poses)
     # Frames that a camera dropped are missing from the times only: their numbers were never given.
     steps = np.diff(time * float(rate) if in_seconds and rate is not None else frame)
     lengths, counts = np.unique(np.maximum(np.rint(steps), 1), return_counts=True)
@@ -68,3 +68,9 @@ def rhythm_of(poses: xr.Dataset) -> Rhythm:
     if rate is None:
         return Rhythm(slot, usual, "frame")
     return Rhythm(slot, usual / float(rate), "s")
+
+
+def times_are_seconds(poses: xr.Dataset) -> bool:
+    """Whether `time` holds seconds: by its unit, or, where that was lost, by the attribute of movement."""
+    unit = poses["time"].attrs.get("units")
+    return unit == "s" if unit is not None else poses.attrs.get("time_unit") == "seconds"

@@ -30,7 +30,7 @@ _OPTIONS = (
     click.option("-o", "--output", type=_FILE, help="netCDF file to write.  [default: IN itself, a result file]"),
     click.option("--skeleton", help="TOML file with a skeleton, or a preset.  [default: that of the project of IN]"),
     click.option("--leg", "legs", multiple=True, metavar="NAME=FOOT[,HEEL[,TOE]]", help="A leg, by its keypoints."),
-    click.option("--only", metavar="NAMES", help=f"What to compute, with commas between: {_QUANTITIES}."),
+    click.option("--only", metavar="NAMES", help=f"What the group is to hold, with commas: {_QUANTITIES}."),
     click.option(
         "--derivatives",
         type=click.Choice(["automatic", "savgol", "central", "spline", "trajectory"]),
@@ -63,7 +63,7 @@ _OPTIONS = (
         show_default=True,
         help="The axis that points up.",
     ),
-    click.option("--events", "events_path", type=_FILE, help="CSV table of events to use instead of finding them."),
+    click.option("--events", "events_path", type=_FILE, help="Events to use instead of finding them: CSV or C3D."),
     click.option("--format", "format_", metavar="NAME", help="Format of IN instead of detecting it."),
     click.option("--frame-rate", type=click.FloatRange(0, min_open=True), help="Frames per second of IN."),
     click.option("--unit", metavar="UNIT", help="Length unit of IN, where it does not say it."),
@@ -107,7 +107,7 @@ def kinematics(source: Path, output: Path | None, json_wanted: bool, **options: 
     settings = _settings(options)
     if own:
         with open_session(source) as session:
-            poses3d = session.require("poses3d")
+            poses3d = _with_frame_rate(session.require("poses3d"), options["frame_rate"])
             _work(poses3d, source, target, settings, options, own=True, json_wanted=json_wanted)
         return
     from pose3d.formats import load_poses3d
@@ -171,8 +171,11 @@ def _work(
     from pose3d.pipeline import kinematics_session
 
     skeleton = _skeleton(options["skeleton"], source, poses3d, options["legs"])
-    events = None if options["events_path"] is None else _read_events(options["events_path"], poses3d)
-    inputs = [source, *([options["events_path"]] if events is not None else [])]
+    given = options["events_path"]
+    if given is not None and "gait" not in settings.quantities:
+        raise click.UsageError("--events is for the gait, which --only leaves out.")
+    events = None if given is None else _read_events(given, poses3d, skeleton)
+    inputs = [source, *([] if given is None else [given])]
     with progress("Kinematics", poses3d.sizes["time"], "frames") as bar:
         summary = kinematics_session(
             poses3d,
@@ -238,22 +241,41 @@ def _leg(text: str) -> Leg:
     return Leg(name.strip(), keypoints[0], heel, toe)
 
 
-def _read_events(path: Path, poses3d: xr.Dataset) -> xr.Dataset:
+def _read_events(path: Path, poses3d: xr.Dataset, skeleton: Skeleton | None) -> xr.Dataset:
+    """Events from a table, or from a C3D file."""
     import pandas as pd
 
-    from calibration.errors import FileFormatError
-    from pose3d.kinematics import events_from_table
+    from calibration.errors import FileFormatError, InvalidValueError
+    from pose3d.formats import read_c3d_events
+    from pose3d.kinematics import events_from_c3d, events_from_table
 
     try:
-        table = pd.read_csv(path)
+        if path.suffix.lower() == ".c3d":
+            return events_from_c3d(read_c3d_events(path), poses3d, skeleton)
+        return events_from_table(pd.read_csv(path), poses3d)
+    except InvalidValueError as error:
+        raise FileFormatError(
+            f"{path}, {error.subject}", expected=error.expected, got=error.got, remedy=error.remedy
+        ) from error
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise FileFormatError(
             path,
-            expected="a CSV table with the columns time, leg and kind",
+            expected="a CSV table with the columns time, leg and kind, with commas between them, or a C3D file",
             got=str(error).partition("\n")[0],
             remedy="Write one with --save-events, and edit it.",
         ) from error
-    return events_from_table(table, poses3d)
+
+
+def _with_frame_rate(poses3d: xr.Dataset, rate: float | None) -> xr.Dataset:
+    """The poses of a result file with the frame rate that they lack."""
+    from pose3d.datasets import time_coordinates
+
+    if rate is None or poses3d.attrs.get("fps") == rate:
+        return poses3d
+    if "fps" in poses3d.attrs:
+        raise click.UsageError(f"--frame-rate {rate:g}: the file says {poses3d.attrs['fps']:g} frames per second.")
+    timed = poses3d.assign_coords(time_coordinates(poses3d.sizes["time"], poses3d["frame"].values, rate))
+    return timed.assign_attrs(fps=rate, time_unit="seconds")
 
 
 def _write_others(target: Path, skeleton: Skeleton | None, options: dict[str, Any]) -> list[Path]:

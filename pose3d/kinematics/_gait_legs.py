@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from calibration.errors import InvalidValueError
 from calibration.nearest import nearest_name
 from pose3d.kinematics._poses import check_poses, is_flat, keypoint_names
-from pose3d.rhythm import rhythm_of
+from pose3d.rhythm import rhythm_of, times_are_seconds
 from pose3d.skeleton import Leg, Point, Skeleton
 
 __all__ = [
@@ -175,7 +175,7 @@ def timing_of(poses: xr.Dataset) -> Timing:
             remedy="Give the frame rate when the poses are loaded, or set poses.attrs['fps'].",
         )
     time = poses["time"].values.astype(np.float64)
-    if poses["time"].attrs.get("units") != "s":
+    if not times_are_seconds(poses):
         time = time / float(poses.attrs["fps"])
     return Timing(rhythm.slot, rhythm.rate, time, poses["frame"].values.astype(np.float64))
 
@@ -200,9 +200,15 @@ def walker_of(
     places = {name: np.ascontiguousarray(position[:, index]) for index, name in enumerate(wanted)}
     noise = _told_noise(poses, individual, legs)
     longest = int(gap * timing.rate)
-    middle, _ = _filled(np.mean([_point(places, point) for point in body], axis=0), longest)
+    middle, _ = _filled(np.mean(_seen([_point(places, point) for point in body]), axis=0), longest)
     tracks = tuple(_leg_tracks(leg, places, middle, longest, noise[leg.name]) for leg in legs)
     return Walker(individual, tracks, middle)
+
+
+def _seen(tracks: list[Array]) -> list[Array]:
+    """Those that are there at least half as often as the one that is there most."""
+    shares = [float(np.isfinite(track).all(axis=-1).mean()) for track in tracks]
+    return [track for track, share in zip(tracks, shares, strict=True) if share >= 0.5 * max(shares)]
 
 
 def _leg_tracks(leg: Leg, places: dict[str, Array], body: Array, longest: int, told: float) -> LegTracks:
@@ -211,6 +217,8 @@ def _leg_tracks(leg: Leg, places: dict[str, Array], body: Array, longest: int, t
     for point in points:
         if point not in known:
             known[point] = _filled(_point(places, point), longest)
+    if leg.hip and len(_seen([known[leg.hip][0], known[points[0]][0]])) < 2 and not lost(known[points[0]][0]).all():
+        points[3] = ()  # a hip that is hardly ever seen is no reason to lose the leg
     foot, heel, toe, hip = (known[point][0] for point in points)
     used = [known[point] for point in dict.fromkeys(points)]
     valid = ~np.logical_or.reduce([lost(track) for track, _ in used])

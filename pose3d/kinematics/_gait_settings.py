@@ -64,6 +64,8 @@ class GaitSettings:
         _check("contrast", self.contrast, "a ratio above 1", lambda value: 1 < value < np.inf)
         _check("period", self.period, "seconds above 0", lambda value: value is None or 0 < value < np.inf)
         _check("belt_speed", self.belt_speed, "a finite speed", lambda value: value is None or np.isfinite(value))
+        if self.surface == "overground" and self.belt_speed is not None:
+            _check("belt_speed", self.belt_speed, "none, on a surface that is overground", lambda _: False)
         _check("direction", self.direction, "three numbers, not all 0", lambda value: value is None or _points(value))
 
 

@@ -23,6 +23,13 @@ def check_poses(poses: xr.Dataset) -> xr.Dataset:
     Raises:
         InvalidValueError: it follows neither schema.
     """
+    if not isinstance(poses, xr.Dataset):
+        raise InvalidValueError(
+            "poses",
+            expected="a Poses3D or Poses2D Dataset",
+            got=type(poses).__name__,
+            remedy="Make one with pose3d.poses3d(...), or open a file with pose3d.load_poses3d.",
+        )
     return check(poses, POSES2D if is_flat(poses) else POSES3D, values=False)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import InvalidValueError
 from calibration.nearest import nearest_name
+from pose3d.rhythm import times_are_seconds
 from pose3d.skeleton import Leg, Skeleton
 
 __all__ = ["CONTACT", "LIFT_OFF", "events_from_c3d", "events_from_table", "events_table", "make_events"]
@@ -30,6 +31,7 @@ _ATTRIBUTES: Mapping[str, dict[str, str]] = {
     "event_time_std": {"long_name": "standard deviation of the time", "units": "s"},
     "event_method": {"long_name": "how it was found", "units": "1"},
 }
+_BEYOND = 0.1  # seconds: events lie between frames, and their times are not exact
 # What C3D files call the events, in small letters without blanks.
 _C3D_KINDS = {"footstrike": CONTACT, "initialcontact": CONTACT, "footoff": LIFT_OFF, "toeoff": LIFT_OFF}
 
@@ -104,12 +106,12 @@ def events_from_table(table: pd.DataFrame, poses: xr.Dataset | None = None) -> x
 
     Args:
         table: with these columns.
-        poses: what the events are of: gives the frames where they are missing, and checks the individuals. Without
-            poses and frames, frames are -1.
+        poses: what the events are of: gives the frames, nearest to the times, and checks times and individuals.
+            Without poses the frames are those of the table, or -1.
 
     Raises:
-        InvalidValueError: a column is missing, or values are as `make_events` does not want them, or the poses do not
-            have an individual.
+        InvalidValueError: a column is missing, or values are as `make_events` does not want them, a time is not within
+            the recording, or the poses do not have an individual.
     """
     for name in ("time", "leg", "kind"):
         if name not in table:
@@ -121,6 +123,8 @@ def events_from_table(table: pd.DataFrame, poses: xr.Dataset | None = None) -> x
                 remedy=nearest_name(name, columns) or "Add the column.",
             )
     time = pd.to_numeric(table["time"], errors="coerce").to_numpy(dtype=np.float64)
+    if poses is not None:
+        _check_times(time, poses)
     known = [str(name) for name in poses["individual"].values] if poses is not None else []
     individual = table.get("individual", pd.Series(known[0] if known else "", index=table.index)).astype(str).to_numpy()
     strangers = sorted(set(individual) - set(known)) if known else []
@@ -137,11 +141,25 @@ def events_from_table(table: pd.DataFrame, poses: xr.Dataset | None = None) -> x
         _frames(table, time, poses),
         table["leg"].astype(str).to_numpy(),
         individual,
-        table["kind"].astype(str).to_numpy(),
+        table["kind"].astype(str).str.strip().str.lower().to_numpy(),
         confidence=confidence,
         deviation=table["time_std"].to_numpy(dtype=np.float64) if "time_std" in table else None,
         method=table["method"].fillna("given").astype(str).to_numpy() if "method" in table else "given",
     )
+
+
+def _check_times(time: NDArray[np.float64], poses: xr.Dataset) -> None:
+    times = poses["time"].values.astype(np.float64)
+    if not times_are_seconds(poses):
+        times = times / float(poses.attrs.get("fps", 1.0))
+    outside = time[(time < times.min(initial=np.inf) - _BEYOND) | (time > times.max(initial=-np.inf) + _BEYOND)]
+    if len(outside):
+        raise InvalidValueError(
+            "table of events, time",
+            expected=f"seconds from {times[0]:g} to {times[-1]:g}, as the recording has them",
+            got=f"{outside[0]:g}",
+            remedy="Correct the times; frames follow from them.",
+        )
 
 
 def events_from_c3d(
@@ -203,8 +221,9 @@ def _frames(table: pd.DataFrame, time: NDArray[np.float64], poses: xr.Dataset | 
     else:
         times = poses["time"].values.astype(np.float64)
         rate = float(poses.attrs.get("fps", 1.0))
-        if poses["time"].attrs.get("units") != "s":
+        if not times_are_seconds(poses):
             times = times / rate
         nearest = np.interp(time, times, poses["frame"].values.astype(np.float64))
-    given = pd.to_numeric(table["frame"], errors="coerce").to_numpy(dtype=np.float64) if "frame" in table else nearest
+    use_given = poses is None and "frame" in table
+    given = pd.to_numeric(table["frame"], errors="coerce").to_numpy(dtype=np.float64) if use_given else nearest
     return np.rint(np.nan_to_num(np.where(np.isfinite(given), given, nearest), nan=-1.0)).astype(np.int64)

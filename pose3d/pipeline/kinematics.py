@@ -71,7 +71,8 @@ def kinematics_session(
         progress: called with the number of frames after each piece.
 
     Raises:
-        InvalidValueError: the poses have no frame, or do not follow the schema, or a setting does not fit them.
+        InvalidValueError: the poses have no frame, or do not follow the schema, a setting does not fit them, or nothing
+            can be computed of what is asked for.
         MismatchError: the skeleton has no keypoint of the poses.
         OutputError: the file cannot be written.
     """
@@ -92,6 +93,8 @@ def kinematics_session(
             kept.append(rows[[name for base in CYCLED for name in (base, f"{base}_std") if name in rows]])
             if progress is not None:
                 progress(rows.sizes["time"])
+        if not rows.data_vars and not steps.data_vars:
+            raise _nothing(json.loads(rows.attrs["left_out"]) | json.loads(steps.attrs.get("left_out", "{}")))
         left_out = json.loads(rows.attrs["left_out"]) | json.loads(steps.attrs.get("left_out", "{}"))
         angles = xr.concat(kept, dim="time", compat="override", join="override", coords="minimal")
         steps = xr.merge([steps, cycle_kinematics(angles, steps)], combine_attrs="override", join="outer")
@@ -99,6 +102,15 @@ def kinematics_session(
         writer.add(steps)
     variables = {str(name): str(rows[name].attrs.get("units", "")) for name in rows.data_vars}
     return KinematicsSummary(int(poses3d.sizes["time"]), steps, variables, left_out)
+
+
+def _nothing(left_out: Mapping[str, str]) -> InvalidValueError:
+    return InvalidValueError(
+        "kinematics",
+        expected="something that can be computed",
+        got="nothing: " + "; ".join(f"{name}: {reason}" for name, reason in left_out.items()),
+        remedy="Name a skeleton that defines it (--skeleton), and the frame rate (--frame-rate) where it is not known.",
+    )
 
 
 def _pieces(

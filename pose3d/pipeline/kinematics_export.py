@@ -89,7 +89,7 @@ def _require(kinematics: xr.Dataset, name: str, words: str) -> None:
             "kinematics",
             expected=words,
             got=f"only {', '.join(sorted(map(str, kinematics.data_vars)))[:120]}",
-            remedy="Name a skeleton that defines them, or do not ask for this file.",
+            remedy="Name a skeleton that defines them and do not leave them out, or do not ask for this file.",
         )
 
 

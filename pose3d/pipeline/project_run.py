@@ -303,7 +303,8 @@ class _Session:
                 provenance=provenance_of([], settings),
                 progress=count,
             )
-        return "; ".join(f"no {quantity}: {reason}" for quantity, reason in summary.left_out.items())
+        missing = ", ".join(name.replace("_", " ") for name in summary.left_out)
+        return f"the skeleton does not define: {missing}" if missing else ""
 
     def tell(self) -> str:
         project = self.files.project

@@ -41,6 +41,9 @@ class Angle:
         """What was expected and what is there instead, with these segments; None where all is well."""
         if len(self.points) not in (3, 4):
             return "three points or four", str(len(self.points))
+        ends = pairwise(self.points) if len(self.points) == 3 else (self.points[:2], self.points[2:])
+        if any(a == b for a, b in ends):
+            return "lines between two different points", "the same point twice"
         if self.axis is not None and not _are_axes(*self.axis):
             return "two different axes out of x, y, z", str(self.axis)
         if self.plane_of not in segments:
@@ -76,6 +79,8 @@ class Segment:
             return "two different axes out of x, y, z", f"{self.first[0]}, {self.second[0]}"
         if self.first[1] == self.first[2] or self.second[1] == self.second[2]:
             return "axes between two different points", "the same point twice"
+        if set(self.first[1:]) == set(self.second[1:]):
+            return "two axes along different lines", "the same line twice"
         return None
 
 
@@ -220,6 +225,8 @@ class Anatomy:
             twice = sorted({name for name in names if names.count(name) > 1 or not name.strip()})
             if twice:
                 return kind, "names, each once", ", ".join(map(repr, twice))
+        if self.rear and self.rear == self.front:
+            return "axis", "two different points", "the same twice"
         return self._problem_of_parts()
 
     def _points(self) -> Iterator[tuple[str, tuple[Point, ...]]]:

@@ -88,6 +88,10 @@ def skeleton_of_table(table: object, file: Path, section: str = "skeleton", *, n
             keys = sorted(map(str, table)) if isinstance(table, Mapping) else type(table).__name__
             raise place.wrong("", 'a list keypoints = ["nose", ...]', f"the keys {keys}")
         raise place.wrong("keypoints", 'a list keypoints = ["nose", ...]', keypoints)
+    for key in table:  # a misspelled table would silently be none
+        close = "" if key in SKELETON_KEYS else nearest_name(str(key), SKELETON_KEYS)
+        if close:
+            raise place.wrong(str(key), f"keys out of {', '.join(SKELETON_KEYS)}", str(key), close)
     pairs = {label: _pairs(table, label, place) for label in _PAIRS}
     limits, anatomy = _limits(table, place), _anatomy(table, place)
     try:

@@ -51,7 +51,9 @@ def angle_figure(kinematics: xr.Dataset, *, individual: str) -> Figure:
     spread = None
     if "joint_angle_std" in kinematics:
         spread = np.rad2deg(kinematics["joint_angle_std"].sel(individual=individual).transpose("angle", "time").values)
-    names = [str(name) for name in kinematics["angle"].values]
+    there = np.isfinite(angles).any(axis=1)
+    names = [str(name) for name, one in zip(kinematics["angle"].values, there, strict=True) if one]
+    angles, spread = angles[there], None if spread is None else spread[there]
     if not np.isfinite(angles).any():
         raise MismatchError("joint angles", expected="one that is known", got="none", remedy="See what is missing.")
     panels = _panels(names)
@@ -111,8 +113,8 @@ def cycle_figure(kinematics: xr.Dataset, *, individual: str, skeleton: Skeleton 
             color = _color(names[index])
             axes.fill_between(phase, middle - spread, middle + spread, color=color, alpha=0.2, linewidth=0)
             axes.plot(phase, middle, color=color, linewidth=1.5)
-            strides.append(str(int(np.max(count[index, leg], initial=0))))
-        axes.set_title(f"{plain(title, 26)} (n = {', '.join(strides)})", loc="left", fontsize=9, color=INK)
+            strides.append(f"{plain(legs[leg], 12)} {int(np.nan_to_num(count[index, leg]).max(initial=0))}")
+        axes.set_title(f"{plain(title, 18)} (n: {', '.join(strides)})", loc="left", fontsize=9, color=INK)
         axes.set_xlim(0, 100)
     _sides_legend(grid[0, 0], names)
     return figure
@@ -216,8 +218,9 @@ def speed_figure(kinematics: xr.Dataset, *, individual: str, name: str = "body_s
     time, values = kinematics["time"].values, speed.values
     if not np.isfinite(values).any():
         raise MismatchError("speed", expected="one that is known", got="none", remedy="See what is missing.")
-    figure = new_figure(9.0, 2.2)
+    figure = new_figure(9.0, 2.3)
     axes = figure.subplots()
+    axes.set_title(plain(f"Speed of the {speed.attrs.get('of', 'body')}"), loc="left", fontsize=10, color=INK)
     if f"{name}_std" in kinematics:
         spread = kinematics[f"{name}_std"].sel(individual=individual).values
         times, low = envelope(time, values - spread)

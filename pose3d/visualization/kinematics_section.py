@@ -25,14 +25,14 @@ from pose3d.visualization.kinematics_figures import (
 
 __all__ = ["kinematics_pictures", "kinematics_section"]
 
-# Measure of a stride: heading, factor, meaning.
+# Measure of a stride: heading, meaning.
 _MEASURES = (
-    ("stride_duration", "duration s", 1.0, "From contact to the next contact"),
-    ("duty_factor", "duty factor %", 100.0, "Share of the stride in which the foot is on the ground"),
-    ("stride_length", "length {unit}", 1.0, "From footprint to the next footprint; on a treadmill, on the belt"),
-    ("step_width", "width {unit}", 1.0, "From the partner's footprint before, across the direction of travel"),
-    ("foot_clearance", "clearance {unit}", 1.0, "Greatest height of the foot over the footprints"),
-    ("stride_speed", "speed {unit}", 1.0, "Stride length by duration"),
+    ("stride_duration", "duration s", "From contact to the next contact"),
+    ("duty_factor", "duty factor %", "Share of the stride in which the foot is on the ground"),
+    ("stride_length", "length {unit}", "From footprint to the next footprint; on a treadmill, on the belt"),
+    ("step_width", "width {unit}", "From the partner's footprint before, across the direction of travel"),
+    ("foot_clearance", "clearance {unit}", "Greatest height of the foot over the footprints"),
+    ("stride_speed", "speed {unit}", "Stride length by duration"),
 )
 _CAPTIONS = {
     "speed": ("Speed of the body", "Band: one standard deviation, where the poses have a covariance."),
@@ -142,16 +142,19 @@ def _stride_table(kinematics: xr.Dataset, individuals: list[str]) -> str:
     if "stride_duration_mean" not in kinematics:
         return '<p class="note">There are no strides: no legs are named, or no steps were found.</p>'
     columns = [("strides", "How many there are")]
-    for measure, heading, _, meaning in _MEASURES:
+    for measure, heading, meaning in _MEASURES:
         unit = str(kinematics[f"{measure}_mean"].attrs.get("units", ""))
-        columns += [(heading.format(unit=unit), meaning), ("SD", "Standard deviation over the strides")]
+        columns += [
+            (heading.format(unit=unit), meaning),
+            ("SD %" if heading.endswith("%") else "SD", "Standard deviation over the strides"),
+        ]
     rows: list[tuple[str, list[object]]] = []
     for individual in individuals:
         for leg in map(str, kinematics["leg"].values):
             one = kinematics.sel(individual=individual, leg=leg)
             cells: list[object] = [int(np.nan_to_num(float(one["stride_duration_n"])))]
-            for measure, _, factor, _ in _MEASURES:
-                cells += [float(one[f"{measure}_{kind}"]) * factor for kind in ("mean", "sd")]
+            for measure, _, _ in _MEASURES:
+                cells += [float(one[f"{measure}_{kind}"]) for kind in ("mean", "sd")]
             rows.append((leg if len(individuals) == 1 else f"{individual}, {leg}", cells))
     return value_table("leg", columns, rows, caption="Strides of every leg: mean and standard deviation")
 

@@ -47,10 +47,12 @@ def anatomies(draw: st.DrawFn) -> Anatomy:
     two = st.tuples(point, point).filter(lambda pair: pair[0] != pair[1])
     segments = []
     for name, origin, order, first, second in draw(parts(st.tuples(names, point, axes, two, two))):
-        if name != WORLD:
+        if name != WORLD and set(first) != set(second):
             segments.append(Segment(name, origin, (order[0], *first), (order[1], *second)))
     known = [WORLD, *(segment.name for segment in segments)]
-    three = st.lists(point, min_size=3, max_size=4).map(tuple)
+    three = st.tuples(two, two).map(lambda ends: (*ends[0], *ends[1])) | st.lists(
+        point, min_size=3, max_size=3, unique=True
+    ).map(tuple)
     angles = [
         Angle(name, points, axis, plane if axis else WORLD)
         for name, points, axis, plane in draw(parts(st.tuples(names, three, st.none() | axes, st.sampled_from(known))))
@@ -68,7 +70,7 @@ def anatomies(draw: st.DrawFn) -> Anatomy:
     legs = [Leg(*part) for part in draw(parts(st.tuples(names, keypoint, other, other, st.just(()) | point)))]
     share = st.floats(0.001, 1)
     masses = [Mass(*part) for part in draw(parts(st.tuples(names, point, point, share, st.floats(0, 1))))]
-    rear, front = draw(st.just(((), ())) | st.tuples(point, point))
+    rear, front = draw(st.just(((), ())) | two)
     return Anatomy(tuple(angles), tuple(segments), tuple(joints), tuple(legs), tuple(masses), rear, front)
 
 
@@ -229,6 +231,9 @@ class TestMistakes:
     @pytest.mark.parametrize(
         "anatomy",
         [
+            Anatomy(angles=(Angle("knee", (("a",), ("a",), ("b",))),)),
+            Anatomy(segments=(Segment("s", ("a",), ("x", ("a",), ("b",)), ("y", ("b",), ("a",))),)),
+            Anatomy(rear=("a",), front=("a",)),
             Anatomy(angles=(Angle("knee", (("a",), ("b",), ())),)),
             Anatomy(angles=(Angle("knee", (("a",), ("b",), ("c",))), Angle("knee", (("a",), ("b",), ("c",))))),
             Anatomy(angles=(Angle(" ", (("a",), ("b",), ("c",))),)),
@@ -415,3 +420,9 @@ class TestAnimals:
             np.testing.assert_allclose(
                 frames.sel(segment=segment).transpose("axis", "space"), [(1, 0, 0), (0, 0, 1), (0, -1, 0)], atol=1e-9
             )
+
+
+def test_a_misspelled_table_is_refused_with_the_name_that_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text('keypoints = ["a", "b", "c"]\n[angels]\nknee = ["a", "b", "c"]\n')
+    with pytest.raises(FileFormatError, match="Did you mean 'angles'"):
+        load_skeleton(tmp_path / "s.toml")

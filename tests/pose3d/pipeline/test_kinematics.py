@@ -150,6 +150,33 @@ def test_all_files_are_written(computed, scene, poses, tmp_path):
     assert {f"{name}_animal_1.png" for name in ("speed", "gait", "phases", "angles", "cycles", "sticks")} <= names
 
 
+def test_a_hip_that_is_never_seen_loses_its_own_leg_no_more_than_the_other(scene, poses):
+    blind = poses.copy(deep=True)
+    blind["position"].loc[{"keypoint": "left_hip"}] = np.nan
+    found = compute_kinematics(blind, scene.skeleton, KinematicsSettings(quantities=("gait",)))
+    assert (found["leg_status"].values == 0).all()
+
+
+def test_poses_without_any_step_have_everything_else(scene, poses, tmp_path):
+    still = poses.isel(time=slice(0, 30)).copy(deep=True)
+    still["position"].values[:] = still["position"].values[:1]
+    kinematics_session(still, tmp_path / "a.nc", skeleton=scene.skeleton)
+    with open_session(tmp_path / "a.nc") as session:
+        found = session.require("kinematics")
+        assert found.sizes["stride"] == found.sizes["event"] == 0
+        assert np.isfinite(found["joint_angle"].values).any()
+        written = export_kinematics(
+            found, still, KinematicsFiles(figures=tmp_path / "f", csv=tmp_path / "t"), skeleton=scene.skeleton
+        )
+    assert any(path.name.startswith("angles") for path in written)
+
+
+def test_nothing_at_all_is_an_error_that_says_what_is_missing(poses, tmp_path):
+    with pytest.raises(InvalidValueError, match="no skeleton is given"):
+        kinematics_session(poses, tmp_path / "a.nc", settings=KinematicsSettings(quantities=("gait", "joint_angles")))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_of_what_is_not_there_is_refused(computed, poses, tmp_path):
     bare = computed[["speed"]]
     for files in (KinematicsFiles(events=tmp_path / "e.csv"), KinematicsFiles(mot=tmp_path / "a.mot")):
