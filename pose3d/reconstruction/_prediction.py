@@ -1,9 +1,4 @@
-"""How well a model predicts what cameras saw that are held out, and whether it does so better than another.
-
-A choice between two models that predict as well would hang on the last digits: it changed with the length unit. So
-advantages are counted in standard errors, over stretches of frames that hardly know of each other, and a rougher motion
-or a less simple one is taken only where it is clearly better.
-"""
+"""How well a model predicts what cameras saw that are held out: it chooses the motion and how rough it is."""
 
 from __future__ import annotations
 
@@ -19,61 +14,31 @@ from pose3d.reconstruction._adaptation import adapts, local_strength
 from pose3d.reconstruction._trajectory_model import TrajectoryModel
 from pose3d.reconstruction._trajectory_problem import Frame, Solution, Window, explain_views, solve_window
 
-__all__ = ["CLEARLY", "advantage", "predictive_densities"]
+__all__ = ["predictive_density"]
 
 Array = NDArray[np.float64]
 
-CLEARLY = 1.0
-"""Standard errors by which a motion must predict better than a smoother or simpler one."""
-
 _HELD_OUT = 3  # cameras
-# A quarter to half a second: longer than a swing of a leg, short enough that a pilot has dozens of them.
-_STRETCH = 25
 _TOLERANCE = 1e-2  # of the uncertainty of a point
 
 
-def advantage(one: Array, other: Array) -> float:
-    """By how many standard errors a model predicts better than another.
-
-    Args:
-        one, other: (stretch, 2) from `predictive_densities` of the same windows.
-
-    Returns:
-        The mean difference over its standard error; 0 where there are fewer than two stretches.
-    """
-    known = (one[:, 1] > 0) & (other[:, 1] > 0)
-    difference, count = (one[known, 0] - other[known, 0]), one[known, 1]
-    stretches = len(count)
-    if stretches < 2:
-        return 0.0
-    mean = difference.sum() / count.sum()
-    variance = ((difference - mean * count) ** 2).sum() * stretches / (stretches - 1)
-    return float(mean * count.sum() / np.sqrt(variance)) if variance > 0 else 0.0
-
-
-def predictive_densities(
+def predictive_density(
     model: TrajectoryModel,
     windows: Sequence[Sequence[Window]],
     solutions: Sequence[Sequence[Solution | None]],
     frame: Frame,
-) -> Array:
-    """Log densities, up to a constant, of the views of cameras that are held out, one after the other.
-
-    Returns:
-        (stretch, 2) their sum over the keypoints and frames of a stretch, and their number.
-    """
+) -> float:
+    """Mean log density, up to a constant, of the views of cameras that are held out, one after the other."""
     cameras = model.noise.deviation.shape[1]
     held_out = np.unique(np.linspace(0, cameras - 1, _HELD_OUT).round().astype(int)).tolist()
 
-    def judge(place: tuple[int, int, int]) -> Array:
+    def judge(place: tuple[int, int, int]) -> tuple[float, int]:
         part, number, camera = place
         solution = solutions[part][number]
         assert solution is not None
         density = _held_out_density(model, windows[part][number], solution, frame, number, camera)
-        starts = np.arange(0, len(density), _STRETCH)
         known = np.isfinite(density)
-        sums = [np.add.reduceat(values.sum(axis=1), starts) for values in (np.where(known, density, 0.0), known)]
-        return np.stack(sums, axis=-1).astype(np.float64)
+        return float(density[known].sum()), int(known.sum())
 
     places = [
         (part, number, camera)
@@ -82,7 +47,8 @@ def predictive_densities(
         for camera in held_out
     ]
     with ThreadPoolExecutor(available_processors()) as pool:
-        return np.concatenate(list(pool.map(judge, places)))
+        judged = list(pool.map(judge, places))
+    return sum(total for total, _ in judged) / max(sum(count for _, count in judged), 1)
 
 
 def _held_out_density(

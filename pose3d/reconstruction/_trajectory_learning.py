@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from calibration.processors import available_processors
 from pose3d.reconstruction._adaptation import adapts, local_strength
-from pose3d.reconstruction._prediction import CLEARLY, advantage, predictive_densities
+from pose3d.reconstruction._prediction import predictive_density
 from pose3d.reconstruction._trajectory_model import Bones, NoiseModel, TrajectoryModel
 from pose3d.reconstruction._trajectory_problem import (
     Frame,
@@ -95,7 +95,7 @@ def start_model(deviation: Array, frame: Frame, interval: float, area: Array, al
         noise=NoiseModel(deviation, shares[0], shares[1], shares[2], area),
         smoothness=np.full(alone.shape, guess if given is None else given),
         loosened=1.0,
-        predicted=np.zeros((0, 2)),
+        score=-np.inf,
         interval=interval,
         bones=None,
         correlation=np.ones((count, 1)),
@@ -147,17 +147,17 @@ def _loosened(
     """The model with the factor of its smoothness that predicts best what held-out cameras saw.
 
     Marginal likelihood believes that the motion is white noise. Of one that is not, as that of a gait of few frames
-    a stride, it can make too little. It is believed as long as no rougher motion is clearly better.
+    a stride, it can make too little.
     """
     if model.noise.deviation.shape[1] < 3:
         return model
-    best = replace(model, predicted=predictive_densities(model, windows, solutions, frame))
+    best = replace(model, score=predictive_density(model, windows, solutions, frame))
     for factor in _FACTORS if frame.settings.smoothness is None else ():
         rougher = replace(model, smoothness=factor * model.smoothness, loosened=factor)
-        predicted = predictive_densities(rougher, windows, solutions, frame)
-        if advantage(predicted, best.predicted) <= CLEARLY:
+        score = predictive_density(rougher, windows, solutions, frame)
+        if score <= best.score:
             break
-        best = replace(rougher, predicted=predicted)
+        best = replace(rougher, score=score)
     return best
 
 

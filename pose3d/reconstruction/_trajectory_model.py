@@ -97,8 +97,7 @@ class TrajectoryModel:
         smoothness: (individual, keypoint) standard deviation of the derivative that is white noise, see
             `TrajectorySettings.smoothness`.
         loosened: the factor by which smoothness is larger than by marginal likelihood.
-        predicted: (stretch, 2) log predictive density of the views of held-out cameras, and their number, see
-            `predictive_densities`; empty where none was held out.
+        score: mean log predictive density of the views of held-out cameras; minus infinity where none was held out.
         interval: seconds (or frames) between frames, to which the smoothness refers.
         bones: None where no lengths are held.
         correlation: (keypoint, lag + 1) of the noise of a camera with that some frames later.
@@ -110,7 +109,7 @@ class TrajectoryModel:
     noise: NoiseModel
     smoothness: Array
     loosened: float
-    predicted: Array
+    score: float
     interval: float
     bones: Bones | None
     correlation: Array

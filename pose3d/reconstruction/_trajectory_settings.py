@@ -28,12 +28,12 @@ class TrajectorySettings:
 
     Attributes:
         motion: what stays constant where nothing happens: "velocity", "acceleration" or "jerk". Changes of it are
-            white noise, whose size is `smoothness`. "automatic": velocity, or acceleration where that predicts clearly
-            better what held-out cameras saw; with two cameras, velocity; with a given smoothness, acceleration.
+            white noise, whose size is `smoothness`. "automatic": velocity or acceleration, whichever predicts better
+            what held-out cameras saw; with two cameras, velocity; with a given smoothness, acceleration.
         smoothness: standard deviation, along each axis, of the derivative that follows (of acceleration for constant
             velocity, of jerk for constant acceleration), in the rig's unit per s^2 (s^3, s^4) at the frame rate of the
             recording, or per frame where that is unknown. None: learned for every keypoint by marginal likelihood, and
-            once or twice doubled for all where held-out cameras are predicted clearly better so.
+            once or twice doubled for all where held-out cameras are predicted better so.
         adaptive: whether smoothness follows the motion, from moment to moment, where it is learned.
         bones: whether the lengths of bones are learned and held; needs a skeleton.
         bone_spread: standard deviation of the length of a bone as a share of it, for those that the skeleton calls

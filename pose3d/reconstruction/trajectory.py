@@ -32,7 +32,6 @@ from pose3d.reconstruction._adaptation import local_strength
 from pose3d.reconstruction._bodies import held_bones, with_curvature
 from pose3d.reconstruction._correlation import correlation_of, with_lasting_noise
 from pose3d.reconstruction._estimates import NOT_DETERMINED, Estimate, Plan, as_poses3d, repaired_views
-from pose3d.reconstruction._prediction import CLEARLY, advantage
 from pose3d.reconstruction._recording import Part, Recording, links_of, mirrored_keypoints
 from pose3d.reconstruction._repair import Repairs, repair_window
 from pose3d.reconstruction._systematic import Systematic, clock_deviations, systematic_covariance
@@ -147,8 +146,7 @@ def plan(
 
     frames = [replace(common, settings=replace(settings, motion=motion)) for motion in _motions(settings, rig)]
     models = [learned(frame, windows) for frame in frames]
-    # the first is the simpler one
-    best = len(models) - 1 if advantage(models[-1].predicted, models[0].predicted) > CLEARLY else 0
+    best = int(np.argmax([model.score for model in models]))
     frame, model = frames[best], models[best]
     mirrored = mirrored_keypoints(skeleton if settings.repair_swaps else None, _keypoints(poses2d))
     repaired, changed = _repaired_pilot(windows, model, frame, mirrored)

@@ -47,7 +47,7 @@ def test_status_and_dry_run_change_nothing(project: Path, capsys: pytest.Capture
     assert "to do" in table
     assert run("run", project, "--dry-run", "--json") == 0
     stages = json.loads(capsys.readouterr().out)["stages"]
-    assert [one["stage"] for one in stages] == ["rig", "2D", "3D", "overlay videos", "report"]
+    assert [one["stage"] for one in stages] == ["rig", "2D", "3D", "overlay videos", "kinematics", "report"]
     assert {one["state"] for one in stages} == {"to do"}
     assert sorted(project.rglob("*")) == before
 

@@ -99,7 +99,7 @@ def make_scene(
     order = ORDERS[motion]
     smoothness = 3.0 * 50.0**order * rng.uniform(0.1, 1.0, (1, KEYPOINTS))
     model = TrajectoryModel(
-        noise=noise, smoothness=smoothness, loosened=1.0, predicted=np.zeros((0, 2)), interval=1 / 50.0,
+        noise=noise, smoothness=smoothness, loosened=1.0, score=-np.inf, interval=1 / 50.0,
         bones=held if bones else None, correlation=np.ones((KEYPOINTS, 1)), alone=np.ones((1, KEYPOINTS)), rounds=0,
     )  # fmt: skip
     # how lively a keypoint is, from moment to moment
