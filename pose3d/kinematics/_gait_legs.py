@@ -271,7 +271,8 @@ def noise_of(track: Array) -> float:
     third = third[~lost(third)]
     if len(third) < 4:
         return 0.0
-    return float(np.median(np.abs(third), axis=0).mean() / 0.6745 / np.sqrt(20))
+    # of their lengths, so that the world may be turned; 1.538 is the median of the length of three normal numbers
+    return float(np.median(np.linalg.norm(third, axis=-1)) / 1.538 / np.sqrt(20))
 
 
 def slope_noise(noise: float, window: int) -> float:

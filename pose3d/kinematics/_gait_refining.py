@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.kinematics._gait_ground import lengths, smooth
-from pose3d.kinematics._gait_legs import lost
+from pose3d.kinematics._gait_legs import lost, noise_of
 from pose3d.kinematics._gait_refining_kernels import mean_swing
 
 __all__ = ["Learned", "Swings", "learned", "nearest_crossing", "shared"]
@@ -35,8 +35,8 @@ _USUAL_REST, _USUAL_SPREAD = -1.2, 0.3
 # Hardly any is earlier than this. Poses that were smoothed are, since a smoother rings before a sudden motion and
 # begins it early: feet of `reconstruct` seemed to leave the ground 21 ms early without this and the next, now 8.
 _EARLIEST, _EARLIER = -1.5, 0.1
-# Errors last: so many neighbors, of the same swings, have nearly the same.
-_ALIKE = 4.0
+# Errors that last are larger than those from place to place; of so many neighbors they are at most taken to be alike.
+_MOST_ALIKE = 4.0
 _RESTS = np.linspace(-2.2, -0.3, 96)
 # (rest, 5, bin): a constant, and powers of the time since each of the moments; the last makes a jump in velocity.
 _AFTER = np.maximum(0.5 * (_BINS[1:] + _BINS[:-1]) - _RESTS[:, None], 0)
@@ -103,18 +103,26 @@ def learned(track: Array, up: Array, swings: Swings, noise: float, window: int) 
         window: of the smoothing.
     """
     ends = _stands(track, swings)
-    smoothed = smooth(track, window)
+    smoothed, raw = smooth(track, window), noise_of(track)  # from place to place, whatever the covariance tells
     lift_offs, contacts = (
-        _learned_end(track, smoothed, up, swings, ends, noise * float(np.sqrt(2.25 / window)), lifts=lifts)
+        _learned_end(track, smoothed, up, swings, ends, raw, noise * float(np.sqrt(2.25 / window)), lifts=lifts)
         for lifts in (True, False)
     )
     return lift_offs, contacts
 
 
 def _learned_end(
-    track: Array, smoothed: Array, up: Array, swings: Swings, ends: tuple[Array, Array], noise: float, *, lifts: bool
+    track: Array,
+    smoothed: Array,
+    up: Array,
+    swings: Swings,
+    ends: tuple[Array, Array],
+    raw: float,
+    noise: float,
+    *,
+    lifts: bool,
 ) -> Learned:
-    """The same for lift-offs or for contacts; `noise` is what the smoothing left."""
+    """The same for lift-offs or for contacts; `raw` is the noise, `noise` what the smoothing left of it."""
     found = swings.lift_off if lifts else swings.contact
     origin, other = ends if lifts else ends[::-1]
     length = lengths(other - origin)
@@ -142,7 +150,7 @@ def _learned_end(
                 _BINS[1] - _BINS[0],
                 len(_BINS) - 1,
             )
-            rests.append(_rest(mean, count))
+            rests.append(_rest(mean, count, raw))
     rest, rest_std = np.array(rests).reshape(-1, 2).T
     # the foot passes the quarter at half a way per unit
     jitter = noise * unit / np.maximum(0.5 * length, 1e-12)
@@ -253,19 +261,24 @@ def _crossing(gone: Array, share: float) -> Array:
     return np.where(passes.any(axis=1), here + part, np.nan)
 
 
-def _rest(mean: Array, count: Array) -> tuple[float, float]:
+def _rest(mean: Array, count: Array, raw: float) -> tuple[float, float]:
     """When the foot leaves its rest, in units from the quarter, and its standard deviation.
 
     Before that moment the foot rests, after it goes as a polynomial of fourth degree; with the third degree the moment
     of a minimum-jerk swing is 0.07 units late, with the fifth it has twice the error. Whether the velocity starts with
     a jump is left open: both are taken as far as they are probable (Schwarz 1978), with the noise that the best fit
-    leaves. The moment is the mean of its probability.
+    leaves. The moment is the mean of its probability. Where the fit leaves more than the noise from place to place, the
+    errors last, as those of smoothed poses do: neighbors then say the same, and a start that is too early is not
+    believed.
     """
     smooth_start, jump = _left(mean, count, 4), _left(mean, count, 5)  # (rest, 2)
     bins = max(int((count > 0).sum()), 7)
-    noise = _ALIKE * np.maximum(jump.min(axis=0) / (bins - 6), 1e-12 * np.max(np.abs(mean)) ** 2 + 1e-300)
+    noise = np.maximum(jump.min(axis=0) / (bins - 6), 1e-12 * np.max(np.abs(mean)) ** 2 + 1e-300)
+    alike = float(np.clip(noise.mean() / max(raw**2, 1e-300), 1.0, _MOST_ALIKE))
+    noise = alike * noise
     misfit = np.stack([(smooth_start / noise).sum(axis=1), (jump / noise).sum(axis=1) + 2 * np.log(bins)])
-    usual = ((_RESTS - _USUAL_REST) / _USUAL_SPREAD) ** 2 + (np.minimum(_RESTS - _EARLIEST, 0) / _EARLIER) ** 2
+    early = (np.minimum(_RESTS - _EARLIEST, 0) / _EARLIER) ** 2 * (alike - 1) / (_MOST_ALIKE - 1)
+    usual = ((_RESTS - _USUAL_REST) / _USUAL_SPREAD) ** 2 + early
     weight = np.exp(-0.5 * (misfit - misfit.min() + usual)).sum(axis=0)
     weight /= weight.sum()
     moment = float(weight @ _RESTS)
