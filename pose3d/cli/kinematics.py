@@ -72,6 +72,8 @@ _OPTIONS = (
     click.option("--parquet", "parquet_folder", type=_FILE, help="The same as Parquet."),
     click.option("--mot", type=_FILE, help="Also write the joint angles as an OpenSim motion file."),
     click.option("--c3d", type=_FILE, help="Also write positions, events and joint angles as C3D."),
+    click.option("--trc", type=_FILE, help="Also write the positions for OpenSim, with y up."),
+    click.option("--marker-set", type=_FILE, help="Also write an OpenSim marker set (.xml) with their names."),
     click.option("--figures", "figures_folder", type=_FILE, help="Also write the figures as PNG into this folder."),
     click.option("--json", "json_wanted", is_flag=True, help="Print the summary as JSON."),
 )
@@ -131,7 +133,8 @@ def _is_result(source: Path) -> bool:
 
 
 def _check_paths(source: Path, target: Path, own: bool, options: dict[str, Any]) -> None:
-    outputs = {f"--{name}": options[name] for name in ("mot", "c3d")} | {"--save-events": options["save_events"]}
+    names = ("mot", "c3d", "trc", "marker_set", "save_events")
+    outputs = {f"--{name.replace('_', '-')}": options[name] for name in names}
     read = [options["events_path"], *([] if own and target == source else [source])]
     check_outputs(read, {"-o": target, **outputs})
     check_outputs([source], outputs)
@@ -289,6 +292,8 @@ def _write_others(target: Path, skeleton: Skeleton | None, options: dict[str, An
         parquet=options["parquet_folder"],
         mot=options["mot"],
         c3d=options["c3d"],
+        trc=options["trc"],
+        marker_set=options["marker_set"],
         figures=options["figures_folder"],
     )
     with open_session(target) as session, console().status("Writing tables and pictures ..."):

@@ -12,7 +12,7 @@ import xarray as xr
 
 from calibration.errors import InvalidValueError, MismatchError
 from calibration.files import atomic_path, write_text
-from pose3d.formats import write_c3d, write_mot, write_tables
+from pose3d.formats import write_c3d, write_marker_set, write_mot, write_tables, write_trc
 from pose3d.formats.text_table import files_by_individual
 from pose3d.kinematics import events_table
 from pose3d.skeleton import Skeleton
@@ -35,6 +35,8 @@ class KinematicsFiles:
         csv, parquet: folders for tidy tables of everything.
         mot: joint angles as an OpenSim motion file.
         c3d: positions, events and joint angles.
+        trc: positions for OpenSim, with y up.
+        marker_set: an OpenSim marker set with the names in that file.
         figures: folder for the figures as PNG.
     """
 
@@ -43,6 +45,8 @@ class KinematicsFiles:
     parquet: Path | None = None
     mot: Path | None = None
     c3d: Path | None = None
+    trc: Path | None = None
+    marker_set: Path | None = None
     figures: Path | None = None
 
 
@@ -78,6 +82,10 @@ def export_kinematics(
         written += write_mot(kinematics["joint_angle"], files.mot)
     if files.c3d is not None:
         written += _write_c3d(kinematics, poses3d, files.c3d)
+    if files.trc is not None:
+        written += write_trc(poses3d, files.trc, up="y")
+    if files.marker_set is not None:
+        written += write_marker_set(poses3d, files.marker_set)
     if files.figures is not None:
         written += _write_figures(kinematics, poses3d, files.figures, skeleton)
     return written

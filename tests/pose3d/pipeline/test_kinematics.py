@@ -141,12 +141,13 @@ def test_legs_that_are_never_seen_have_no_strides_and_the_others_do(scene, poses
 def test_all_files_are_written(computed, scene, poses, tmp_path):
     files = KinematicsFiles(
         events=tmp_path / "e.csv", csv=tmp_path / "csv", mot=tmp_path / "a.mot", c3d=tmp_path / "a.c3d",
-        figures=tmp_path / "figures",
+        figures=tmp_path / "figures", trc=tmp_path / "a.trc", marker_set=tmp_path / "a.xml",
     )  # fmt: skip
     written = export_kinematics(computed, poses, files, skeleton=scene.skeleton)
     assert all(path.is_file() and path.stat().st_size for path in written)
     names = {path.name for path in written}
     assert {"e.csv", "a_animal_1.mot", "a_animal_2.c3d", "columns.csv", "by_stride.csv"} <= names
+    assert {"a_animal_1.trc", "a.xml"} <= names
     assert {f"{name}_animal_1.png" for name in ("speed", "gait", "phases", "angles", "cycles", "sticks")} <= names
 
 
