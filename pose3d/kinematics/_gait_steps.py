@@ -119,7 +119,7 @@ def _found_steps(
     reason = ""
     if int(leg.valid.sum()) < 2 * window:
         reason = "too short" if leg.valid.any() else "missing"
-    elif not np.isfinite(ground.direction).any():
+    elif not np.isfinite(ground.direction).any() or _rests(leg.foot[leg.valid]):
         reason = "stands still"
     if reason:
         nothing = np.zeros(0)
@@ -136,6 +136,11 @@ def _found_steps(
     return _Found(
         leg, found, steps, window, used, reason, found.place[steps], found.lifts[steps], found.deviation[steps]
     )
+
+
+def _rests(foot: Array) -> bool:
+    """Whether a foot never moves by more than rounding."""
+    return bool(np.ptp(foot, axis=0).max() <= 1e-9 * np.abs(foot).max())
 
 
 def _finished(found: _Found, ground: Ground, rate: float, *, automatic: bool) -> Steps:

@@ -158,6 +158,15 @@ def test_a_hip_that_is_never_seen_loses_its_own_leg_no_more_than_the_other(scene
     assert (found["leg_status"].values == 0).all()
 
 
+def test_a_foot_that_never_moves_has_no_steps(scene, poses):
+    stiff = poses.copy(deep=True)
+    foot = stiff["position"].sel(keypoint="left_hind_paw")
+    stiff["position"].loc[{"keypoint": "left_hind_paw"}] = foot.isel(time=0).broadcast_like(foot)
+    found = compute_kinematics(stiff, scene.skeleton, KinematicsSettings(quantities=("gait",)))
+    assert "left_hind" not in found["stride_leg"].values
+    assert "right_hind" in found["stride_leg"].values
+
+
 def test_poses_without_any_step_have_everything_else(scene, poses, tmp_path):
     still = poses.isel(time=slice(0, 30)).copy(deep=True)
     still["position"].values[:] = still["position"].values[:1]
