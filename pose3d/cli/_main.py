@@ -42,6 +42,9 @@ _COMMANDS = {
 }
 
 
+_INTERRUPTED = "Interrupted. No unfinished file was left under a final name."
+
+
 class _LazyGroup(click.Group):
     """A group that imports the module of a command when it runs."""
 
@@ -102,14 +105,27 @@ def _run(arguments: list[str], *, debug: bool) -> int:
             error.show()
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
-            print_error("Interrupted. No unfinished file was left under a final name.")
+            print_error(_INTERRUPTED)
             return 1
         except BrokenPipeError:  # the reader of a pipe went away
             return 1
         except Exception as error:  # the last net: a user sees a message, never a bare traceback
             if debug:
                 raise
+            if _was_interrupted(error):
+                print_error(_INTERRUPTED)
+                return 1
             print_error(error if isinstance(error, SuiteError) else f"{type(error).__name__}: {error}")
             if not isinstance(error, SuiteError):
                 print_error("This is a fault of the program. Repeat the command with --debug and report what it shows.")
             return 1
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether an error came of an interrupt: libraries that are interrupted while they open a file raise others."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
