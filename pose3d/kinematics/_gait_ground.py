@@ -6,14 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 from scipy.stats import linregress
 
-from pose3d.kinematics._gait_legs import LegTracks, Walker, lost, noise_of, runs_of, slope_noise
+from pose3d.kinematics._gait_legs import LegTracks, Timing, Walker, lost, noise_of, runs_of, slope_noise, walker_of
 from pose3d.kinematics._gait_settings import GaitSettings
+from pose3d.skeleton import Leg, Skeleton
 
-__all__ = ["Ground", "along", "belt_of_stances", "ground_of", "lengths", "period_of", "smooth", "upward", "with_belt"]
+__all__ = [
+    "Ground",
+    "along",
+    "belt_of_stances",
+    "ground_of",
+    "lengths",
+    "period_of",
+    "smooth",
+    "walkers_of",
+    "with_belt",
+]
 
 Array = NDArray[np.float64]
 
@@ -78,7 +90,20 @@ class Ground:
         return track @ self.up
 
 
-def upward(walkers: Sequence[Walker], up: str) -> Array:
+def walkers_of(
+    poses: xr.Dataset,
+    individuals: Sequence[str],
+    skeleton: Skeleton | None,
+    legs: Sequence[Leg],
+    timing: Timing,
+    settings: GaitSettings,
+) -> tuple[list[Walker], Array]:
+    """The tracks of individuals, and the direction (3,) that is up for all of them."""
+    walkers = [walker_of(poses, name, skeleton, legs, timing, settings.longest_gap) for name in individuals]
+    return walkers, _upward(walkers, settings.up)
+
+
+def _upward(walkers: Sequence[Walker], up: str) -> Array:
     """The unit vector that points upward.
 
     "automatic" is the axis along which hips or body are far from the feet, and along which feet are most of the time at

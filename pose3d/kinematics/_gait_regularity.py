@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pose3d.kinematics._gait_ground import smooth, upward
-from pose3d.kinematics._gait_legs import legs_of, runs_of, timing_of, walker_of
+from pose3d.kinematics._gait_ground import smooth, walkers_of
+from pose3d.kinematics._gait_legs import legs_of, runs_of, timing_of
 from pose3d.kinematics._gait_settings import GaitSettings
 from pose3d.skeleton import Skeleton
 
@@ -45,8 +45,7 @@ def regularity_of(
     """Regularity from stride to stride and from step to step, (individual,)."""
     timing = timing_of(poses)
     feet = legs_of(poses, skeleton, None if skeleton is not None and skeleton.anatomy.legs else _feet(strides))
-    walkers = [walker_of(poses, name, skeleton, feet, timing, settings.longest_gap) for name in names]
-    up = upward(walkers, settings.up)
+    walkers, up = walkers_of(poses, names, skeleton, feet, timing, settings)
     found = np.full((2, len(names)), np.nan)
     for column, walker in enumerate(walkers):
         own = strides["stride_duration"].values[strides["stride_individual"].values == walker.name]

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from pose3d.kinematics._gait_ground import Ground, upward
-from pose3d.kinematics._gait_legs import Timing, legs_of, timing_of, walker_of
+from pose3d.kinematics._gait_ground import Ground, walkers_of
+from pose3d.kinematics._gait_legs import Timing, legs_of, timing_of
 from pose3d.kinematics._gait_settings import GaitSettings
 from pose3d.kinematics._gait_steps import Steps, steps_of
 from pose3d.kinematics.event_tables import CONTACT, LIFT_OFF, make_events
@@ -76,8 +76,7 @@ def gait_events(
     chosen = GaitSettings() if settings is None else settings
     timing, feet = timing_of(poses), legs_of(poses, skeleton, legs)
     names = [str(name) for name in poses["individual"].values]
-    walkers = [walker_of(poses, name, skeleton, feet, timing, chosen.longest_gap) for name in names]
-    up = upward(walkers, chosen.up)
+    walkers, up = walkers_of(poses, names, skeleton, feet, timing, chosen)
     grounds, found = [], []
     for walker in walkers:
         ground = found_ground(walker, timing.rate, up, chosen)

@@ -12,8 +12,8 @@ from scipy.signal import butter, hilbert, sosfiltfilt
 from calibration.errors import InvalidValueError
 from calibration.nearest import nearest_name
 from pose3d.kinematics._gait_classes import CLASSES, SOURCES, Pattern, classified, order_of_legs
-from pose3d.kinematics._gait_ground import along, upward
-from pose3d.kinematics._gait_legs import LegTracks, Timing, legs_of, runs_of, timing_of, walker_of
+from pose3d.kinematics._gait_ground import along, walkers_of
+from pose3d.kinematics._gait_legs import LegTracks, Timing, legs_of, runs_of, timing_of
 from pose3d.kinematics._gait_settings import GaitSettings
 from pose3d.kinematics.event_tables import CONTACT
 from pose3d.kinematics.treadmill import found_ground
@@ -268,8 +268,7 @@ def _from_tracks(
     individuals: list[str],
     settings: GaitSettings,
 ) -> Array:
-    walkers = [walker_of(poses, name, skeleton, feet, timing, settings.longest_gap) for name in individuals]
-    up = upward(walkers, settings.up)
+    walkers, up = walkers_of(poses, individuals, skeleton, feet, timing, settings)
     result = np.full((len(timing.time), len(feet), len(individuals)), np.nan)
     for column, walker in enumerate(walkers):
         ground = found_ground(walker, timing.rate, up, settings)

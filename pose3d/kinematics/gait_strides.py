@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from calibration.errors import MismatchError
 from calibration.nearest import nearest_name
-from pose3d.kinematics._gait_ground import Ground, belt_of_stances, ground_of, upward, with_belt
-from pose3d.kinematics._gait_legs import Timing, Walker, legs_of, timing_of, walker_of
+from pose3d.kinematics._gait_ground import Ground, belt_of_stances, ground_of, walkers_of, with_belt
+from pose3d.kinematics._gait_legs import Timing, Walker, legs_of, timing_of
 from pose3d.kinematics._gait_measures import measured, stride_places
 from pose3d.kinematics._gait_regularity import regularity_of, symmetry_index
 from pose3d.kinematics._gait_settings import GaitSettings
@@ -79,8 +79,7 @@ def strides(
     feet = legs_of(poses, skeleton, _named(events, skeleton) if legs is None else legs)
     names = [str(name) for name in poses["individual"].values]
     _check_names(events, names, [leg.name for leg in feet])
-    walkers = [walker_of(poses, name, skeleton, feet, timing, chosen.longest_gap) for name in names]
-    up = upward(walkers, chosen.up)
+    walkers, up = walkers_of(poses, names, skeleton, feet, timing, chosen)
     rows: list[pd.DataFrame] = []
     left_out = 0
     for walker in walkers:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from pose3d.kinematics._gait_ground import Ground, belt_of_stances, ground_of, upward, with_belt
-from pose3d.kinematics._gait_legs import Walker, legs_of, timing_of, walker_of
+from pose3d.kinematics._gait_ground import Ground, belt_of_stances, ground_of, walkers_of, with_belt
+from pose3d.kinematics._gait_legs import Walker, legs_of, timing_of
 from pose3d.kinematics._gait_settings import GaitSettings
 from pose3d.kinematics._gait_steps import stances_of, steps_of
 from pose3d.skeleton import Leg, Skeleton
@@ -45,8 +45,7 @@ def belt_speed(
     chosen = GaitSettings() if settings is None else settings
     timing, feet = timing_of(poses), legs_of(poses, skeleton, legs)
     names = [str(name) for name in poses["individual"].values]
-    walkers = [walker_of(poses, name, skeleton, feet, timing, chosen.longest_gap) for name in names]
-    up = upward(walkers, chosen.up)
+    walkers, up = walkers_of(poses, names, skeleton, feet, timing, chosen)
     grounds = [found_ground(walker, timing.rate, up, chosen) for walker in walkers]
     units = {"units": f"{poses['position'].attrs.get('units', '')}/s"}
     return xr.Dataset(

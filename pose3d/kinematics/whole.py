@@ -75,8 +75,7 @@ def frame_kinematics(
             "poses", expected="Poses3D", got="Poses2D", remedy="Reconstruct first; single functions take 2D poses."
         )
     chosen = settings or KinematicsSettings()
-    known = None if skeleton is None else skeleton.select([*skeleton.keypoints])
-    known = None if known is None else _within(known, poses3d)
+    known = None if skeleton is None else _within(skeleton, poses3d)
     parts: list[xr.Dataset] = []
     left_out: dict[str, str] = {}
     for name, make in _frame_quantities(poses3d, known, chosen).items():

@@ -93,9 +93,9 @@ def kinematics_session(
             kept.append(rows[[name for base in CYCLED for name in (base, f"{base}_std") if name in rows]])
             if progress is not None:
                 progress(rows.sizes["time"])
-        if not rows.data_vars and not steps.data_vars:
-            raise _nothing(json.loads(rows.attrs["left_out"]) | json.loads(steps.attrs.get("left_out", "{}")))
         left_out = json.loads(rows.attrs["left_out"]) | json.loads(steps.attrs.get("left_out", "{}"))
+        if not rows.data_vars and not steps.data_vars:
+            raise _nothing(left_out)
         angles = xr.concat(kept, dim="time", compat="override", join="override", coords="minimal")
         steps = xr.merge([steps, cycle_kinematics(angles, steps)], combine_attrs="override", join="outer")
         steps = steps.drop_vars([*per_frame, *(name for name in ("time", "frame") if name in steps.coords)])
