@@ -10,12 +10,12 @@ from pathlib import Path
 from calibration.corners import CORNERS
 from calibration.files import write_text
 from calibration.schema import Schema, Variable
-from pose3d.datasets import DETECTIONS, KINEMATICS, POSES2D, POSES3D
+from pose3d.datasets import DETECTIONS, IDENTITY, INSTANCES, KINEMATICS, POSES2D, POSES3D
 
 __all__ = ["SCHEMAS", "page"]
 
 PAGE = Path(__file__).with_name("schemas.md")
-SCHEMAS = (CORNERS, DETECTIONS, POSES2D, POSES3D, KINEMATICS)
+SCHEMAS = (CORNERS, DETECTIONS, INSTANCES, POSES2D, IDENTITY, POSES3D, KINEMATICS)
 
 _KINDS = {"f": "float", "i": "integer", "b": "boolean", "U": "text"}
 

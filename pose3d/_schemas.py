@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibration.schema import Schema, Variable
 
-__all__ = ["DETECTIONS", "KINEMATICS", "POSES2D", "POSES3D"]
+__all__ = ["DETECTIONS", "IDENTITY", "INSTANCES", "KINEMATICS", "POSES2D", "POSES3D"]
 
 _TIME = Variable(("time",), "fi", None, "presentation time in seconds; the frame number where no frame rate is known")
 _FRAME = Variable(("time",), "i", None, "frame number in the recording, starting at 0", minimum=0)
@@ -59,10 +59,94 @@ DETECTIONS = Schema(
         "keypoint": _KEYPOINT,
         "space": _SPACE2D,
     },
-    variables=_found(
-        ("time", "camera", "candidate", "keypoint"),
-        "probability, 0 where nothing was found, NaN where the frame could not be decoded",
+    variables={
+        **_found(
+            ("time", "camera", "candidate", "keypoint"),
+            "probability, 0 where nothing was found, NaN where the frame could not be decoded",
+        ),
+        "affinity": Variable(
+            ("time", "camera", "edge", "candidate", "candidate_"),
+            "f",
+            "1",
+            "probability that two candidates, of the first and of the second keypoint of an edge, are of one animal",
+            required=False,
+            minimum=0.0,
+            maximum=1.0,
+        ),
+        "edge_keypoint": Variable(("edge", "end"), "U", None, "the two keypoints of every edge", required=False),
+    },
+)
+
+INSTANCES = Schema(
+    name="Instances",
+    description=(
+        "Animals that were found in every camera, in any order: an instance of one camera has nothing to do with that "
+        "of another camera or frame at the same place."
     ),
+    coordinates={
+        "time": _TIME,
+        "frame": _FRAME,
+        "camera": _CAMERA,
+        "instance": Variable(("instance",), "i", None, "0, 1, 2, ...: the place in the frame of a camera"),
+        "keypoint": _KEYPOINT,
+        "space": _SPACE2D,
+    },
+    variables={
+        **_found(("time", "camera", "instance", "keypoint"), "score of the detector, 1 where it gives none"),
+        "track": Variable(
+            ("time", "camera", "instance"),
+            "i",
+            "1",
+            "number of the track that the source put it into, into `track_name`; -1 where none",
+            required=False,
+            minimum=-1,
+        ),
+        "track_name": Variable(("source_track",), "U", None, "names of those tracks", required=False),
+        "appearance": Variable(
+            ("time", "camera", "instance", "feature"),
+            "f",
+            "1",
+            "what it looks like, as a vector: alike for the same animal",
+            required=False,
+        ),
+    },
+)
+
+IDENTITY = Schema(
+    name="Identity",
+    description="Which instance of every camera is which individual, how sure that is, and where it may be wrong.",
+    coordinates={"time": _TIME, "frame": _FRAME, "camera": _CAMERA, "individual": _INDIVIDUAL},
+    variables={
+        "instance": Variable(
+            ("time", "camera", "individual"), "i", "1", "place among the instances of the camera; -1: none", minimum=-1
+        ),
+        "identity_confidence": Variable(
+            ("time", "individual"),
+            "f",
+            "1",
+            "probability that it is who was called so when last seen; NaN where not seen",
+            minimum=0.0,
+            maximum=1.0,
+        ),
+        "identity_status": Variable(("time", "individual"), "i", "1", "0, or why nothing is known", minimum=0),
+        "unassigned": Variable(("time", "camera"), "i", "1", "instances that are of no individual", minimum=0),
+        "tracklet": Variable(
+            ("time", "individual"), "i", "1", "number of the piece of track that it is in; -1: none", minimum=-1
+        ),
+        "tracklet_first": Variable(("tracklet_",), "i", "1", "row of the first frame of a piece of track", minimum=0),
+        "tracklet_last": Variable(("tracklet_",), "i", "1", "row of its last frame", minimum=0),
+        "link_from": Variable(("link",), "i", "1", "a piece of track that may go on as ...", minimum=0),
+        "link_to": Variable(("link",), "i", "1", "... this one", minimum=0),
+        "link_cost": Variable(("link",), "f", "1", "minus the logarithm of how probable that is, up to a constant"),
+        "risk_first": Variable(("risk",), "i", "1", "frame number at which identities come close to each other"),
+        "risk_last": Variable(("risk",), "i", "1", "frame number at which they are apart again"),
+        "risk_individual": Variable(("risk",), "U", None, "whose identity"),
+        "risk_other": Variable(("risk",), "U", None, "with whose it may have been exchanged; 'nobody' where unseen"),
+        "risk_probability": Variable(
+            ("risk",), "f", "1", "probability that they were exchanged; the largest first", minimum=0.0, maximum=1.0
+        ),
+        "risk_reason": Variable(("risk",), "U", None, "close, unseen, two_cameras or shape"),
+    },
 )
 
 POSES3D = Schema(

@@ -14,16 +14,19 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import InvalidValueError
-from calibration.schema import as_floats, check
-from pose3d._schemas import DETECTIONS, KINEMATICS, POSES2D, POSES3D
+from calibration.schema import Schema, as_floats, check
+from pose3d._schemas import DETECTIONS, IDENTITY, INSTANCES, KINEMATICS, POSES2D, POSES3D
 
 __all__ = [
     "DETECTIONS",
+    "IDENTITY",
+    "INSTANCES",
     "KINEMATICS",
     "POSES2D",
     "POSES3D",
     "detections",
     "flag_words",
+    "instances",
     "poses2d",
     "poses2d_of_detections",
     "poses3d",
@@ -159,13 +162,7 @@ def detections(
     """
     subject, sizes = source_file or DETECTIONS.name, {"camera": len(cameras), "keypoint": len(keypoints), "space": 2}
     given = {"position": position, "confidence": confidence, "covariance": covariance, "image_size": image_size}
-    variables: dict[str, object] = {}
-    for name, values in given.items():
-        kind = DETECTIONS.variables[name]
-        if values is not None:
-            fitting = _fitting(values, f"{subject}, {name}", kind.dims, sizes)
-            sizes |= dict(zip(kind.dims, fitting.shape, strict=True))
-            variables[name] = (kind.dims, fitting, {"units": kind.units})
+    variables = _variables(given, DETECTIONS, sizes, subject)
     dataset = xr.Dataset(
         variables,
         coords={
@@ -178,6 +175,66 @@ def detections(
         attrs=_attributes(frame_rate, source_software, source_file) | {"ds_type": "detections"},
     )
     return check(dataset, DETECTIONS, subject=source_file or None)
+
+
+def instances(
+    position: ArrayLike,
+    confidence: ArrayLike | None = None,
+    *,
+    cameras: Sequence[str],
+    keypoints: Sequence[str],
+    covariance: ArrayLike | None = None,
+    track: ArrayLike | None = None,
+    track_names: Sequence[str] = (),
+    appearance: ArrayLike | None = None,
+    frames: ArrayLike | None = None,
+    frame_rate: float | None = None,
+    image_size: ArrayLike | None = None,
+    source_software: str = "",
+    source_file: str = "",
+) -> xr.Dataset:
+    """An Instances Dataset from arrays.
+
+    Args:
+        position: (time, camera, instance, keypoint, 2) pixels, NaN where missing.
+        confidence: (time, camera, instance, keypoint) in [0, 1]; 1 where a position is given, by default.
+        cameras, keypoints: names along these axes.
+        covariance: (time, camera, instance, keypoint, 2, 2) px^2.
+        track: (time, camera, instance) number of the track that another program put the instance into, -1 for none.
+        track_names: names of these tracks.
+        appearance: (time, camera, instance, feature).
+        frames, frame_rate, image_size, source_software, source_file: as for `poses2d`.
+
+    Raises:
+        InvalidValueError: as for `poses2d`.
+    """
+    subject, sizes = source_file or INSTANCES.name, {"camera": len(cameras), "keypoint": len(keypoints), "space": 2}
+    points = as_floats(position, f"{subject}, position")
+    given = {
+        "position": points,
+        "confidence": np.all(np.isfinite(points), axis=-1) if confidence is None else confidence,
+        "covariance": covariance,
+        "appearance": appearance,
+        "image_size": image_size,
+        "track": track,
+    }
+    variables = _variables(given, INSTANCES, sizes, subject)
+    if track is not None:
+        dims, numbers, attributes = variables["track"]
+        variables["track"] = (dims, numbers.astype(np.int64), attributes)
+        variables["track_name"] = (("source_track",), _names(track_names), {})
+    dataset = xr.Dataset(
+        variables,
+        coords={
+            **time_coordinates(sizes["time"], frames, frame_rate, subject=source_file),
+            "camera": _names(cameras),
+            "instance": np.arange(sizes["instance"]),
+            "keypoint": _names(keypoints),
+            "space": ["x", "y"],
+        },
+        attrs=_attributes(frame_rate, source_software, source_file) | {"ds_type": "instances"},
+    )
+    return check(dataset, INSTANCES, subject=source_file or None)
 
 
 def poses2d_of_detections(found: xr.Dataset) -> xr.Dataset:
@@ -264,6 +321,20 @@ def _fitting(values: ArrayLike, subject: str, dims: tuple[str, ...], sizes: Mapp
             remedy="Check the order of the axes and the number of names and frames.",
         )
     return array
+
+
+def _variables(
+    given: Mapping[str, ArrayLike | None], schema: Schema, sizes: dict[str, int], subject: str
+) -> dict[str, tuple[tuple[str, ...], NDArray[np.generic], dict[str, str | None]]]:
+    """The arrays that are given, as variables of a schema; `sizes` learns the lengths of their axes."""
+    variables: dict[str, tuple[tuple[str, ...], NDArray[np.generic], dict[str, str | None]]] = {}
+    for name, values in given.items():
+        if values is not None:
+            kind = schema.variables[name]
+            fitting = _fitting(values, f"{subject}, {name}", kind.dims, sizes)
+            sizes |= dict(zip(kind.dims, fitting.shape, strict=True))
+            variables[name] = (kind.dims, fitting, {"units": kind.units})
+    return variables
 
 
 def _check_unit(unit: object, subject: str) -> None:

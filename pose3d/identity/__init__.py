@@ -1,0 +1,1 @@
+"""Who is who: across the parts of an animal, across views and across time."""
