@@ -1,0 +1,1166 @@
+"""The numba kernels of identity: what speaks for two instances being of one animal, groups, and tracks.
+
+An instance is what one camera saw of one animal: a ray for every keypoint, from the center of the camera, with the
+confidence in it and the angle that a pixel has there. In a frame the instances of all cameras are numbered through;
+they are called nodes. A track is an animal that is followed: position and velocity of every keypoint, each with one
+variance for all directions. Slots hold the tracks.
+
+Weights are logarithms of likelihood ratios, of "the same animal" against "another one that is about there", summed over
+keypoints. That of a keypoint is cut off below, since any keypoint may be wrong.
+
+All kernels stand in this one file for the sake of numba's cache, see `calibration.kernels.kept`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from calibration.kernels import kept
+
+__all__ = [
+    "BOUND",
+    "NOISE",
+    "PARAMETERS",
+    "group_frames",
+    "group_residuals",
+    "place_groups",
+    "track_frames",
+]
+
+_jit = njit(nogil=True, error_model="numpy")
+_jit_and_keep = kept(_jit)
+
+# Places of the parameters in their array.
+PARAMETERS = 18
+NOISE = 0  # variance of a pixel
+BOUND = 1  # what a keypoint that does not fit costs at most
+RADIUS = 2  # square of the radius of an animal, in units of the world
+DRIFT = 3  # variance of the change of velocity per frame, units^2 / frame^2
+FADING = 4  # frames in which the velocity of what is unseen fades
+ABSENCE = 5  # frames after which a track that nobody sees ends
+TEMPER = 6  # what a unit of evidence is worth: keypoints and cameras are not independent
+CLOSE = 7  # margins below it begin an episode in which two animals may be exchanged
+APART = 8  # margins above it end one
+SURE = 9  # evidence, in the units of a logarithm of odds, that two cameras need
+BIRTH = 10  # weight that a group needs to become a track
+PLANAR = 11  # 1 where one camera looks at a plane
+TRUST = 12  # what the same track of the source is worth
+SLOTS = 13  # how many slots may be used
+CALM = 14  # frames for which margins have to be above APART
+BLOCK = 15  # frames whose lengths are averaged
+NEWBORN = 16  # frames after which a track is no newcomer
+FEWEST = 17  # keypoints that a newcomer must have
+
+_NONE = -1
+# A residual with two degrees of freedom, in units of its variance, that is wrong: 0.1 % of the right ones.
+_GATE = 13.8
+# Share of pairwise evidence that is not told twice by three and more cameras: n cameras have n (n - 1) / 2 pairs, but
+# only 2 n - 3 distances from the point.
+_PAIR_SHARE = np.array([0.0, 0.0, 1.0, 1.0, 5.0 / 6.0, 0.7, 0.6])
+# What a newcomer's claim to an instance is lowered by, beside that of a track that is known.
+_MODESTY = 6.0
+# A claim below this is none.
+_LEAST = 1.0
+_SWEEPS = 6
+
+
+@_jit
+def _share(cameras):
+    return _PAIR_SHARE[cameras] if cameras < 7 else (2.0 * cameras - 3.0) / (0.5 * cameras * (cameras - 1.0))
+
+
+@_jit
+def _collect(conf, node_camera, node_instance):
+    """Number the instances of a frame that have a keypoint; returns how many."""
+    cameras, places, keypoints = conf.shape
+    count = 0
+    for c in range(cameras):
+        for i in range(places):
+            for k in range(keypoints):
+                if conf[c, i, k] > 0.0:
+                    node_camera[count] = c
+                    node_instance[count] = i
+                    count += 1
+                    break
+    return count
+
+
+@_jit
+def _pair_weight(ray_a, conf_a, angle_a, ray_b, conf_b, angle_b, base, extent, p):
+    """What speaks for two instances of two cameras being one animal.
+
+    The coplanarity of two rays and the baseline (Longuet-Higgins, 1981), in units of its first-order standard deviation
+    (Sampson, 1982), here for unit rays, so that any lens will do.
+
+    Args:
+        ray_a, ray_b: (keypoint, 3) unit rays in the world.
+        conf_a, conf_b, angle_a, angle_b: (keypoint,).
+        base: (3,) unit vector from the center of the one camera to that of the other.
+        extent: squared angular radius of an animal, mean of both cameras.
+        p: parameters.
+    """
+    total = 0.0
+    bound = p[BOUND]
+    for k in range(ray_a.shape[0]):
+        both = conf_a[k] * conf_b[k]
+        if both <= 0.0:
+            continue
+        ax, ay, az = ray_a[k, 0], ray_a[k, 1], ray_a[k, 2]
+        bx, by, bz = ray_b[k, 0], ray_b[k, 1], ray_b[k, 2]
+        # normals of the planes of each ray and the baseline
+        nx, ny, nz = ay * base[2] - az * base[1], az * base[0] - ax * base[2], ax * base[1] - ay * base[0]
+        mx, my, mz = by * base[2] - bz * base[1], bz * base[0] - bx * base[2], bx * base[1] - by * base[0]
+        e = nx * bx + ny * by + nz * bz
+        nn, mm = nx * nx + ny * ny + nz * nz, mx * mx + my * my + mz * mz
+        va, vb = p[NOISE] * angle_a[k] * angle_a[k], p[NOISE] * angle_b[k] * angle_b[k]
+        floor = 1e-6
+        spread = va * (max(mm - e * e, 0.0) + floor) + vb * (max(nn - e * e, 0.0) + floor)
+        # rays that would meet behind a camera, by more than noise
+        same = nx * mx + ny * my + nz * mz
+        ahead = (ax * base[0] + ay * base[1] + az * base[2]) * np.sqrt(mm) - (
+            bx * base[0] + by * base[1] + bz * base[2]
+        ) * np.sqrt(nn)
+        if (same < 0.0 and nn * mm > 1e-6) or ahead < -3.0 * np.sqrt(va + vb):
+            total -= both * bound
+            continue
+        squared = e * e / spread
+        if squared > 2.0 * (bound + 12.0):
+            total -= both * bound
+            continue
+        # density of the distance where the animals differ: that of a body about there
+        wide = extent * (mm + nn) + spread
+        top = 0.5 * np.log(wide / spread)
+        total += both * max(top - 0.5 * squared, -bound)
+    return total
+
+
+@_jit
+def _pairs(nodes, count, node_camera, node_instance, ray, conf, angle, base, extent, p, out):
+    """Weights of all pairs of some nodes, -inf within a camera, into `out` by their numbers."""
+    for x in range(count):
+        a = nodes[x]
+        ca, ia = node_camera[a], node_instance[a]
+        out[a, a] = 0.0
+        for y in range(x + 1, count):
+            b = nodes[y]
+            cb, ib = node_camera[b], node_instance[b]
+            weight = -np.inf
+            if ca != cb:
+                weight = _pair_weight(
+                    ray[ca, ia], conf[ca, ia], angle[ca, ia], ray[cb, ib], conf[cb, ib], angle[cb, ib],
+                    base[ca, cb], 0.5 * (extent[ca] + extent[cb]), p,
+                )  # fmt: skip
+            out[a, b] = weight
+            out[b, a] = weight
+
+
+@_jit
+def _agglomerate(nodes, count, node_camera, cameras, pair, group, member, together):
+    """Join nodes to groups, those that most speaks for first; at most one node of each camera.
+
+    Args:
+        nodes, count: which.
+        group: (node,) gets the number of the group.
+        member: (group, camera) gets the nodes, -1 for none.
+        together: (group, group) scratch.
+
+    Returns:
+        How many groups there are.
+    """
+    for x in range(count):
+        for c in range(cameras):
+            member[x, c] = _NONE
+        member[x, node_camera[nodes[x]]] = nodes[x]
+        for y in range(count):
+            together[x, y] = pair[nodes[x], nodes[y]] if x != y else -np.inf
+    alive = np.ones(count, dtype=np.bool_)
+    while True:
+        best, first, second = 0.0, -1, -1
+        for x in range(count):
+            if alive[x]:
+                for y in range(x + 1, count):
+                    if alive[y] and together[x, y] > best:
+                        best, first, second = together[x, y], x, y
+        if first < 0:
+            break
+        alive[second] = False
+        for c in range(cameras):
+            if member[second, c] >= 0:
+                member[first, c] = member[second, c]
+        for y in range(count):
+            if alive[y] and y != first:
+                joined = together[first, y] + together[second, y]
+                together[first, y] = joined
+                together[y, first] = joined
+    groups = 0
+    for x in range(count):
+        if alive[x]:
+            if groups != x:
+                for c in range(cameras):
+                    member[groups, c] = member[x, c]
+            for c in range(cameras):
+                if member[groups, c] >= 0:
+                    group[member[groups, c]] = groups
+            groups += 1
+    return groups
+
+
+@_jit
+def _support(node, skip, row, pair, cameras):
+    """Sum of what speaks for a node and the nodes of a group, without that of one camera."""
+    total = 0.0
+    for c in range(cameras):
+        if c != skip and row[c] >= 0:
+            total += pair[node, row[c]]
+    return total
+
+
+@_jit
+def _size(row, cameras):
+    total = 0
+    for c in range(cameras):
+        if row[c] >= 0:
+            total += 1
+    return total
+
+
+@_jit
+def _polish(nodes, count, node_camera, cameras, pair, group, member, groups):
+    """Move nodes to other groups, to groups of their own, or exchange two of a camera, while that helps.
+
+    Returns:
+        How many groups there are; some may be empty.
+    """
+    for _ in range(_SWEEPS):
+        changed = False
+        for x in range(count):
+            n = nodes[x]
+            c, own = node_camera[n], group[n]
+            now = _support(n, c, member[own], pair, cameras)
+            best, target, swap = max(0.0, now) + 1e-9, -1, -1
+            if now < -1e-9:
+                target = groups  # better alone
+            for m in range(groups):
+                if m == own:
+                    continue
+                other = member[m, c]
+                there = _support(n, c, member[m], pair, cameras)
+                if other < 0:
+                    if _size(member[m], cameras) > 0 and there > best:
+                        best, target, swap = there, m, -1
+                else:
+                    back = _support(other, c, member[own], pair, cameras)
+                    gain = there + back - _support(other, c, member[m], pair, cameras)
+                    if gain > best:
+                        best, target, swap = gain, m, other
+            if target < 0:
+                continue
+            if target == groups:
+                if groups >= member.shape[0]:
+                    continue
+                for d in range(cameras):
+                    member[groups, d] = _NONE
+                groups += 1
+            member[own, c] = swap
+            if swap >= 0:
+                group[swap] = own
+            member[target, c] = n
+            group[n] = target
+            changed = True
+        if not changed:
+            break
+    return groups
+
+
+@_jit
+def _doubt(m, node_camera, cameras, pair, group, member, count, temper):
+    """Probability, in units of a logarithm of odds, that a group is right: how much worse its best alternative is."""
+    least = np.inf
+    own = _size(member[m], cameras)
+    for c in range(cameras):
+        n = member[m, c]
+        if n < 0:
+            continue
+        now = _support(n, c, member[m], pair, cameras)
+        least = min(least, now * _share(own))  # to be alone
+        for other in range(count):
+            # another instance of the same camera in its place
+            if node_camera[other] != c or other == n or group[other] < 0:
+                continue
+            g = group[other]
+            loss = now - _support(other, c, member[m], pair, cameras)
+            back = _support(other, c, member[g], pair, cameras)
+            loss += back - max(0.0, _support(n, c, member[g], pair, cameras))
+            least = min(least, loss * _share(own))
+    return temper * least
+
+
+@_jit_and_keep
+def group_frames(ray, conf, angle, base, extent, p, group, odds):
+    """Group the instances of every frame, frame by frame.
+
+    Args:
+        ray: (time, camera, instance, keypoint, 3) unit rays in the world.
+        conf, angle: (time, camera, instance, keypoint) confidence, 0 where not seen; radians per pixel.
+        base: (camera, camera, 3) unit vectors between the centers.
+        extent: (camera,) squared angular radius of an animal.
+        p: parameters.
+        group: (time, camera, instance) gets the number of the group, -1 where there is no instance.
+        odds: (time, camera, instance) gets the logarithm of the odds of that group, NaN for what is alone.
+    """
+    times, cameras, places, _, _ = ray.shape
+    most = cameras * places
+    node_camera, node_instance = np.empty(most, np.int64), np.empty(most, np.int64)
+    nodes, node_group = np.arange(most), np.empty(most, np.int64)
+    pair, together = np.empty((most, most)), np.empty((most, most))
+    member = np.empty((2 * most + 1, cameras), np.int64)
+    for t in range(times):
+        group[t] = _NONE
+        odds[t] = np.nan
+        count = _collect(conf[t], node_camera, node_instance)
+        _pairs(nodes, count, node_camera, node_instance, ray[t], conf[t], angle[t], base, extent, p, pair)
+        groups = _agglomerate(nodes, count, node_camera, cameras, pair, node_group, member, together)
+        groups = _polish(nodes, count, node_camera, cameras, pair, node_group, member, groups)
+        for m in range(groups):
+            doubt = np.nan
+            if _size(member[m], cameras) > 1:
+                doubt = _doubt(m, node_camera, cameras, pair, node_group, member, count, p[TEMPER])
+            for c in range(cameras):
+                n = member[m, c]
+                if n >= 0:
+                    group[t, c, node_instance[n]] = m
+                    odds[t, c, node_instance[n]] = doubt
+
+
+# ---- tracks ----
+
+
+@_jit
+def _predict(j, pos, vel, cov, known, body, unseen, frames, p):
+    """Move a track on by some frames."""
+    keypoints = pos.shape[1]
+    fade = np.exp(-frames / p[FADING]) if unseen[j] > 0.0 else 1.0
+    most = 16.0 * p[RADIUS]
+    for k in range(keypoints):
+        if not known[j, k]:
+            continue
+        share = 1.0 - np.exp(-0.2 * frames)  # a keypoint that nobody sees goes where the body goes
+        for s in range(3):
+            speed = vel[j, k, s] + share * (body[j, s] - vel[j, k, s])
+            pos[j, k, s] += speed * frames
+            vel[j, k, s] = speed * fade
+        pp, pv, vv = cov[j, k, 0], cov[j, k, 1], cov[j, k, 2]
+        q = p[DRIFT]
+        cov[j, k, 0] = min(pp + 2.0 * frames * pv + frames * frames * vv + q * frames**3 / 3.0, most)
+        cov[j, k, 1] = pv + frames * vv + 0.5 * q * frames * frames
+        cov[j, k, 2] = vv + q * frames
+        if cov[j, k, 2] > most:
+            cov[j, k, 2] = most
+        limit = np.sqrt(cov[j, k, 0] * cov[j, k, 2])
+        if cov[j, k, 1] > limit:
+            cov[j, k, 1] = limit
+    for s in range(3):
+        body[j, s] *= fade
+
+
+@_jit
+def _claim(pos, cov, known, ray, conf, angle, center, p):
+    """What speaks for an instance being of a track, from where its keypoints are expected."""
+    total = 0.0
+    bound = p[BOUND]
+    for k in range(pos.shape[0]):
+        q = conf[k]
+        if q <= 0.0 or not known[k]:
+            continue
+        x, y, z = pos[k, 0] - center[0], pos[k, 1] - center[1], pos[k, 2] - center[2]
+        far = x * x + y * y + z * z
+        along = x * ray[k, 0] + y * ray[k, 1] + z * ray[k, 2]
+        variance = p[NOISE] * angle[k] * angle[k] * far + cov[k, 0]
+        squared = (far - along * along) / variance
+        if along <= 0.0 or squared > 2.0 * (bound + 12.0):
+            total -= q * bound
+            continue
+        total += q * max(np.log(1.0 + 0.5 * p[RADIUS] / variance) - 0.5 * squared, -bound)
+    return total
+
+
+@_jit
+def _choose(camera, slots, used, count, node_camera, claim, owner):
+    """Give the instances of one camera to tracks, so that the sum of claims is largest; greedy, then improved."""
+    while True:
+        best, first, node = _LEAST, -1, -1
+        for j in range(slots):
+            if used[j] and owner[j, camera] < 0:
+                for n in range(count):
+                    if node_camera[n] == camera and claim[j, n] > best:
+                        taken = False
+                        for other in range(slots):
+                            if used[other] and owner[other, camera] == n:
+                                taken = True
+                        if not taken:
+                            best, first, node = claim[j, n], j, n
+        if first < 0:
+            break
+        owner[first, camera] = node
+    for _ in range(_SWEEPS):
+        changed = False
+        for j in range(slots):
+            a = owner[j, camera]
+            if not used[j] or a < 0:
+                continue
+            for other in range(slots):
+                if other == j or not used[other]:
+                    continue
+                b = owner[other, camera]
+                now = claim[j, a] + (claim[other, b] if b >= 0 else 0.0)
+                # exchange them; or give a away and take a free one instead
+                best = claim[other, a] + (claim[j, b] if b >= 0 else 0.0)
+                take = b
+                if b < 0:
+                    for n in range(count):
+                        if node_camera[n] == camera and n != a and claim[j, n] > _LEAST:
+                            taken = False
+                            for third in range(slots):
+                                if used[third] and owner[third, camera] == n:
+                                    taken = True
+                            if not taken and claim[other, a] + claim[j, n] > best:
+                                best, take = claim[other, a] + claim[j, n], n
+                if best > now + 1e-9:
+                    owner[other, camera] = a if claim[other, a] > _LEAST else _NONE
+                    owner[j, camera] = take if take >= 0 and claim[j, take] > _LEAST else _NONE
+                    changed = True
+                    break
+        if not changed:
+            break
+
+
+@_jit
+def _contested(slots, used, count, claim, difference, marked):
+    """Mark tracks of which two claim the same instance nearly alike; returns whether there are any."""
+    any_marked = False
+    for j in range(slots):
+        marked[j] = False
+    for n in range(count):
+        best, second, first, next_ = -np.inf, -np.inf, -1, -1
+        for j in range(slots):
+            if used[j]:
+                if claim[j, n] > best:
+                    second, next_ = best, first
+                    best, first = claim[j, n], j
+                elif claim[j, n] > second:
+                    second, next_ = claim[j, n], j
+        if best > _LEAST and next_ >= 0 and second > _LEAST and best - second < difference:
+            marked[first] = True
+            marked[next_] = True
+            any_marked = True
+    return any_marked
+
+
+@_jit
+def _settle(slots, marked, nodes, count, node_camera, cameras, pair, claim, group, member, groups, owner):
+    """Give groups of instances to the tracks that are marked, then let single instances move.
+
+    Groups come from pairs of cameras, which see the instances of an animal together even where no track knows it.
+    """
+    total = np.zeros((slots, groups))
+    for j in range(slots):
+        if marked[j]:
+            for m in range(groups):
+                for c in range(cameras):
+                    if member[m, c] >= 0:
+                        total[j, m] += claim[j, member[m, c]]
+    taken = np.full(slots, _NONE)
+    free = np.ones(groups, np.bool_)
+    while True:
+        best, first, which = _LEAST, -1, -1
+        for j in range(slots):
+            if marked[j] and taken[j] < 0:
+                for m in range(groups):
+                    if free[m] and total[j, m] > best:
+                        best, first, which = total[j, m], j, m
+        if first < 0:
+            break
+        taken[first] = which
+        free[which] = False
+    for _ in range(_SWEEPS):
+        changed = False
+        for j in range(slots):
+            for other in range(j + 1, slots):
+                if marked[j] and marked[other] and taken[j] >= 0 and taken[other] >= 0:
+                    a, b = taken[j], taken[other]
+                    if total[j, b] + total[other, a] > total[j, a] + total[other, b] + 1e-9:
+                        taken[j], taken[other] = b, a
+                        changed = True
+        if not changed:
+            break
+    for x in range(count):
+        n = nodes[x]
+        for j in range(slots):
+            if marked[j] and taken[j] >= 0 and taken[j] == group[n]:
+                owner[j, node_camera[n]] = n
+    # the others one by one, if claim and pairs together speak for it
+    for x in range(count):
+        n = nodes[x]
+        c = node_camera[n]
+        placed = False
+        for j in range(slots):
+            if marked[j] and owner[j, c] == n:
+                placed = True
+                if claim[j, n] + 0.3 * _support(n, c, owner[j], pair, cameras) < 0.0:
+                    owner[j, c] = _NONE
+                    placed = False
+        if placed:
+            continue
+        best, target = _LEAST, -1
+        for j in range(slots):
+            if marked[j] and owner[j, c] < 0 and claim[j, n] > _LEAST:
+                value = claim[j, n] + 0.3 * _support(n, c, owner[j], pair, cameras)
+                if value > best:
+                    best, target = value, j
+        if target >= 0:
+            owner[target, c] = n
+
+
+@_jit
+def _solve3(a, b, out):
+    """Solve a symmetric positive system of three by Cholesky; returns the trace of the inverse, negative if singular."""
+    l00 = a[0, 0]
+    if l00 <= 1e-300:
+        return -1.0
+    l00 = np.sqrt(l00)
+    l10, l20 = a[1, 0] / l00, a[2, 0] / l00
+    d1 = a[1, 1] - l10 * l10
+    if d1 <= 1e-14 * a[1, 1]:
+        return -1.0
+    l11 = np.sqrt(d1)
+    l21 = (a[2, 1] - l20 * l10) / l11
+    d2 = a[2, 2] - l20 * l20 - l21 * l21
+    if d2 <= 1e-14 * a[2, 2]:
+        return -1.0
+    l22 = np.sqrt(d2)
+    y0 = b[0] / l00
+    y1 = (b[1] - l10 * y0) / l11
+    y2 = (b[2] - l20 * y0 - l21 * y1) / l22
+    out[2] = y2 / l22
+    out[1] = (y1 - l21 * out[2]) / l11
+    out[0] = (y0 - l10 * out[1] - l20 * out[2]) / l00
+    i00, i11, i22 = 1.0 / l00, 1.0 / l11, 1.0 / l22
+    i10 = -l10 * i00 * i11
+    i21 = -l21 * i11 * i22
+    i20 = (-l20 * i00 - l21 * i10) * i22
+    return i00 * i00 + i10 * i10 + i20 * i20 + i11 * i11 + i21 * i21 + i22 * i22
+
+
+@_jit
+def _meet(k, row, cameras, node_instance, ray, conf, angle, center, p, use, prior, variance, far, out):
+    """Where the rays of a keypoint meet, by least squares, with what was expected if `variance` is positive.
+
+    Args:
+        use: (camera,) whether that ray counts.
+        prior: (3,) where it was expected; `far` (camera,) squared distances of that from the cameras.
+        out: (3,) gets the place.
+
+    Returns:
+        The variance of the place along each axis, on average; negative where the rays do not say.
+    """
+    a = np.zeros((3, 3))
+    b = np.zeros(3)
+    if variance > 0.0:
+        for s in range(3):
+            a[s, s] = 1.0 / variance
+            b[s] = prior[s] / variance
+    if p[PLANAR] > 0.0:
+        a[2, 2] += 1e12
+    for c in range(cameras):
+        if not use[c]:
+            continue
+        i = node_instance[row[c]]
+        weight = conf[c, i, k] / (p[NOISE] * angle[c, i, k] ** 2 * far[c])
+        for s in range(3):
+            for u in range(3):
+                entry = weight * ((1.0 if s == u else 0.0) - ray[c, i, k, s] * ray[c, i, k, u])
+                a[s, u] += entry
+                b[s] += entry * center[c, u]
+    trace = _solve3(a, b, out)
+    return trace / 3.0
+
+
+@_jit
+def _residual(k, c, i, ray, angle, center, place, p):
+    """Squared distance of a ray from a place, in units of the noise."""
+    x, y, z = place[0] - center[c, 0], place[1] - center[c, 1], place[2] - center[c, 2]
+    along = x * ray[c, i, k, 0] + y * ray[c, i, k, 1] + z * ray[c, i, k, 2]
+    far = x * x + y * y + z * z
+    if along <= 0.0:
+        return np.inf
+    return (far - along * along) / (p[NOISE] * angle[c, i, k] ** 2 * far)
+
+
+@_jit
+def _locate(k, row, cameras, node_instance, ray, conf, angle, center, p, prior, variance, scene, place):
+    """A keypoint from the rays of its group, robustly: the ray that fits worst is left out, one after the other.
+
+    Returns:
+        (variance of the place, negative where it is not found; number of rays that were used)
+    """
+    use = np.zeros(cameras, np.bool_)
+    far = np.empty(cameras)
+    rays = 0
+    for c in range(cameras):
+        far[c] = scene[c]
+        if variance > 0.0:
+            far[c] = 0.0
+            for s in range(3):
+                far[c] += (prior[s] - center[c, s]) ** 2
+        if row[c] >= 0 and conf[c, node_instance[row[c]], k] > 0.0:
+            use[c] = True
+            rays += 1
+    needed = 1 if (p[PLANAR] > 0.0 or variance > 0.0) else 2
+    expected = variance
+    while rays >= needed:
+        found = _meet(k, row, cameras, node_instance, ray, conf, angle, center, p, use, prior, expected, far, place)
+        if found <= 0.0:
+            return -1.0, 0
+        worst, which = _GATE, -1
+        for c in range(cameras):
+            if use[c]:
+                i = node_instance[row[c]]
+                off = _residual(k, c, i, ray, angle, center, place, p)
+                # one ray and an expectation share the distance between them
+                if expected > 0.0:
+                    off /= 1.0 + expected / (p[NOISE] * angle[c, i, k] ** 2 * far[c]) / max(rays, 1)
+                if off > worst:
+                    worst, which = off, c
+        if which < 0:
+            return found, rays
+        use[which] = False
+        rays -= 1
+    return -1.0, 0
+
+
+@_jit
+def _update(j, row, cameras, node_instance, ray, conf, angle, center, p, scene, pos, vel, cov, known, body, fresh):
+    """Correct a track by what was seen; `fresh` (keypoint,) gets by how many rays each keypoint was placed."""
+    keypoints = pos.shape[1]
+    place, alone = np.empty(3), np.empty(3)
+    gain = np.zeros(3)
+    counted = 0
+    for k in range(keypoints):
+        fresh[k] = 0
+        variance = cov[j, k, 0] if known[j, k] else -1.0
+        found, rays = _locate(
+            k, row, cameras, node_instance, ray, conf, angle, center, p, pos[j, k], variance, scene, place
+        )
+        if known[j, k] and (found <= 0.0 or rays < 2):
+            # where the rays agree with each other and not with what was expected, the rays are right
+            free, many = _locate(
+                k, row, cameras, node_instance, ray, conf, angle, center, p, pos[j, k], -1.0, scene, alone
+            )
+            if free > 0.0 and many >= 2 and free < p[RADIUS]:
+                for s in range(3):
+                    pos[j, k, s] = alone[s]
+                cov[j, k, 0], cov[j, k, 1] = free, 0.0
+                cov[j, k, 2] = max(cov[j, k, 2], p[DRIFT])
+                fresh[k] = many
+                continue
+        if found <= 0.0:
+            continue
+        if not known[j, k]:
+            if found < p[RADIUS]:
+                for s in range(3):
+                    pos[j, k, s] = place[s]
+                    vel[j, k, s] = body[j, s]
+                cov[j, k, 0], cov[j, k, 1], cov[j, k, 2] = found, 0.0, 9.0 * p[DRIFT]
+                known[j, k] = True
+                fresh[k] = rays
+            continue
+        old = cov[j, k, 0]
+        ratio = cov[j, k, 1] / old
+        kept_share = min(found / old, 1.0)
+        for s in range(3):
+            step = place[s] - pos[j, k, s]
+            pos[j, k, s] = place[s]
+            vel[j, k, s] += ratio * step
+            gain[s] += vel[j, k, s]
+        counted += 1
+        cov[j, k, 2] = max(cov[j, k, 2] - ratio * cov[j, k, 1] * (1.0 - kept_share), 1e-12)
+        cov[j, k, 0], cov[j, k, 1] = min(found, old), cov[j, k, 1] * kept_share
+        fresh[k] = rays
+    if counted > 0:
+        for s in range(3):
+            body[j, s] += 0.3 * (gain[s] / counted - body[j, s])
+
+
+@_jit
+def _coincide(j, other, pos, known, p):
+    """True where two tracks are at the same place: more than half of their keypoints nearly coincide."""
+    near, both = 0, 0
+    for k in range(pos.shape[1]):
+        if known[j, k] and known[other, k]:
+            both += 1
+            squared = 0.0
+            for s in range(3):
+                squared += (pos[j, k, s] - pos[other, k, s]) ** 2
+            if squared < 0.01 * p[RADIUS]:
+                near += 1
+    return both > 0 and 2 * near > both
+
+
+@_jit
+def _lengths(j, pos, fresh, edges, needed, blocks, block):
+    """Add the lengths of a frame to the block of a track, and the block, when it is full, to its averages.
+
+    Args:
+        edges: (edge, 2) keypoints.
+        blocks: (slot, edge, 3) number of blocks, their mean, and sum of squares around it (Welford, 1962).
+        block: (slot, edge + 1, 2) number and sum of the lengths of the block; the last row counts frames.
+    """
+    count = edges.shape[0]
+    for e in range(count):
+        a, b = edges[e, 0], edges[e, 1]
+        if fresh[a] >= needed and fresh[b] >= needed:
+            squared = 0.0
+            for s in range(3):
+                squared += (pos[j, a, s] - pos[j, b, s]) ** 2
+            block[j, e, 0] += 1.0
+            block[j, e, 1] += np.sqrt(squared)
+    block[j, count, 0] += 1.0
+
+
+@_jit
+def _close_block(j, size, blocks, block):
+    count = blocks.shape[1]
+    for e in range(count):
+        if block[j, e, 0] >= 0.2 * size:
+            mean = block[j, e, 1] / block[j, e, 0]
+            blocks[j, e, 0] += 1.0
+            off = mean - blocks[j, e, 1]
+            blocks[j, e, 1] += off / blocks[j, e, 0]
+            blocks[j, e, 2] += off * (mean - blocks[j, e, 1])
+        block[j, e, 0] = block[j, e, 1] = 0.0
+    block[j, count, 0] = 0.0
+
+
+@_jit
+def _finish(j, state_number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p, done, count):
+    """Write down a piece of track that has ended; returns how many there are now."""
+    (d_number, d_first, d_last, d_hits, d_start, d_end, d_velocity, d_variance, d_known, d_lengths) = done
+    if block[j, -1, 0] > 0.0:
+        _close_block(j, min(p[BLOCK], block[j, -1, 0]), blocks, block)
+    d_number[count] = state_number[j]
+    d_first[count], d_last[count], d_hits[count] = first_row[j], last_row[j], hits[j]
+    for k in range(pos.shape[1]):
+        d_known[count, k] = known[j, k]
+        d_variance[count, k] = cov[j, k, 0]
+        for s in range(3):
+            d_start[count, k, s] = start[j, k, s]
+            d_end[count, k, s] = pos[j, k, s]
+    for s in range(3):
+        d_velocity[count, s] = body[j, s]
+    for e in range(blocks.shape[1]):
+        for s in range(3):
+            d_lengths[count, e, s] = blocks[j, e, s]
+            blocks[j, e, s] = 0.0
+    return count + 1
+
+
+@_jit
+def _begin(j, row, first_row, start, pos, known):
+    """Remember where a piece of track begins."""
+    first_row[j] = row
+    for k in range(pos.shape[1]):
+        for s in range(3):
+            start[j, k, s] = pos[j, k, s] if known[j, k] else np.nan
+
+
+@_jit_and_keep
+def track_frames(ray, conf, angle, hint, steps, row0, base, center, extent, scene, edges, p, state, rows, events, done):
+    """Follow animals through frames.
+
+    Args:
+        ray, conf, angle: as for `group_frames`.
+        hint: (time, camera, instance) track of the source, -1 for none.
+        steps: (time,) frames since the row before.
+        row0: number of the first row in the recording.
+        base, extent: as for `group_frames`.
+        center: (camera, 3) centers of the cameras.
+        scene: (camera,) squared distance of the animals, roughly.
+        edges: (edge, 2) keypoints whose distance is measured.
+        p: parameters.
+        state: what is carried on, see `tracking._State`.
+        rows, events, done: what is found, see `tracking._Found`.
+
+    Returns:
+        (rows of the recording that were done, rows written, events written, pieces of track that ended). Where `done`
+        or `events` may not have room for another frame, it stops early and is called again.
+    """
+    (number, pos, vel, cov, known, body, unseen, hits, first_row, last_row, start, last_hint, blocks, block,
+     lowest, low_row, calm, counters) = state  # fmt: skip
+    row_time, row_track, row_instance, row_further, row_odds, row_flag = rows
+    event_row, event_odds = events
+    times, cameras, places, keypoints, _ = ray.shape
+    slots = min(number.shape[0], int(p[SLOTS]))
+    most = cameras * places
+    node_camera, node_instance = np.empty(most, np.int64), np.empty(most, np.int64)
+    claim = np.empty((slots, most))
+    pair, together = np.empty((most, most)), np.empty((most, most))
+    nodes, node_group = np.empty(most, np.int64), np.empty(most, np.int64)
+    member = np.empty((2 * most + 1, cameras), np.int64)
+    owner = np.empty((slots, cameras), np.int64)
+    further = np.empty((slots, cameras), np.int64)
+    used, marked, claimed = np.empty(slots, np.bool_), np.empty(slots, np.bool_), np.empty(most, np.bool_)
+    fresh = np.zeros(keypoints, np.int64)
+    odds, flag = np.empty(slots), np.empty(slots, np.int64)
+    ended = count_rows = count_events = 0
+    needed = 1 if p[PLANAR] > 0.0 else 2
+    for t in range(times):
+        if ended + slots * slots > done[0].shape[0] or count_events + slots * slots > event_row.shape[0]:
+            return t, count_rows, count_events, ended
+        row = row0 + t
+        # -- where everybody is expected --
+        for j in range(slots):
+            used[j] = number[j] >= 0
+            if used[j] and unseen[j] + steps[t] > (p[ABSENCE] if hits[j] >= p[NEWBORN] else min(p[NEWBORN], p[ABSENCE])):
+                for other in range(slots):
+                    a, b = min(j, other), max(j, other)
+                    if number[other] >= 0 and other != j and lowest[a, b] < np.inf:
+                        # it went while close to another: which of the two went?
+                        event_row[count_events, 0], event_row[count_events, 1] = low_row[a, b], row
+                        event_row[count_events, 2], event_row[count_events, 3] = number[other], number[j]
+                        event_odds[count_events] = lowest[a, b]
+                        ended = _finish(
+                            other, number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p,
+                            done, ended,
+                        )  # fmt: skip
+                        number[other] = counters[0]
+                        counters[0] += 1
+                        _begin(other, row, first_row, start, pos, known)
+                        event_row[count_events, 4], event_row[count_events, 5] = number[other], -1
+                        count_events += 1
+                ended = _finish(
+                    j, number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p, done, ended
+                )
+                number[j] = -1
+                used[j] = False
+                for other in range(slots):
+                    lowest[j, other] = lowest[other, j] = np.inf
+            if used[j]:
+                _predict(j, pos, vel, cov, known, body, unseen, steps[t], p)
+            for c in range(cameras):
+                owner[j, c] = further[j, c] = _NONE
+        count = _collect(conf[t], node_camera, node_instance)
+        for j in range(slots):
+            if used[j]:
+                newcomer = _MODESTY if hits[j] < p[NEWBORN] else 0.0
+                for n in range(count):
+                    c, i = node_camera[n], node_instance[n]
+                    value = _claim(pos[j], cov[j], known[j], ray[t, c, i], conf[t, c, i], angle[t, c, i], center[c], p)
+                    if value > _LEAST:
+                        value -= newcomer
+                        if hint[t, c, i] >= 0 and hint[t, c, i] == last_hint[j, c]:
+                            value += p[TRUST]
+                    claim[j, n] = value
+        for c in range(cameras):
+            _choose(c, slots, used, count, node_camera, claim, owner)
+        # -- what is contested, or nobody's, is looked at in all cameras together --
+        difference = 6.0 * keypoints
+        contest = _contested(slots, used, count, claim, difference, marked)
+        for n in range(count):
+            claimed[n] = False
+            node_group[n] = _NONE
+        for j in range(slots):
+            if used[j]:
+                for c in range(cameras):
+                    if owner[j, c] >= 0:
+                        claimed[owner[j, c]] = True
+                        if marked[j]:
+                            claimed[owner[j, c]] = False
+                            owner[j, c] = _NONE
+        loose = 0
+        for n in range(count):
+            if not claimed[n]:
+                nodes[loose] = n
+                loose += 1
+        groups = 0
+        if loose > 1 or contest:
+            _pairs(nodes, loose, node_camera, node_instance, ray[t], conf[t], angle[t], base, extent, p, pair)
+            groups = _agglomerate(nodes, loose, node_camera, cameras, pair, node_group, member, together)
+            groups = _polish(nodes, loose, node_camera, cameras, pair, node_group, member, groups)
+            if contest:
+                _settle(slots, marked, nodes, loose, node_camera, cameras, pair, claim, node_group, member, groups, owner)
+        elif loose == 1:
+            for c in range(cameras):
+                member[0, c] = _NONE
+            member[0, node_camera[nodes[0]]] = nodes[0]
+            node_group[nodes[0]] = 0
+            groups = 1
+        for n in range(count):
+            claimed[n] = False
+        for j in range(slots):
+            if used[j]:
+                for c in range(cameras):
+                    if owner[j, c] >= 0:
+                        claimed[owner[j, c]] = True
+        # -- two cameras alone, and another instance that fits nearly as well --
+        for j in range(slots):
+            flag[j] = 0
+            if not used[j] or _size(owner[j], cameras) != 2 or cameras == 1:
+                continue
+            for c in range(cameras):
+                n = owner[j, c]
+                if n < 0:
+                    continue
+                rival = 0.0
+                for other in range(count):
+                    if node_camera[other] == c and other != n:
+                        loss = claim[j, n] - claim[j, other]
+                        for third in range(slots):
+                            if used[third] and third != j and owner[third, c] == other:
+                                loss += claim[third, other] - max(claim[third, n], 0.0)
+                        rival += np.exp(-min(max(p[TEMPER] * loss, -30.0), 30.0))
+                if rival > np.exp(-p[SURE]):
+                    flag[j] |= 1
+                    flag[j] |= 2 << c
+        for j in range(slots):
+            if used[j] and flag[j] & 1:
+                for c in range(cameras):
+                    if flag[j] & (2 << c):
+                        owner[j, c] = _NONE
+        # -- how sure that nobody was taken for another --
+        for j in range(slots):
+            odds[j] = np.inf
+        for j in range(slots):
+            if not used[j]:
+                continue
+            for other in range(j + 1, slots):
+                if not used[other]:
+                    continue
+                margin, met = 0.0, False
+                for c in range(cameras):
+                    a, b = owner[j, c], owner[other, c]
+                    if a < 0 and b < 0:
+                        continue
+                    met = True
+                    if a >= 0:
+                        margin += claim[j, a] - max(claim[other, a], 0.0)
+                    if b >= 0:
+                        margin += claim[other, b] - max(claim[j, b], 0.0)
+                if not met or hits[j] < p[NEWBORN] or hits[other] < p[NEWBORN]:
+                    continue
+                margin *= p[TEMPER]
+                odds[j], odds[other] = min(odds[j], margin), min(odds[other], margin)
+                if margin < p[CLOSE]:
+                    if lowest[j, other] == np.inf:
+                        low_row[j, other] = row
+                    lowest[j, other] = min(lowest[j, other], margin)
+                    calm[j, other] = 0.0
+                elif lowest[j, other] < np.inf and margin > p[APART]:
+                    calm[j, other] += 1.0
+        # -- corrections --
+        for j in range(slots):
+            if not used[j]:
+                continue
+            if _size(owner[j], cameras) == 0:
+                unseen[j] += steps[t]
+                continue
+            _update(
+                j, owner[j], cameras, node_instance, ray[t], conf[t], angle[t], center, p, scene,
+                pos, vel, cov, known, body, fresh,
+            )  # fmt: skip
+            unseen[j] = 0.0
+            hits[j] += 1
+            last_row[j] = row
+            _lengths(j, pos, fresh, edges, needed, blocks, block)
+            if block[j, -1, 0] >= p[BLOCK]:
+                _close_block(j, p[BLOCK], blocks, block)
+            for c in range(cameras):
+                if owner[j, c] >= 0:
+                    last_hint[j, c] = hint[t, c, node_instance[owner[j, c]]]
+        # -- what is left of an animal that a camera has in two parts --
+        for n in range(count):
+            if claimed[n]:
+                continue
+            c, i = node_camera[n], node_instance[n]
+            best, target = _LEAST, -1
+            for j in range(slots):
+                if used[j] and owner[j, c] >= 0 and further[j, c] < 0 and claim[j, n] > best:
+                    mine, apart = node_instance[owner[j, c]], True
+                    for k in range(keypoints):
+                        if conf[t, c, i, k] > 0.0 and conf[t, c, mine, k] > 0.0:
+                            apart = False
+                    if apart:
+                        best, target = claim[j, n], j
+            if target >= 0:
+                further[target, c] = n
+                claimed[n] = True
+        # -- newcomers --
+        for m in range(groups):
+            size = 0
+            for c in range(cameras):
+                if member[m, c] >= 0 and claimed[member[m, c]]:
+                    member[m, c] = _NONE
+                if member[m, c] >= 0:
+                    size += 1
+            if size < needed:
+                continue
+            weight = 0.0
+            if needed == 2:
+                for c in range(cameras):
+                    if member[m, c] >= 0:
+                        weight += 0.5 * _support(member[m, c], c, member[m], pair, cameras) * _share(size)
+                if weight < p[BIRTH]:
+                    continue
+                if size == 2:
+                    doubt = _doubt(m, node_camera, cameras, pair, node_group, member, count, p[TEMPER])
+                    if doubt < p[SURE]:
+                        continue
+            j = 0
+            while j < slots and number[j] >= 0:
+                j += 1
+            if j == slots:
+                continue
+            for k in range(keypoints):
+                known[j, k] = False
+            body[j, 0] = body[j, 1] = body[j, 2] = 0.0
+            _update(
+                j, member[m], cameras, node_instance, ray[t], conf[t], angle[t], center, p, scene,
+                pos, vel, cov, known, body, fresh,
+            )  # fmt: skip
+            seen = 0
+            for k in range(keypoints):
+                if known[j, k]:
+                    seen += 1
+            if seen < min(p[FEWEST], keypoints):
+                continue
+            same = False
+            for other in range(slots):
+                if other != j and number[other] >= 0 and _coincide(j, other, pos, known, p):
+                    same = True
+            if same:
+                continue
+            number[j] = counters[0]
+            counters[0] += 1
+            unseen[j], hits[j], first_row[j], last_row[j] = 0.0, 1, row, row
+            _begin(j, row, first_row, start, pos, known)
+            for e in range(edges.shape[0]):
+                blocks[j, e, 0] = blocks[j, e, 1] = blocks[j, e, 2] = 0.0
+                block[j, e, 0] = block[j, e, 1] = 0.0
+            block[j, edges.shape[0], 0] = 0.0
+            for other in range(slots):
+                lowest[j, other] = lowest[other, j] = np.inf
+            used[j], odds[j], flag[j] = True, np.inf, 0
+            for c in range(cameras):
+                owner[j, c] = member[m, c]
+                if owner[j, c] >= 0:
+                    claimed[owner[j, c]] = True
+                last_hint[j, c] = hint[t, c, node_instance[owner[j, c]]] if owner[j, c] >= 0 else -1
+        # -- two tracks of one animal: the newcomer goes --
+        for j in range(slots):
+            for other in range(slots):
+                if (
+                    j != other and used[j] and used[other] and number[other] >= 0 and hits[other] < p[NEWBORN]
+                    and hits[j] > hits[other] and _coincide(j, other, pos, known, p)
+                ):  # fmt: skip
+                    used[other] = False
+                    hits[other] = 0
+                    ended = _finish(
+                        other, number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p,
+                        done, ended,
+                    )  # fmt: skip
+                    number[other] = -1
+        # -- what was found --
+        for j in range(slots):
+            if used[j] and (_size(owner[j], cameras) > 0 or flag[j] != 0):
+                row_time[count_rows], row_track[count_rows] = row, number[j]
+                row_odds[count_rows], row_flag[count_rows] = odds[j], flag[j] & 1
+                for c in range(cameras):
+                    row_instance[count_rows, c] = node_instance[owner[j, c]] if owner[j, c] >= 0 else -1
+                    row_further[count_rows, c] = node_instance[further[j, c]] if further[j, c] >= 0 else -1
+                count_rows += 1
+        # -- episodes that are over --
+        for j in range(slots):
+            for other in range(j + 1, slots):
+                if used[j] and used[other] and lowest[j, other] < np.inf and calm[j, other] >= p[CALM]:
+                    event_row[count_events, 0], event_row[count_events, 1] = low_row[j, other], row
+                    event_row[count_events, 2], event_row[count_events, 3] = number[j], number[other]
+                    event_odds[count_events] = lowest[j, other]
+                    for side in range(2):
+                        each = j if side == 0 else other
+                        ended = _finish(
+                            each, number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p,
+                            done, ended,
+                        )  # fmt: skip
+                        number[each] = counters[0]
+                        counters[0] += 1
+                        _begin(each, row + 1, first_row, start, pos, known)
+                    event_row[count_events, 4], event_row[count_events, 5] = number[j], number[other]
+                    lowest[j, other] = np.inf
+                    count_events += 1
+    return times, count_rows, count_events, ended
+
+
+# ---- learning ----
+
+
+@_jit_and_keep
+def group_residuals(ray, conf, angle, base, group, out):
+    """Squared distances of the rays of groups from coplanarity, in px^2, into `out`; returns how many there are."""
+    times, cameras, places, keypoints, _ = ray.shape
+    one = np.zeros(PARAMETERS)
+    one[NOISE] = 1.0
+    count = 0
+    for t in range(times):
+        for ca in range(cameras):
+            for ia in range(places):
+                if group[t, ca, ia] < 0:
+                    continue
+                for cb in range(ca + 1, cameras):
+                    for ib in range(places):
+                        if group[t, cb, ib] != group[t, ca, ia]:
+                            continue
+                        for k in range(keypoints):
+                            if conf[t, ca, ia, k] <= 0.0 or conf[t, cb, ib, k] <= 0.0 or count >= out.shape[0]:
+                                continue
+                            n = np.cross(ray[t, ca, ia, k], base[ca, cb])
+                            m = np.cross(ray[t, cb, ib, k], base[ca, cb])
+                            e = np.dot(n, ray[t, cb, ib, k])
+                            spread = angle[t, ca, ia, k] ** 2 * max(np.dot(m, m) - e * e, 1e-9) + angle[
+                                t, cb, ib, k
+                            ] ** 2 * max(np.dot(n, n) - e * e, 1e-9)
+                            out[count] = e * e / spread
+                            count += 1
+    return count
+
+
+@_jit_and_keep
+def place_groups(ray, conf, angle, center, scene, p, group, place, variance):
+    """Where the keypoints of groups are.
+
+    Args:
+        ray, conf, angle, center, scene, p, group: as for the other kernels.
+        place: (time, group, keypoint, 3) gets the places, NaN where not known.
+        variance: (time, group, keypoint) gets their variances.
+    """
+    times, cameras, places, keypoints, _ = ray.shape
+    row, node_instance = np.empty(cameras, np.int64), np.empty(cameras, np.int64)
+    found = np.empty(3)
+    nowhere = np.zeros(3)
+    for t in range(times):
+        place[t] = np.nan
+        variance[t] = np.nan
+        for g in range(place.shape[1]):
+            for c in range(cameras):
+                row[c] = _NONE
+                for i in range(places):
+                    if group[t, c, i] == g:
+                        row[c] = c
+                        node_instance[c] = i
+            for k in range(keypoints):
+                spread, _ = _locate(
+                    k, row, cameras, node_instance, ray[t], conf[t], angle[t], center, p, nowhere, -1.0, scene, found
+                )
+                if spread > 0.0:
+                    for s in range(3):
+                        place[t, g, k, s] = found[s]
+                    variance[t, g, k] = spread

@@ -1,0 +1,275 @@
+"""What is learned from a recording before animals are followed: noise, size, distance, and how suddenly they move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.identity import _identity_kernels as kernels
+from pose3d.identity._sightings import Sightings, Stage
+from pose3d.identity.settings import IdentitySettings
+from pose3d.skeleton import Skeleton
+
+__all__ = ["Model", "chi_square_median", "learn", "parameters"]
+
+Array = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+# Pixels with which learning begins; three rounds lead from there to what the recording has, from 0.2 to 20 px.
+_FIRST_NOISE = 4.0
+_ROUNDS = 4
+# A network that repeats itself to the last digit is not that good.
+_LEAST_NOISE = 0.3
+# The median of the square of a normal number.
+chi_square_median = 0.4549
+# Animals are so much larger than the root mean square distance of their keypoints from the middle.
+_REACH = 2.0
+# Sudden motion is rare: the variance of the usual change of velocity is raised by this.
+_SUDDEN = 6.0
+_RESIDUALS = 200_000
+# What a keypoint that does not fit costs: one of 30 is somewhere else.
+_BOUND = 3.4
+# Keypoints err together, and cameras too. With this share of the evidence, of 1,000 close encounters in made scenes as
+# many ended in an exchange as was expected; see docs/accuracy.md.
+_TEMPER = 0.12
+# Logarithms of odds: 3.9 is 2 %.
+_CLOSE, _APART = 3.9, 6.0
+_CALM = 5
+_BLOCK = 50
+_NEWBORN = 5
+_FEWEST = 3
+_BIRTH = 8.0
+_SLOTS_FEW = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What animals and cameras are like.
+
+    Attributes:
+        noise: standard deviation of a pixel coordinate.
+        radius: about how far an animal reaches from its middle, in units of the world.
+        scene: (camera,) squared distance of the animals.
+        drift: variance of the change of velocity per frame.
+        edges: (edge, 2) keypoints whose distance tells animals apart.
+    """
+
+    noise: float
+    radius: float
+    scene: Array
+    drift: float
+    edges: Places
+
+    @property
+    def extent(self) -> Array:
+        """(camera,) squared angular radius of an animal."""
+        return self.radius**2 / self.scene
+
+
+def parameters(model: Model, settings: IdentitySettings, *, planar: bool, rate: float | None, slots: int) -> Array:
+    """The array of parameters that the kernels take.
+
+    Args:
+        model: what was learned.
+        settings: how animals are told apart.
+        planar: whether one camera looks at a plane.
+        rate: frames per second, None where unknown.
+        slots: how many tracks there may be at once.
+    """
+    per_second = 1.0 if rate is None else rate
+    absence = max(settings.longest_absence * per_second, 3.0)
+    p = np.zeros(kernels.PARAMETERS)
+    p[kernels.NOISE] = model.noise**2
+    p[kernels.BOUND] = _BOUND
+    p[kernels.RADIUS] = model.radius**2
+    p[kernels.DRIFT] = model.drift
+    p[kernels.FADING] = max(0.15 * per_second, 2.0)
+    p[kernels.ABSENCE] = absence
+    p[kernels.TEMPER] = _TEMPER
+    p[kernels.CLOSE], p[kernels.APART] = _CLOSE, _APART
+    p[kernels.SURE] = np.log(settings.sure / max(1.0 - settings.sure, 1e-12))
+    p[kernels.BIRTH] = _BIRTH
+    p[kernels.PLANAR] = float(planar)
+    p[kernels.TRUST] = settings.trust_tracks
+    p[kernels.SLOTS] = slots
+    p[kernels.CALM] = _CALM
+    p[kernels.BLOCK] = _BLOCK
+    p[kernels.NEWBORN] = _NEWBORN
+    p[kernels.FEWEST] = _FEWEST
+    return p
+
+
+def learn(
+    blocks: Sequence[Sightings], stage: Stage, settings: IdentitySettings, skeleton: Skeleton | None, names: Sequence[str]
+) -> Model:
+    """What a recording is like, from some blocks of it.
+
+    Args:
+        blocks: of successive frames.
+        stage: the cameras.
+        settings: of which `noise` may be given.
+        skeleton: whose edges tell animals apart, or None for those lengths that change least.
+        names: of the keypoints.
+    """
+    model = _first_model(blocks, stage, settings)
+    groups = _group(blocks, stage, model, settings)
+    for _ in range(_ROUNDS):
+        if not stage.planar and settings.noise is None:
+            model = replace(model, noise=_noise(blocks, stage, groups, model.noise))
+            groups = _group(blocks, stage, model, settings)
+        model = _sized(blocks, stage, groups, model, settings)
+    found = [_places(block, stage, group, model, settings) for block, group in zip(blocks, groups, strict=True)]
+    drift, noise = _motion(found, model, settings, planar=stage.planar)
+    model = replace(model, drift=drift, noise=noise)
+    return replace(model, edges=_edges([place for place, _ in found], skeleton, names))
+
+
+def _first_model(blocks: Sequence[Sightings], stage: Stage, settings: IdentitySettings) -> Model:
+    """From the angular size of instances alone, as if all animals were at distance one."""
+    spreads: list[list[float]] = [[] for _ in stage.names]
+    for block in blocks:
+        for camera, spread in enumerate(spreads):
+            spread += _angular_sizes(block.ray[:, camera], block.conf[:, camera] > 0)
+    known = [float(np.median(spread)) for spread in spreads if spread]
+    usual = float(np.median(known)) if known else 0.05
+    sizes = np.array([float(np.median(spread)) if spread else usual for spread in spreads])
+    sizes = np.maximum(sizes, 1e-9)
+    noise = settings.noise or _FIRST_NOISE
+    radius = _REACH * float(np.median(sizes))
+    return Model(noise, radius, (radius / (_REACH * sizes)) ** 2, 0.0, np.zeros((0, 2), np.int64))
+
+
+def _angular_sizes(ray: Array, seen: NDArray[np.bool_]) -> list[float]:
+    """Root mean square angle of keypoints from the middle of their instance, of instances with three or more."""
+    count = seen.sum(-1)
+    chosen = count >= 3
+    if not chosen.any():
+        return []
+    ray, seen, count = ray[chosen], seen[chosen], count[chosen]
+    middle = (ray * seen[..., None]).sum(-2) / count[..., None]
+    off = ((ray - middle[..., None, :]) ** 2).sum(-1) * seen
+    return np.sqrt(off.sum(-1) / count).tolist()
+
+
+def _group(
+    blocks: Iterable[Sightings], stage: Stage, model: Model, settings: IdentitySettings
+) -> list[NDArray[np.int64]]:
+    p = parameters(model, settings, planar=stage.planar, rate=None, slots=0)
+    result = []
+    for block in blocks:
+        group = np.full(block.conf.shape[:3], -1, dtype=np.int64)
+        odds = np.empty(block.conf.shape[:3])
+        kernels.group_frames(block.ray, block.conf, block.angle, stage.base, model.extent, p, group, odds)
+        result.append(group)
+    return result
+
+
+def _noise(blocks: Sequence[Sightings], stage: Stage, groups: Sequence[Places], before: float) -> float:
+    """From how far rays of one group miss each other."""
+    out = np.empty(_RESIDUALS)
+    found = []
+    for block, group in zip(blocks, groups, strict=True):
+        count = kernels.group_residuals(block.ray, block.conf, block.angle, stage.base, group, out)
+        found.append(out[:count].copy())
+    squared = np.concatenate(found)
+    if len(squared) < 20:
+        return before
+    return max(float(np.sqrt(np.median(squared) / chi_square_median)), _LEAST_NOISE)
+
+
+def _places(
+    block: Sightings, stage: Stage, group: Places, model: Model, settings: IdentitySettings
+) -> tuple[Array, Array]:
+    """(time, group, keypoint, 3) places and (time, group, keypoint) variances of a block."""
+    shape = (len(group), max(int(group.max(initial=-1)) + 1, 1), block.conf.shape[-1])
+    place, variance = np.empty((*shape, 3)), np.empty(shape)
+    p = parameters(model, settings, planar=stage.planar, rate=None, slots=0)
+    kernels.place_groups(block.ray, block.conf, block.angle, stage.center, model.scene, p, group, place, variance)
+    return place, variance
+
+
+def _sized(
+    blocks: Sequence[Sightings], stage: Stage, groups: Sequence[Places], model: Model, settings: IdentitySettings
+) -> Model:
+    """The size of animals and their distance from the cameras, where they could be placed."""
+    sizes, middles = [], []
+    for block, group in zip(blocks, groups, strict=True):
+        place, _ = _places(block, stage, group, model, settings)
+        known = np.isfinite(place[..., 0])
+        chosen = known.sum(-1) >= 3
+        place, known = place[chosen], known[chosen]
+        count = known.sum(-1)
+        middle = np.where(known[..., None], place, 0.0).sum(-2) / count[:, None]
+        off = np.where(known, ((place - middle[:, None]) ** 2).sum(-1), 0.0)
+        sizes.append(np.sqrt(off.sum(-1) / count))
+        middles.append(middle)
+    size, middle = np.concatenate(sizes), np.concatenate(middles)
+    if not len(size):
+        # two keypoints, or never two cameras: distances are not known, and hardly matter
+        return model
+    away = np.median(((middle[:, None] - stage.center[None]) ** 2).sum(-1), axis=0)
+    return replace(model, radius=max(_REACH * float(np.median(size)), 1e-9), scene=away)
+
+
+def _motion(
+    found: Sequence[tuple[Array, Array]], model: Model, settings: IdentitySettings, *, planar: bool
+) -> tuple[float, float]:
+    """Variance of the change of velocity per frame, and the noise: second differences of places show both."""
+    second, spread = [], []
+    for place, variance in found:
+        for t in range(len(place) - 2):
+            one, two = _next(place[t], place[t + 1], model.radius), _next(place[t + 1], place[t + 2], model.radius)
+            for a, b in one.items():
+                if b in two:
+                    bend = place[t, a] - 2.0 * place[t + 1, b] + place[t + 2, two[b]]
+                    known = np.isfinite(bend[:, 0])
+                    second.append(bend[known])
+                    spread.append(variance[t + 1, b][known])
+    axes = 2 if planar else 3
+    least = (1e-3 * model.radius) ** 2
+    bends = np.concatenate(second)[:, :axes] if second else np.zeros((0, axes))
+    if len(bends) < 50:
+        return (0.1 * model.radius) ** 2, model.noise
+    total = float(np.median((bends**2).sum(-1))) / axes / (0.79 if axes == 3 else 0.69)
+    noise = model.noise
+    if planar and settings.noise is None:
+        # of one camera noise and motion cannot be told apart: half each
+        noise = max(float(np.sqrt(0.5 * total / 6.0)), _LEAST_NOISE)
+    measured = 6.0 * (noise**2 if planar else float(np.median(np.concatenate(spread))))
+    return max(_SUDDEN * 1.5 * max(total - measured, 0.1 * total), least), noise
+
+
+def _next(now: Array, later: Array, radius: float) -> dict[int, int]:
+    """Which group of the next frame each group is, where both agree on that and they are near."""
+    with np.errstate(invalid="ignore"):
+        off = np.linalg.norm(now[:, None] - later[None], axis=-1)
+    known = np.isfinite(off)
+    count = known.sum(-1)
+    mean = np.where(count >= 2, np.where(known, off, 0.0).sum(-1) / np.maximum(count, 1), np.inf)
+    if not mean.size:
+        return {}
+    forward, back = mean.argmin(1), mean.argmin(0)
+    return {a: int(b) for a, b in enumerate(forward) if back[b] == a and mean[a, b] < radius}
+
+
+def _edges(places: Sequence[Array], skeleton: Skeleton | None, names: Sequence[str]) -> Places:
+    """Pairs of keypoints whose distance changes little while an animal moves."""
+    count = len(names)
+    if skeleton is not None:
+        index = {name: place for place, name in enumerate(names)}
+        chosen = [(index[a], index[b]) for a, b in skeleton.edges if a in index and b in index]
+        if chosen:
+            return np.array(chosen, dtype=np.int64)
+    bodies = np.concatenate([place.reshape(-1, count, 3) for place in places])
+    ranked = []
+    for a in range(count):
+        for b in range(a + 1, count):
+            length = np.linalg.norm(bodies[:, a] - bodies[:, b], axis=-1)
+            length = length[np.isfinite(length)]
+            if len(length) >= 50 and np.median(length) > 0:
+                usual = float(np.median(length))
+                ranked.append((float(np.median(np.abs(length - usual))) / usual, a, b))
+    return np.array([(a, b) for _, a, b in sorted(ranked)[: 2 * count]], dtype=np.int64).reshape(-1, 2)
