@@ -130,14 +130,23 @@ IDENTITY = Schema(
         ),
         "identity_status": Variable(("time", "individual"), "i", "1", "0, or why nothing is known", minimum=0),
         "unassigned": Variable(("time", "camera"), "i", "1", "instances that are of no individual", minimum=0),
-        "tracklet": Variable(
-            ("time", "individual"), "i", "1", "number of the piece of track that it is in; -1: none", minimum=-1
+        "further": Variable(
+            ("time", "camera", "individual"),
+            "i",
+            "1",
+            "place of a second part of it, where the camera has it in two; -1: none",
+            required=False,
+            minimum=-1,
         ),
-        "tracklet_first": Variable(("tracklet_",), "i", "1", "row of the first frame of a piece of track", minimum=0),
-        "tracklet_last": Variable(("tracklet_",), "i", "1", "row of its last frame", minimum=0),
-        "link_from": Variable(("link",), "i", "1", "a piece of track that may go on as ...", minimum=0),
-        "link_to": Variable(("link",), "i", "1", "... this one", minimum=0),
-        "link_cost": Variable(("link",), "f", "1", "minus the logarithm of how probable that is, up to a constant"),
+        "chain": Variable(
+            ("time", "individual"), "i", "1", "number of the chain of tracks that it is in; -1: none", minimum=-1
+        ),
+        "step_row": Variable(("step",), "i", "1", "row of the frame from which on names may be others", minimum=0),
+        "step_first": Variable(("step",), "i", "1", "a chain whose name may be exchanged ...", minimum=0),
+        "step_second": Variable(("step",), "i", "1", "... with that of this one; -1: a cost by name", minimum=-1),
+        "step_price": Variable(
+            ("step", "choice"), "f", "1", "cost of no exchange and of one; or of every name", finite=False
+        ),
         "risk_first": Variable(("risk",), "i", "1", "frame number at which identities come close to each other"),
         "risk_last": Variable(("risk",), "i", "1", "frame number at which they are apart again"),
         "risk_individual": Variable(("risk",), "U", None, "whose identity"),
@@ -145,7 +154,7 @@ IDENTITY = Schema(
         "risk_probability": Variable(
             ("risk",), "f", "1", "probability that they were exchanged; the largest first", minimum=0.0, maximum=1.0
         ),
-        "risk_reason": Variable(("risk",), "U", None, "close, unseen, two_cameras or shape"),
+        "risk_reason": Variable(("risk",), "U", None, "close or unseen"),
     },
 )
 

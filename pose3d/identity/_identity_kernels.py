@@ -713,7 +713,7 @@ def _lengths(j, pos, fresh, edges, needed, blocks, block):
 
     Args:
         edges: (edge, 2) keypoints.
-        blocks: (slot, edge, 3) number of blocks, their mean, and sum of squares around it (Welford, 1962).
+        blocks: (slot, edge, 3) number of blocks, their mean, and sum of squares around it (West, 1979).
         block: (slot, edge + 1, 2) number and sum of the lengths of the block; the last row counts frames.
     """
     count = edges.shape[0]
@@ -730,24 +730,27 @@ def _lengths(j, pos, fresh, edges, needed, blocks, block):
 
 @_jit
 def _close_block(j, size, blocks, block):
+    """Add a block to the averages of a track; one that is not full counts less."""
     count = blocks.shape[1]
     for e in range(count):
-        if block[j, e, 0] >= 0.2 * size:
-            mean = block[j, e, 1] / block[j, e, 0]
-            blocks[j, e, 0] += 1.0
+        if block[j, e, 0] > 0.0:
+            mean, weight = block[j, e, 1] / block[j, e, 0], block[j, e, 0] / size
+            blocks[j, e, 0] += weight
             off = mean - blocks[j, e, 1]
-            blocks[j, e, 1] += off / blocks[j, e, 0]
-            blocks[j, e, 2] += off * (mean - blocks[j, e, 1])
+            blocks[j, e, 1] += off * weight / blocks[j, e, 0]
+            blocks[j, e, 2] += weight * off * (mean - blocks[j, e, 1])
         block[j, e, 0] = block[j, e, 1] = 0.0
     block[j, count, 0] = 0.0
 
 
 @_jit
-def _finish(j, state_number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p, done, count):
+def _finish(
+    j, state_number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p, done, count
+):
     """Write down a piece of track that has ended; returns how many there are now."""
     (d_number, d_first, d_last, d_hits, d_start, d_end, d_velocity, d_variance, d_known, d_lengths) = done
     if block[j, -1, 0] > 0.0:
-        _close_block(j, min(p[BLOCK], block[j, -1, 0]), blocks, block)
+        _close_block(j, p[BLOCK], blocks, block)
     d_number[count] = state_number[j]
     d_first[count], d_last[count], d_hits[count] = first_row[j], last_row[j], hits[j]
     for k in range(pos.shape[1]):
@@ -821,7 +824,9 @@ def track_frames(ray, conf, angle, hint, steps, row0, base, center, extent, scen
         # -- where everybody is expected --
         for j in range(slots):
             used[j] = number[j] >= 0
-            if used[j] and unseen[j] + steps[t] > (p[ABSENCE] if hits[j] >= p[NEWBORN] else min(p[NEWBORN], p[ABSENCE])):
+            if used[j] and unseen[j] + steps[t] > (
+                p[ABSENCE] if hits[j] >= p[NEWBORN] else min(p[NEWBORN], p[ABSENCE])
+            ):
                 for other in range(slots):
                     a, b = min(j, other), max(j, other)
                     if number[other] >= 0 and other != j and lowest[a, b] < np.inf:
@@ -839,7 +844,22 @@ def track_frames(ray, conf, angle, hint, steps, row0, base, center, extent, scen
                         event_row[count_events, 4], event_row[count_events, 5] = number[other], -1
                         count_events += 1
                 ended = _finish(
-                    j, number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p, done, ended
+                    j,
+                    number,
+                    first_row,
+                    last_row,
+                    hits,
+                    start,
+                    pos,
+                    vel,
+                    cov,
+                    known,
+                    body,
+                    blocks,
+                    block,
+                    p,
+                    done,
+                    ended,
                 )
                 number[j] = -1
                 used[j] = False
@@ -888,7 +908,9 @@ def track_frames(ray, conf, angle, hint, steps, row0, base, center, extent, scen
             groups = _agglomerate(nodes, loose, node_camera, cameras, pair, node_group, member, together)
             groups = _polish(nodes, loose, node_camera, cameras, pair, node_group, member, groups)
             if contest:
-                _settle(slots, marked, nodes, loose, node_camera, cameras, pair, claim, node_group, member, groups, owner)
+                _settle(
+                    slots, marked, nodes, loose, node_camera, cameras, pair, claim, node_group, member, groups, owner
+                )
         elif loose == 1:
             for c in range(cameras):
                 member[0, c] = _NONE

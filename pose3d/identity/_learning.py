@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ chi_square_median = 0.4549
 _REACH = 2.0
 # Sudden motion is rare: the variance of the usual change of velocity is raised by this.
 _SUDDEN = 6.0
+# Frames over which second differences are taken, and by how much a clear growth is.
+_LAGS = (1, 2, 4, 8)
+_CLEARLY = 1.5
 _RESIDUALS = 200_000
 # What a keypoint that does not fit costs: one of 30 is somewhere else.
 _BOUND = 3.4
@@ -103,7 +107,11 @@ def parameters(model: Model, settings: IdentitySettings, *, planar: bool, rate: 
 
 
 def learn(
-    blocks: Sequence[Sightings], stage: Stage, settings: IdentitySettings, skeleton: Skeleton | None, names: Sequence[str]
+    blocks: Sequence[Sightings],
+    stage: Stage,
+    settings: IdentitySettings,
+    skeleton: Skeleton | None,
+    names: Sequence[str],
 ) -> Model:
     """What a recording is like, from some blocks of it.
 
@@ -123,8 +131,7 @@ def learn(
         model = _sized(blocks, stage, groups, model, settings)
     found = [_places(block, stage, group, model, settings) for block, group in zip(blocks, groups, strict=True)]
     drift, noise = _motion(found, model, settings, planar=stage.planar)
-    model = replace(model, drift=drift, noise=noise)
-    return replace(model, edges=_edges([place for place, _ in found], skeleton, names))
+    return replace(model, drift=drift, noise=noise, edges=_edges(found, skeleton, names))
 
 
 def _first_model(blocks: Sequence[Sightings], stage: Stage, settings: IdentitySettings) -> Model:
@@ -180,15 +187,13 @@ def _noise(blocks: Sequence[Sightings], stage: Stage, groups: Sequence[Places], 
     return max(float(np.sqrt(np.median(squared) / chi_square_median)), _LEAST_NOISE)
 
 
-def _places(
-    block: Sightings, stage: Stage, group: Places, model: Model, settings: IdentitySettings
-) -> tuple[Array, Array]:
-    """(time, group, keypoint, 3) places and (time, group, keypoint) variances of a block."""
+def _places(block: Sightings, stage: Stage, group: Places, model: Model, settings: IdentitySettings) -> Array:
+    """(time, group, keypoint, 3) places in a block, NaN where not known."""
     shape = (len(group), max(int(group.max(initial=-1)) + 1, 1), block.conf.shape[-1])
     place, variance = np.empty((*shape, 3)), np.empty(shape)
     p = parameters(model, settings, planar=stage.planar, rate=None, slots=0)
     kernels.place_groups(block.ray, block.conf, block.angle, stage.center, model.scene, p, group, place, variance)
-    return place, variance
+    return place
 
 
 def _sized(
@@ -197,7 +202,7 @@ def _sized(
     """The size of animals and their distance from the cameras, where they could be placed."""
     sizes, middles = [], []
     for block, group in zip(blocks, groups, strict=True):
-        place, _ = _places(block, stage, group, model, settings)
+        place = _places(block, stage, group, model, settings)
         known = np.isfinite(place[..., 0])
         chosen = known.sum(-1) >= 3
         place, known = place[chosen], known[chosen]
@@ -214,32 +219,58 @@ def _sized(
     return replace(model, radius=max(_REACH * float(np.median(size)), 1e-9), scene=away)
 
 
-def _motion(
-    found: Sequence[tuple[Array, Array]], model: Model, settings: IdentitySettings, *, planar: bool
-) -> tuple[float, float]:
-    """Variance of the change of velocity per frame, and the noise: second differences of places show both."""
-    second, spread = [], []
-    for place, variance in found:
-        for t in range(len(place) - 2):
-            one, two = _next(place[t], place[t + 1], model.radius), _next(place[t + 1], place[t + 2], model.radius)
-            for a, b in one.items():
-                if b in two:
-                    bend = place[t, a] - 2.0 * place[t + 1, b] + place[t + 2, two[b]]
-                    known = np.isfinite(bend[:, 0])
-                    second.append(bend[known])
-                    spread.append(variance[t + 1, b][known])
+def _motion(found: Sequence[Array], model: Model, settings: IdentitySettings, *, planar: bool) -> tuple[float, float]:
+    """Variance of the change of velocity per frame, and the noise.
+
+    Second differences over L frames have the variance 6 noise^2 + (2/3) L^3 drift if velocity changes by white noise.
+    Drift comes from the shortest L and 2 L between which it grows clearly; of smooth motion longer ones would tell too
+    much.
+    """
     axes = 2 if planar else 3
     least = (1e-3 * model.radius) ** 2
-    bends = np.concatenate(second)[:, :axes] if second else np.zeros((0, axes))
-    if len(bends) < 50:
+    following = [[_next(one, two, model.radius) for one, two in pairwise(place)] for place in found]
+    spread = {lag: _bend(found, following, lag, axes) for lag in _LAGS}
+    if spread[1] is None:
         return (0.1 * model.radius) ** 2, model.noise
-    total = float(np.median((bends**2).sum(-1))) / axes / (0.79 if axes == 3 else 0.69)
+    drift = 0.0
+    for lag in _LAGS[:-1]:
+        short, long = spread[lag], spread[2 * lag]
+        if short is None or long is None:
+            break
+        drift = max((long - short) / (2.0 / 3.0 * 7.0 * lag**3), 0.0)
+        if long > _CLEARLY * short:
+            break
     noise = model.noise
     if planar and settings.noise is None:
-        # of one camera noise and motion cannot be told apart: half each
-        noise = max(float(np.sqrt(0.5 * total / 6.0)), _LEAST_NOISE)
-    measured = 6.0 * (noise**2 if planar else float(np.median(np.concatenate(spread))))
-    return max(_SUDDEN * 1.5 * max(total - measured, 0.1 * total), least), noise
+        noise = max(float(np.sqrt(max(spread[1] - 2.0 / 3.0 * drift, 0.1 * spread[1]) / 6.0)), _LEAST_NOISE)
+    return max(_SUDDEN * drift, least), noise
+
+
+def _bend(found: Sequence[Array], following: Sequence[Sequence[dict[int, int]]], lag: int, axes: int) -> float | None:
+    """Variance along an axis of second differences over some frames, robustly; None where there are few."""
+    bends = []
+    for place, steps in zip(found, following, strict=True):
+        for t in range(0, len(place) - 2 * lag):
+            for a in steps[t]:
+                b = _later(steps, t, t + lag, a)
+                c = _later(steps, t + lag, t + 2 * lag, b)
+                if c >= 0:
+                    bend = place[t, a] - 2.0 * place[t + lag, b] + place[t + 2 * lag, c]
+                    bends.append(bend[np.isfinite(bend[:, 0]), :axes])
+    every = np.concatenate(bends) if bends else np.zeros((0, axes))
+    if len(every) < 50:
+        return None
+    # medians of chi-square with two and three degrees of freedom
+    return float(np.median((every**2).sum(-1))) / (2.366 if axes == 3 else 1.386)
+
+
+def _later(steps: Sequence[dict[int, int]], start: int, end: int, group: int) -> int:
+    """Which group of a later frame a group is; -1 where it was lost on the way."""
+    for t in range(start, end):
+        group = steps[t].get(group, -1)
+        if group < 0:
+            return -1
+    return group
 
 
 def _next(now: Array, later: Array, radius: float) -> dict[int, int]:

@@ -135,14 +135,16 @@ class Follower:
         blocks, block = self._state[12], self._state[13]
         there = np.flatnonzero(number >= 0)
         lengths = blocks[there].copy()
+        size = self._p[kernels.BLOCK]
         for place, j in enumerate(there):
-            full = block[j, :-1, 0] >= 0.2 * max(block[j, -1, 0], 1.0)
-            mean = np.divide(block[j, :-1, 1], block[j, :-1, 0], out=np.zeros(len(full)), where=block[j, :-1, 0] > 0)
-            count = lengths[place, :, 0] + full
-            off = np.where(full, mean - lengths[place, :, 1], 0.0)
-            lengths[place, :, 1] += np.divide(off, count, out=np.zeros(len(full)), where=count > 0)
-            lengths[place, :, 2] += off * np.where(full, mean - lengths[place, :, 1], 0.0)
-            lengths[place, :, 0] = count
+            some = block[j, :-1, 0] > 0
+            weight = block[j, :-1, 0] / size
+            mean = np.divide(block[j, :-1, 1], block[j, :-1, 0], out=np.zeros(len(some)), where=some)
+            off = np.where(some, mean - lengths[place, :, 1], 0.0)
+            total = lengths[place, :, 0] + weight
+            lengths[place, :, 1] += np.divide(off * weight, total, out=np.zeros(len(some)), where=total > 0)
+            lengths[place, :, 2] += weight * off * np.where(some, mean - lengths[place, :, 1], 0.0)
+            lengths[place, :, 0] = total
         end = np.where(known[there][..., None], pos[there], np.nan)
         return Pieces(
             number[there], first[there], last[there], start[there], end, body[there], cov[there, :, 0], lengths
@@ -172,7 +174,6 @@ class Follower:
             Events(*(array[:happened].copy() for array in events)),
             _pieces(self._done, ended),
         )
-
 
 
 def joined(kind: type[T], parts: Sequence[T]) -> T:

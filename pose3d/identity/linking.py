@@ -1,0 +1,251 @@
+"""Who is who, across views and time: from Instances to Identity, for a whole recording."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from calibration.errors import InvalidValueError, MismatchError, SuiteWarning
+from calibration.rig import Rig
+from calibration.schema import check
+from pose3d.datasets import INSTANCES
+from pose3d.identity._anchoring import anchored_steps, anchors_by_chain
+from pose3d.identity._following import Followed, follow, learn_model
+from pose3d.identity._identities import Solution, identity_dataset, names_at
+from pose3d.identity._learning import Model
+from pose3d.identity._looks import ROUNDS, name_costs, piece_features
+from pose3d.identity._meetings import find_meetings, meeting_step
+from pose3d.identity._naming import Step, solve_names
+from pose3d.identity._sightings import Stage, rig_stage, single_stage
+from pose3d.identity._stitching import chains, find_links
+from pose3d.identity.anchors import Anchor
+from pose3d.identity.settings import IdentitySettings
+from pose3d.skeleton import Skeleton
+
+__all__ = ["identify"]
+
+Places = NDArray[np.int64]
+
+# A name of the source's tracks is taken over where at least this share of an animal's instances have it.
+_CLEAR = 0.6
+# Share of the frames in which one more animal than declared is worth a warning.
+_SURPLUS = 0.05
+
+
+def identify(
+    instances: xr.Dataset,
+    rig: Rig | None = None,
+    *,
+    skeleton: Skeleton | None = None,
+    settings: IdentitySettings | None = None,
+    anchors: Sequence[Anchor] = (),
+    progress: Callable[[str, int], object] | None = None,
+) -> xr.Dataset:
+    """Find out which instance of every camera and frame is which animal.
+
+    Instances of all cameras and the animals that are being followed are grouped together, by how far rays miss each
+    other in units of the noise; noise, size and motion are learned from the recording. Where two animals come so close
+    that they might be exchanged, tracks are cut; the pieces are linked for the whole recording at once, by motion,
+    shape, appearance and what a person confirmed. Without a rig, one camera's animals are followed in its image.
+
+    Args:
+        instances: Instances Dataset; it need not be loaded.
+        rig: the cameras; those of the instances are taken from it. None for one camera.
+        skeleton: whose edges tell animals apart by their lengths.
+        settings: how.
+        anchors: which animals a person recognized where.
+        progress: called with what is done and the number of frames done since the last call.
+
+    Returns:
+        Identity: `instance` (time, camera, individual) and how sure that is; `pose3d.identity.poses2d_of_instances`
+        makes Poses2D of it. Individuals are in the order of how much was seen of them, and called as the anchors say,
+        as the tracks of the source say where they agree, or individual_0, individual_1, ...
+
+    Raises:
+        InvalidValueError: the instances do not follow the schema or are empty; nobody is seen; an anchor names nobody.
+        MismatchError: cameras are not those of the rig; or several cameras and no rig.
+
+    Warns:
+        SuiteWarning: more or fewer animals are seen than there are said to be.
+    """
+    chosen = settings or IdentitySettings()
+    check(instances, INSTANCES, values=False)
+    stage, ordered = _stage(instances, rig)
+    told = progress or (lambda _what, _frames: None)
+    told("learning", 0)
+    model = learn_model(ordered, stage, chosen, skeleton)
+    followed = follow(ordered, stage, model, chosen, progress=lambda frames: told("following", frames))
+    told("linking", 0)
+    solution = _solve(ordered, followed, model, chosen, anchors)
+    _warn_of_count(followed, solution, chosen, instances.sizes["time"])
+    result = identity_dataset(ordered, followed, solution)
+    return result.assign_attrs(noise=model.noise, individuals_declared=chosen.individuals)
+
+
+def _stage(instances: xr.Dataset, rig: Rig | None) -> tuple[Stage, xr.Dataset]:
+    """The cameras, and the instances in their order."""
+    names = [str(name) for name in instances["camera"].values]
+    for dim in ("time", "instance", "keypoint", "camera"):
+        if not instances.sizes[dim]:
+            raise InvalidValueError(
+                "instances",
+                expected="at least one frame, camera, keypoint and instance",
+                got=f"no {dim.replace('time', 'frame')}",
+                remedy="Check that anything was found in the videos.",
+            )
+    if rig is None:
+        if len(names) > 1:
+            raise MismatchError(
+                "identify",
+                expected="a rig, as there are several cameras",
+                got=f"none, and the cameras {', '.join(names)}",
+                remedy="Give the calibration, or the instances of one camera.",
+            )
+        return single_stage(instances), instances
+    common = [name for name in rig.names if name in names]
+    if len(common) < 2:
+        if len(names) == 1:
+            return single_stage(instances), instances
+        raise MismatchError(
+            "identify, cameras",
+            expected=f"two of the rig's cameras {', '.join(rig.names)}",
+            got=", ".join(names),
+            remedy="Give the calibration of these cameras, or name them alike.",
+        )
+    return rig_stage(rig.select(common)), instances.sel(camera=common)
+
+
+def _solve(
+    instances: xr.Dataset, followed: Followed, model: Model, settings: IdentitySettings, anchors: Sequence[Anchor]
+) -> Solution:
+    rows, pieces = instances.sizes["time"], followed.pieces
+    rate = float(instances.attrs.get("fps", 1.0))
+    absence = max(settings.longest_absence * rate, 3.0)
+    middle = np.nanmean(np.where(np.isfinite(pieces.end), pieces.end, np.nan), axis=1) if len(pieces.number) else None
+    arena = model.radius if middle is None else max(model.radius, 2.0 * float(np.sqrt(np.nanvar(middle, axis=0).sum())))
+    links = find_links(pieces, followed.events, radius=model.radius, absence=absence, arena=arena)
+    paths = chains(pieces, links, followed.seen, individuals=settings.individuals, rows=rows)
+    if not paths:
+        raise InvalidValueError(
+            "identify",
+            expected="an animal that is seen in one frame at least"
+            + ("" if model.scene.size == 1 else ", by two cameras"),
+            got="none",
+            remedy="Check calibration and 2D poses: `pose3d report` shows what the cameras agree on.",
+        )
+    meetings = find_meetings(pieces, followed.events, links, paths)
+    count = len(paths)
+    fixed, individuals = anchors_by_chain(anchors, instances, followed, paths)
+    fixed_steps = anchored_steps(fixed, count)
+    names = _seed(paths, followed)
+    by_motion = np.full(len(pieces.number), -1, np.int64)
+    for number, path in enumerate(paths):
+        by_motion[path] = number
+    features = piece_features(pieces, followed.looks, names, by_motion, shape=settings.shape)
+    costs = np.zeros((len(pieces.number), count))
+    solved = None
+    for _ in range(ROUNDS if features.tells else 1):
+        if features.tells:
+            costs = name_costs(features, names, count)
+        steps, sources = _steps(paths, followed, costs, [meeting_step(meeting) for meeting in meetings], fixed_steps)
+        history = solve_names(count, steps)
+        solved = steps, sources, history
+        names = _piece_names(paths, followed, steps, history, count)
+    assert solved is not None
+    steps, sources, history = solved
+    by_step = {number: meetings[source] for number, source in enumerate(sources) if source >= 0}
+    return Solution(paths, steps, history, by_step, _called(individuals, instances, followed, names, count))
+
+
+def _steps(
+    paths: list[list[int]], followed: Followed, costs: NDArray[np.float64], meetings: list[Step], fixed: list[Step]
+) -> tuple[list[Step], list[int]]:
+    """All steps in the order of time, and for each the number of its meeting, or -1."""
+    every: list[tuple[int, int, int, Step]] = [(step.row, 0, number, step) for number, step in enumerate(meetings)]
+    for chain, path in enumerate(paths):
+        for piece in path:
+            if costs[piece].any():
+                row = int(followed.pieces.first[piece])
+                every.append((row, 1, -1, Step(row, chain, -1, costs[piece])))
+    every += [(step.row, 2, -1, step) for step in fixed]
+    order = sorted(range(len(every)), key=lambda index: (every[index][0], every[index][1], index))
+    return [every[index][3] for index in order], [every[index][2] for index in order]
+
+
+def _seed(paths: list[list[int]], followed: Followed) -> Places:
+    """(piece,) the first names: those of the pieces at the moment at which the shortest of them all is longest.
+
+    Learning from whole chains would mix two animals wherever they were exchanged.
+    """
+    names = np.full(len(followed.pieces.number), -1, np.int64)
+    first, last, seen = followed.pieces.first, followed.pieces.last, followed.seen
+    best, chosen = -1, []
+    for moment in np.unique(np.concatenate([first[path] for path in paths])).tolist():
+        there = [next((one for one in path if first[one] <= moment <= last[one]), -1) for path in paths]
+        present = [piece for piece in there if piece >= 0]
+        worth = (len(present), min(int(seen[piece]) for piece in present)) if present else (0, 0)
+        score = worth[0] * 10**9 + worth[1]
+        if score > best:
+            best, chosen = score, there
+    for chain, path in enumerate(paths):
+        piece = chosen[chain] if chosen and chosen[chain] >= 0 else max(path, key=lambda one: int(seen[one]))
+        names[piece] = chain
+    return names
+
+
+def _piece_names(
+    paths: list[list[int]], followed: Followed, steps: Sequence[Step], history: object, count: int
+) -> Places:
+    names = np.full(len(followed.pieces.number), -1, np.int64)
+    for chain, path in enumerate(paths):
+        at = followed.pieces.first[path]
+        names[path] = names_at(steps, history, np.full(len(path), chain), at, count)  # type: ignore[arg-type]
+    return names
+
+
+def _called(
+    given: dict[int, str], instances: xr.Dataset, followed: Followed, names: Places, count: int
+) -> tuple[str, ...]:
+    """What everybody is called: as anchors say, as the source says, or by number."""
+    called = dict(given)
+    if "track_name" in instances and followed.votes:
+        known = [str(name) for name in instances["track_name"].values]
+        place = {int(number): index for index, number in enumerate(followed.pieces.number)}
+        votes = np.zeros((count, len(known)))
+        for (piece, track), number in followed.votes.items():
+            if names[place[piece]] >= 0:
+                votes[names[place[piece]], track] += number
+        total = votes.sum(1)
+        best = votes.argmax(1)
+        clear = [total[name] > 0 and votes[name, best[name]] >= _CLEAR * total[name] for name in range(count)]
+        if all(clear) and len(set(best.tolist())) == count:
+            called = {name: known[best[name]] for name in range(count)} | called
+    free = (f"individual_{number}" for number in range(10**6))
+    taken = set(called.values())
+    unused = (name for name in free if name not in taken)
+    return tuple(called[name] if name in called else next(unused) for name in range(count))
+
+
+def _warn_of_count(followed: Followed, solution: Solution, settings: IdentitySettings, frames: int) -> None:
+    declared = settings.individuals
+    if not declared:
+        return
+    if len(solution.individuals) < declared:
+        warnings.warn(
+            f"identity: {len(solution.individuals)} of {declared} animals were seen", SuiteWarning, stacklevel=3
+        )
+    used = {piece for path in solution.paths for piece in path}
+    others = [piece for piece in range(len(followed.seen)) if piece not in used]
+    share = int(followed.seen[others].sum()) / max(frames, 1)
+    if share > _SURPLUS:
+        warnings.warn(
+            f"identity: {declared} animals were declared; one more is seen in about {min(share, 1.0):.0%} of the "
+            "frames, and left out. Give the right number, or none",
+            SuiteWarning,
+            stacklevel=3,
+        )
