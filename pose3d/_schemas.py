@@ -102,6 +102,24 @@ INSTANCES = Schema(
             minimum=-1,
         ),
         "track_name": Variable(("source_track",), "U", None, "names of those tracks", required=False),
+        "fragment": Variable(
+            ("time", "camera", "instance"),
+            "i",
+            "1",
+            "1 where it is too little of an animal: a candidate by itself, or beyond the number of animals",
+            required=False,
+            minimum=0,
+            maximum=1,
+        ),
+        "assembly_confidence": Variable(
+            ("time", "camera", "instance"),
+            "f",
+            "1",
+            "share of its keypoints that are expected to be its own; NaN where there is no animal",
+            required=False,
+            minimum=0.0,
+            maximum=1.0,
+        ),
         "appearance": Variable(
             ("time", "camera", "instance", "feature"),
             "f",
@@ -144,13 +162,17 @@ IDENTITY = Schema(
         "step_row": Variable(("step",), "i", "1", "row of the frame from which on names may be others", minimum=0),
         "step_first": Variable(("step",), "i", "1", "a chain whose name may be exchanged ...", minimum=0),
         "step_second": Variable(("step",), "i", "1", "... with that of this one; -1: a cost by name", minimum=-1),
+        "step_begin": Variable(
+            ("step",), "i", "1", "row of the first frame of a meeting of the two; -1 for what is none", minimum=-1
+        ),
+        "step_unseen": Variable(("step",), "i", "1", "1 for a meeting that nobody saw", minimum=0),
         "step_price": Variable(
             ("step", "choice"), "f", "1", "cost of no exchange and of one; or of every name", finite=False
         ),
         "risk_first": Variable(("risk",), "i", "1", "frame number at which identities come close to each other"),
         "risk_last": Variable(("risk",), "i", "1", "frame number at which they are apart again"),
         "risk_individual": Variable(("risk",), "U", None, "whose identity"),
-        "risk_other": Variable(("risk",), "U", None, "with whose it may have been exchanged; 'nobody' where unseen"),
+        "risk_other": Variable(("risk",), "U", None, "with whose it may have been exchanged"),
         "risk_probability": Variable(
             ("risk",), "f", "1", "probability that they were exchanged; the largest first", minimum=0.0, maximum=1.0
         ),

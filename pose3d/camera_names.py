@@ -20,7 +20,8 @@ __all__ = ["distinguishing_names", "matching_cameras", "path_parts"]
 _SCORER = re.compile(r"(?<=.)DLC[_A-Z].*$")
 # Endings of poses and of videos, which are no part of a name.
 _SUFFIXES = re.compile(
-    r"((\.(analysis|predictions|labels|keypoints))?\.(h5|hdf5|hdf|csv|slp|mat|nc|json|txt|mp4|avi|mov|mkv|webm|mpg))+$",
+    r"((\.(analysis|predictions|labels|keypoints)|_full)?"
+    r"\.(h5|hdf5|hdf|csv|slp|mat|nc|json|txt|pickle|mp4|avi|mov|mkv|webm|mpg))+$",
     re.IGNORECASE,
 )
 

@@ -23,7 +23,7 @@ _COMMANDS = {
     "convert": ("pose3d.cli.convert", "Convert a calibration, or take one or the poses out of a result."),
     "demo": ("pose3d.cli.demo", "Run the main job on an embedded sample and compare with its truth."),
     "doctor": ("pose3d.cli.doctor", "Report versions, optional parts, and how to get what is missing."),
-    "evaluate": ("pose3d.cli.evaluate", "Measure a trained network on images that it was not trained on."),
+    "evaluate": ("pose3d.cli.evaluate", "Measure a trained network, or how well animals were told apart."),
     "extract-frames": ("pose3d.cli.extract_frames", "Choose frames to label, the same instants in all cameras."),
     "kinematics": ("pose3d.cli.kinematics", "Compute velocities, joint angles, gait, with their uncertainty."),
     "labels": ("pose3d.cli.labels", "Import, export, undo and check labels."),

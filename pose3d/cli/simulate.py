@@ -41,6 +41,7 @@ _FILES = {
     "poses2d.nc": "what the detector reports, in /poses2d",
     "truth.nc": "true positions in /poses3d, steps in /gait, what is true of each 2D position in /labels2d",
 }
+_INSTANCES = {"instances.nc": "the same of a detector that does not know who is who, in /instances"}
 
 # The defaults are those of SimulationSettings (a test compares them); they stand here so that --help loads nothing.
 _SHARE = click.FloatRange(0.0, 1.0)
@@ -48,12 +49,27 @@ _POSITIVE = click.FloatRange(0.0, min_open=True)
 
 
 @click.command(
-    epilog="Example: pose3d simulate -o demo --seed 1 --cameras 4 --individuals 2 --occlusion drop\n\n"
+    epilog="Example: pose3d simulate -o demo --seed 1 --cameras 4 --individuals 2 --false-rate 0.05\n\n"
     "With board videos: pose3d simulate -o rig --videos --cameras 4 --size 640 480 --focal-length 700"
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option("--seed", default=0, type=click.IntRange(0), help="Seed of all random draws.", show_default=True)
 @click.option("--individuals", default=1, type=click.IntRange(1), help="Number of animals.", show_default=True)
+@click.option(
+    "--paths",
+    type=click.Choice(["shared", "crossing"]),
+    help="Do animals follow each other, or do they meet?  [default: crossing, of several]",
+)
+@click.option(
+    "--huddles",
+    type=click.FloatRange(0.0, 0.8),
+    help="Share of the time in which crossing animals stand together.  [default: 0.15, of several]",
+)
+@click.option(
+    "--size-spread",
+    type=click.FloatRange(0.0, 0.2),
+    help="How much animals differ in size and proportions, as a share.  [default: 0.06, of several that cross]",
+)
 @click.option("--duration", default=10.0, type=_POSITIVE, help="Seconds.", show_default=True)
 @click.option("--frame-rate", default=100.0, type=_POSITIVE, help="Frames per second.", show_default=True)
 @click.option("--body-length", default=80.0, type=_POSITIVE, help="Nose to tail base, mm.", show_default=True)
@@ -82,6 +98,14 @@ _POSITIVE = click.FloatRange(0.0, min_open=True)
 @click.option("--outlier-rate", default=0.05, type=_SHARE, help="Share of wrong 2D positions.", show_default=True)
 @click.option("--dropout-rate", default=0.05, type=_SHARE, help="Share of missing 2D positions.", show_default=True)
 @click.option("--swap-rate", default=0.0, type=_SHARE, help="Share of left-right pairs exchanged.", show_default=True)
+@click.option("--missed-rate", default=0.0, type=_SHARE, help="Share of animals missed by a camera.", show_default=True)
+@click.option(
+    "--false-rate",
+    default=0.0,
+    type=_SHARE,
+    help="Animals that are none in instances.nc, per camera and frame, as a share of the animals.",
+    show_default=True,
+)
 @click.option(
     "--occlusion",
     default="guess",
@@ -98,6 +122,7 @@ def simulate(output: Path, force: bool, as_json: bool, **options: object) -> Non
 
     Quadrupeds walk on curved paths in front of calibrated cameras, and a detector with known faults reports their
     keypoints. Written are rig.toml, skeleton.toml, poses2d.nc and truth.nc; the same options give the same files.
+    Several animals meet on crossing paths, and instances.nc is what a detector reports that does not know who is who.
 
     With --videos the cameras film, too. videos/ gets the animals, with the true pixels in truth2d.nc. A board is
     carried through the same cameras: calibration/ gets the video of each, board.toml and timestamps.csv, all that
@@ -111,6 +136,8 @@ def simulate(output: Path, force: bool, as_json: bool, **options: object) -> Non
     animal_plan = plan_animals(animals, videos, frame_rate=frame_rate, frame_count=frame_count)
     with_board = videos["videos"] and animals["videos_of"] != "animals"
     files = dict(_FILES)
+    if _has_instances(options):
+        files |= _INSTANCES
     if animal_plan is not None:
         files |= animal_files(_camera_names(options), animal_plan)
     if with_board:
@@ -128,7 +155,7 @@ def simulate(output: Path, force: bool, as_json: bool, **options: object) -> Non
         check_folder(output, files)
     scene = _run(options)
     with console().status("Writing ..."):
-        provenance = _write(scene, output)
+        provenance = _write(scene, output, with_instances=_has_instances(options))
     if animal_plan is not None:
         write_animals(output, scene, animal_plan, provenance)
     recording = None if plan is None else write_board_videos(output, scene.rig, plan)
@@ -161,6 +188,11 @@ def _report(
         to.print(f"{escape(str(output / name))}  ({size / 1000:.0f} kB)  {files[name]}")
 
 
+def _has_instances(options: dict[str, object]) -> bool:
+    """Is it a question who is who?"""
+    return options["individuals"] != 1 or bool(options["missed_rate"]) or bool(options["false_rate"])
+
+
 def _camera_names(options: dict[str, object]) -> tuple[str, ...]:
     """The names that `make_rig` gives, known before anything is made."""
     return tuple(f"cam_{number}" for number in range(1, int(str(options["cameras"])) + 1))
@@ -178,7 +210,7 @@ def _run(options: dict[str, object]) -> Scene:
         raise click.UsageError(str(error)) from error
 
 
-def _write(scene: Scene, folder: Path) -> dict[str, object]:
+def _write(scene: Scene, folder: Path, *, with_instances: bool) -> dict[str, object]:
     """Write the scene; returns its provenance."""
     from calibration.formats import save_rig
     from pose3d.formats import save_session
@@ -189,11 +221,15 @@ def _write(scene: Scene, folder: Path) -> dict[str, object]:
     save_rig(scene.rig, folder / "rig.toml")
     write_text(folder / "skeleton.toml", skeleton_text(scene.skeleton))
     save_session(folder / "poses2d.nc", poses2d=scene.poses2d, provenance=provenance, compression=1)
+    truth = {"gait": scene.gait, "labels2d": scene.labels2d}
+    if with_instances:
+        save_session(folder / "instances.nc", instances=scene.instances, provenance=provenance, compression=1)
+        truth["labels_instances"] = scene.instance_truth
     with atomic_path(folder / "truth.nc") as partial:
         save_session(partial, rig=scene.rig, poses3d=scene.poses3d, provenance=provenance, compression=1)
-        for group, dataset in (("gait", scene.gait), ("labels2d", scene.labels2d)):
+        for group, dataset in truth.items():
             encoding = {
-                name: {"zlib": True, "complevel": 1} for name, data in dataset.items() if data.dtype.kind in "fb"
+                name: {"zlib": True, "complevel": 1} for name, data in dataset.items() if data.dtype.kind in "fbi"
             }
             dataset.to_netcdf(partial, mode="a", group=group, engine="netcdf4", encoding=encoding)
     return provenance

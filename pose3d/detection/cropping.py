@@ -1,4 +1,4 @@
-"""Following the animal: a detector sees a window around the last detections instead of the whole image."""
+"""Following animals: a detector sees a window around the last detections instead of the whole image."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.errors import InvalidValueError
 from pose3d.detection.detector import Detector, RawDetections
 
 __all__ = ["CroppingDetector"]
@@ -24,10 +25,25 @@ class CroppingDetector:
         detector: that looks at windows.
         margin: how far the window reaches beyond the keypoints, as a share of their extent.
         confidence: what counts as found; where less than half of the keypoints are, the animal is lost.
+        individuals: how many animals there are. The window holds all of them, and where less than half of the keypoints
+            are found so many times, one of them is lost.
+
+    Raises:
+        InvalidValueError: the detector gives fewer candidates than there are animals.
     """
 
-    def __init__(self, detector: Detector, *, margin: float = 0.4, confidence: float = 0.3) -> None:
+    def __init__(
+        self, detector: Detector, *, margin: float = 0.4, confidence: float = 0.3, individuals: int = 1
+    ) -> None:
+        if not 1 <= individuals <= detector.candidates:
+            raise InvalidValueError(
+                "individuals",
+                expected=f"1 to {detector.candidates}, the number of candidates that the detector gives",
+                got=str(individuals),
+                remedy="Ask the detector for more candidates: twice as many as there are animals.",
+            )
         self._detector = detector
+        self._individuals = individuals
         self._margin = margin
         self._confidence = confidence
         self._pool = ThreadPoolExecutor(detector.parallel)
@@ -72,16 +88,19 @@ class CroppingDetector:
         return RawDetections.joined(list(self._pool.map(self._detector.detect, [images[piece] for piece in pieces])))
 
     def _seen(self, found: RawDetections) -> NDArray[np.bool_]:
-        return np.asarray((found.confidence[:, 0] >= self._confidence).mean(axis=-1) >= 0.5)
+        # the n-th candidate of half of the keypoints: n animals
+        found_there = found.confidence[:, : self._individuals] >= self._confidence
+        return np.asarray((found_there.mean(axis=-1) >= 0.5).all(axis=-1))
 
     def _follow(self, found: RawDetections) -> None:
-        """The box of the last images in which the animal was seen."""
+        """The box of the last images in which all animals were seen."""
         seen = self._seen(found)
         if not seen[-1]:
             self._box = None
             return
-        sure = (found.confidence[:, 0] >= self._confidence) & seen[:, None]
-        points = found.position[:, 0].astype(np.float64)
+        count = self._individuals
+        sure = ((found.confidence[:, :count] >= self._confidence) & seen[:, None, None]).reshape(len(seen), -1)
+        points = found.position[:, :count].astype(np.float64).reshape(len(seen), -1, 2)
         low = np.where(sure[..., None], points, np.inf).min(axis=1)[seen]
         high = np.where(sure[..., None], points, -np.inf).max(axis=1)[seen]
         self._box = low.min(axis=0), high.max(axis=0), max(float((high - low).max()), 1.0)

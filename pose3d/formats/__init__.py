@@ -14,14 +14,18 @@ from calibration.lazy import lazy_names
 if TYPE_CHECKING:
     from pose3d.formats._registry import FORMATS
     from pose3d.formats._registry3d import POSE3D_FORMATS, detect_format3d
+    from pose3d.formats.anchors import read_anchors, write_anchors
     from pose3d.formats.anipose import read_anipose
     from pose3d.formats.anipose3d import read_anipose3d, write_anipose3d
     from pose3d.formats.c3d import read_c3d, read_c3d_angles, read_c3d_events
     from pose3d.formats.c3d_writing import write_c3d
+    from pose3d.formats.candidates import CANDIDATE_FORMATS, holds_candidates, load_candidates
     from pose3d.formats.corners_csv import read_corners_csv
     from pose3d.formats.csv_table import write_csv
     from pose3d.formats.deeplabcut import read_deeplabcut
     from pose3d.formats.deeplabcut3d import read_deeplabcut3d, write_deeplabcut3d
+    from pose3d.formats.deeplabcut_full import read_deeplabcut_full
+    from pose3d.formats.instances import load_instances
     from pose3d.formats.label3d import read_label3d
     from pose3d.formats.labels import LABEL_FORMATS
     from pose3d.formats.labels.label_format import LabelFormat
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from pose3d.formats.opensim import read_mot, write_marker_set, write_mot
     from pose3d.formats.pose3d_format import Pose3DFormat
     from pose3d.formats.pose_format import PoseFormat
+    from pose3d.formats.poses_as_instances import instances_of_poses2d
     from pose3d.formats.provenance import provenance_of
     from pose3d.formats.session import Session, SessionWriter, open_session, save_session
     from pose3d.formats.sleap import read_sleap, read_sleap_analysis
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from pose3d.formats.trc import read_trc, write_trc
 
 _HOMES = {
+    "CANDIDATE_FORMATS": "candidates",
     "FORMATS": "_registry",
     "LABEL_FORMATS": "labels",
     "LabelFormat": "labels.label_format",
@@ -53,11 +59,16 @@ _HOMES = {
     "Session": "session",
     "SessionWriter": "session",
     "detect_format3d": "_registry3d",
+    "holds_candidates": "candidates",
+    "instances_of_poses2d": "poses_as_instances",
+    "load_candidates": "candidates",
     "load_detections": "netcdf",
+    "load_instances": "instances",
     "load_poses2d": "loading",
     "load_poses3d": "loading3d",
     "open_session": "session",
     "provenance_of": "provenance",
+    "read_anchors": "anchors",
     "read_anipose": "anipose",
     "read_anipose3d": "anipose3d",
     "read_c3d": "c3d",
@@ -66,6 +77,7 @@ _HOMES = {
     "read_corners_csv": "corners_csv",
     "read_deeplabcut": "deeplabcut",
     "read_deeplabcut3d": "deeplabcut3d",
+    "read_deeplabcut_full": "deeplabcut_full",
     "read_label3d": "label3d",
     "read_labels": "labels.loading",
     "read_lightning_pose": "lightning_pose",
@@ -79,6 +91,7 @@ _HOMES = {
     "read_sleap_anipose": "sleap_anipose",
     "read_trc": "trc",
     "save_session": "session",
+    "write_anchors": "anchors",
     "write_anipose3d": "anipose3d",
     "write_c3d": "c3d_writing",
     "write_csv": "csv_table",
@@ -91,6 +104,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CANDIDATE_FORMATS",
     "FORMATS",
     "LABEL_FORMATS",
     "POSE3D_FORMATS",
@@ -100,11 +114,16 @@ __all__ = [
     "Session",
     "SessionWriter",
     "detect_format3d",
+    "holds_candidates",
+    "instances_of_poses2d",
+    "load_candidates",
     "load_detections",
+    "load_instances",
     "load_poses2d",
     "load_poses3d",
     "open_session",
     "provenance_of",
+    "read_anchors",
     "read_anipose",
     "read_anipose3d",
     "read_c3d",
@@ -113,6 +132,7 @@ __all__ = [
     "read_corners_csv",
     "read_deeplabcut",
     "read_deeplabcut3d",
+    "read_deeplabcut_full",
     "read_label3d",
     "read_labels",
     "read_lightning_pose",
@@ -126,6 +146,7 @@ __all__ = [
     "read_sleap_anipose",
     "read_trc",
     "save_session",
+    "write_anchors",
     "write_anipose3d",
     "write_c3d",
     "write_csv",

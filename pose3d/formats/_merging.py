@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +15,15 @@ from calibration.errors import MismatchError, SuiteWarning
 from pose3d.datasets import POSES2D, poses2d
 from pose3d.formats._tidy import UNNAMED_INDIVIDUAL
 
-__all__ = ["common_frame_rate", "merge_cameras"]
+__all__ = [
+    "common_frame_rate",
+    "common_keypoints",
+    "every_frame",
+    "image_sizes",
+    "joined",
+    "merge_cameras",
+    "places_of_labels",
+]
 
 Label = TypeVar("Label", bound=Hashable)
 
@@ -36,15 +44,12 @@ def merge_cameras(cameras: Mapping[str, xr.Dataset], frame_rate: float | None) -
     Raises:
         MismatchError: no frame, keypoint or individual is in two cameras, or the keypoints were recognized differently.
     """
-    _check_keypoint_sets(cameras)
     individuals = _individuals(cameras)
-    keypoints = {name: [str(label) for label in one["keypoint"].values] for name, one in cameras.items()}
     frames = {name: one["frame"].values.tolist() for name, one in cameras.items()}
     kept_frames = np.array(sorted(_in_two("frame", frames)), dtype=np.int64)
-    kept_keypoints = _in_two("keypoint", keypoints)
+    keypoints, kept_keypoints = common_keypoints(cameras)
     kept_individuals = _in_two("individual", individuals)
     _warn_of_gaps(frames, kept_frames)
-    _warn_of_lacking_keypoints(keypoints, kept_keypoints)
     shape = (len(kept_frames), len(cameras), len(kept_individuals), len(kept_keypoints))
     arrays = {"position": np.full((*shape, 2), np.nan), "confidence": np.zeros(shape)}
     if any("covariance" in one for one in cameras.values()):
@@ -52,7 +57,7 @@ def merge_cameras(cameras: Mapping[str, xr.Dataset], frame_rate: float | None) -
     for index, (name, one) in enumerate(cameras.items()):
         own = (frames[name], individuals[name], keypoints[name])
         kept = (kept_frames.tolist(), kept_individuals, kept_keypoints)
-        places = [_places(*pair) for pair in zip(own, kept, strict=True)]
+        places = [places_of_labels(*pair) for pair in zip(own, kept, strict=True)]
         to, source = np.ix_(*(place[0] for place in places)), np.ix_(*(place[1] for place in places))
         for variable, array in arrays.items():
             if variable in one:
@@ -65,9 +70,9 @@ def merge_cameras(cameras: Mapping[str, xr.Dataset], frame_rate: float | None) -
         keypoints=kept_keypoints,
         frames=kept_frames,
         frame_rate=frame_rate,
-        image_size=_image_sizes(cameras.values()),
-        source_software=_joined(cameras, "source_software"),
-        source_file=_joined(cameras, "source_file"),
+        image_size=image_sizes(cameras.values()),
+        source_software=joined(cameras, "source_software"),
+        source_file=joined(cameras, "source_file"),
     )
     if "covariance" in arrays:
         merged["covariance"] = (POSES2D.variables["covariance"].dims, arrays["covariance"], {"units": "px^2"})
@@ -98,6 +103,43 @@ def common_frame_rate(cameras: Mapping[str, xr.Dataset], frame_rate: float | Non
     return found if frame_rate is None else frame_rate
 
 
+def common_keypoints(cameras: Mapping[str, xr.Dataset]) -> tuple[dict[str, list[str]], list[str]]:
+    """The names of each camera's keypoints, and those that at least two cameras have, or the only one that has any.
+
+    Raises:
+        MismatchError: there are none in common, or the keypoints were recognized differently.
+
+    Warns:
+        SuiteWarning: a keypoint is left out, or some cameras lack it.
+    """
+    _check_keypoint_sets(cameras)
+    keypoints = {name: [str(label) for label in one["keypoint"].values] for name, one in cameras.items()}
+    # Where a file names nobody and no keypoint, nothing was found.
+    some = {name: labels for name, labels in keypoints.items() if labels}
+    kept = _in_two("keypoint", some) if some else []
+    _warn_of_lacking_keypoints(some, kept)
+    return keypoints, kept
+
+
+def every_frame(cameras: Mapping[str, xr.Dataset]) -> NDArray[np.int64]:
+    """The numbers of the frames that any camera has.
+
+    Raises:
+        MismatchError: no frame is in two cameras.
+
+    Warns:
+        SuiteWarning: some cameras lack some frames.
+    """
+    frames = {name: one["frame"].values.tolist() for name, one in cameras.items()}
+    some = {name: row for name, row in frames.items() if row}
+    counts = Counter(frame for row in some.values() for frame in row)
+    if len(some) > 1 and max(counts.values()) < 2:
+        raise _nothing_in_common("frame", some)
+    kept = np.array(sorted(counts), dtype=np.int64)
+    _warn_of_gaps(some, kept)
+    return kept
+
+
 def _individuals(cameras: Mapping[str, xr.Dataset]) -> dict[str, list[str]]:
     names = {camera: [str(label) for label in one["individual"].values] for camera, one in cameras.items()}
     different = sorted({label for labels in names.values() for label in labels})
@@ -118,18 +160,22 @@ def _in_two(what: str, labels: Mapping[str, Sequence[Label]]) -> list[Label]:
     needed = min(2, len(labels))
     kept = [label for label, count in counts.items() if count >= needed]
     if not kept:
-        shown = "; ".join(f"'{name}': {_shorten(list(row))}" for name, row in labels.items())
-        raise MismatchError(
-            f"2D poses, {what}s",
-            expected=f"{what}s that at least two cameras have",
-            got=f"none in common ({shown})",
-            remedy=f"Check that the files are of one recording and name their {what}s alike.",
-        )
+        raise _nothing_in_common(what, labels)
     dropped = {name: [label for label in row if counts[label] < needed] for name, row in labels.items()}
     if any(dropped.values()):
         shown = "; ".join(f"'{name}': {_shorten(row)}" for name, row in dropped.items() if row)
         warnings.warn(f"2D poses: {what}s that only one camera has are left out ({shown})", SuiteWarning, stacklevel=4)
     return kept
+
+
+def _nothing_in_common(what: str, labels: Mapping[str, Sequence[Label]]) -> MismatchError:
+    shown = "; ".join(f"'{name}': {_shorten(list(row))}" for name, row in labels.items())
+    return MismatchError(
+        f"2D poses, {what}s",
+        expected=f"{what}s that at least two cameras have",
+        got=f"none in common ({shown})",
+        remedy=f"Check that the files are of one recording and name their {what}s alike.",
+    )
 
 
 def _warn_of_gaps(frames: Mapping[str, Sequence[int]], kept: NDArray[np.int64]) -> None:
@@ -155,7 +201,7 @@ def _warn_of_lacking_keypoints(keypoints: Mapping[str, Sequence[str]], kept: Seq
         )
 
 
-def _places(own: Sequence[Any], kept: Sequence[Any]) -> tuple[list[int], list[int]]:
+def places_of_labels(own: Sequence[Any], kept: Sequence[Any]) -> tuple[list[int], list[int]]:
     """Where the labels that are kept go to, and where they come from."""
     index = {label: place for place, label in enumerate(kept)}
     pairs = [(index[label], place) for place, label in enumerate(own) if label in index]
@@ -184,11 +230,13 @@ def _check_keypoint_sets(cameras: Mapping[str, xr.Dataset]) -> None:
         )
 
 
-def _image_sizes(datasets: Any) -> NDArray[np.float64] | None:
+def image_sizes(datasets: Iterable[xr.Dataset]) -> NDArray[np.float64] | None:
+    """(camera, 2) px width and height of Datasets of one camera each, NaN where unknown; None where all are."""
     sizes = [one["image_size"].values[0] if "image_size" in one else (np.nan, np.nan) for one in datasets]
     return np.array(sizes, dtype=np.float64) if np.isfinite(np.array(sizes, dtype=np.float64)).any() else None
 
 
-def _joined(cameras: Mapping[str, xr.Dataset], attribute: str) -> str:
+def joined(cameras: Mapping[str, xr.Dataset], attribute: str) -> str:
+    """The different values of a text attribute."""
     values = dict.fromkeys(str(one.attrs.get(attribute, "")) for one in cameras.values())
     return "; ".join(value for value in values if value)

@@ -23,7 +23,7 @@ class CameraPoses:
 
     Attributes:
         source: the file.
-        whole: Poses2D of all cameras in the file.
+        whole: Poses2D, Instances or Detections of all cameras in the file.
         index: which of them it is.
         label: its name in the file; None where the file does not name it.
     """
@@ -35,7 +35,7 @@ class CameraPoses:
 
     @property
     def dataset(self) -> xr.Dataset:
-        """Poses2D of this camera alone."""
+        """What is in the file of this camera alone."""
         return self.whole.isel(camera=[self.index])
 
     @property
@@ -47,14 +47,19 @@ class CameraPoses:
         return f"camera '{self.label}' of {self.source.path}" if self.label is not None else str(self.source.path)
 
 
-def name_cameras(found: Sequence[CameraPoses], rig: Rig | None) -> dict[str, CameraPoses]:
+def name_cameras(found: Sequence[CameraPoses], rig: Rig | None, *, fewest: int = 2) -> dict[str, CameraPoses]:
     """The poses by the name of their camera: in the rig's order, or as found without a rig.
 
     Poses of cameras that the rig lacks are left out with a SuiteWarning, and cameras without poses are named in one.
 
+    Args:
+        found: the poses of each camera in the files.
+        rig: the cameras; None where they are not known.
+        fewest: how many of the rig's cameras must have poses, 1 or 2.
+
     Raises:
-        MismatchError: it is not clear which camera a file belongs to, two files belong to one camera, or fewer than two
-            cameras of the rig have poses.
+        MismatchError: it is not clear which camera a file belongs to, two files belong to one camera, or fewer cameras
+            of the rig have poses.
     """
     for one in found:
         if one.source.name is not None and one.has_siblings:
@@ -71,7 +76,7 @@ def name_cameras(found: Sequence[CameraPoses], rig: Rig | None) -> dict[str, Cam
         return {name: ones[0] for name, ones in named.items()}
     chosen = _rig_names(found, rig.names)
     named = _grouped(found, chosen)
-    _check_rig(named, found, rig)
+    _check_rig(named, found, rig, fewest)
     _warn_of_contradictions(found, chosen, rig.names)
     return {name: named[name][0] for name in rig.names if name in named}
 
@@ -157,21 +162,21 @@ def _warn_of_contradictions(found: Sequence[CameraPoses], chosen: Sequence[str |
             )
 
 
-def _check_rig(named: Mapping[str, Sequence[CameraPoses]], found: Sequence[CameraPoses], rig: Rig) -> None:
+def _check_rig(named: Mapping[str, Sequence[CameraPoses]], found: Sequence[CameraPoses], rig: Rig, fewest: int) -> None:
     used = {id(one) for ones in named.values() for one in ones}
     left_out = [_shown(one) for one in found if id(one) not in used]
     missing = [name for name in rig.names if name not in named]
-    if len(rig) < 2:
+    if len(rig) < fewest:
         raise MismatchError(
             "rig",
             expected="at least two cameras",
             got=f"one, '{rig.names[0]}'",
             remedy="Give the calibration of all cameras; one camera cannot tell where in space a point is.",
         )
-    if len(named) < 2:
+    if len(named) < fewest:
         raise MismatchError(
             "2D poses",
-            expected=f"poses of at least two of the rig's cameras: {', '.join(rig.names)}",
+            expected=f"poses of at least {('one', 'two')[fewest - 1]} of the rig's cameras: {', '.join(rig.names)}",
             got=f"those of {', '.join(named) or 'none'}"
             + (f"; no camera's name was found in {', '.join(left_out[:4])}" if left_out else ""),
             remedy=f"Name the cameras as NAME=PATH, such as {(missing or rig.names)[0]}={found[0].source.path}",

@@ -117,7 +117,7 @@ class GrowingGroup:
     Args:
         group: an empty netCDF4 group open for writing.
         first: the first rows, which say what the variables are. They are not written yet.
-        subject, compression, single_precision: see `create_variables`.
+        subject, compression, single_precision, may_be_empty: see `create_variables`.
     """
 
     def __init__(
@@ -128,8 +128,16 @@ class GrowingGroup:
         subject: str,
         compression: int = 0,
         single_precision: Collection[str] = (),
+        may_be_empty: Collection[str] = (),
     ) -> None:
-        create_variables(group, first, subject=subject, compression=compression, single_precision=single_precision)
+        create_variables(
+            group,
+            first,
+            subject=subject,
+            compression=compression,
+            single_precision=single_precision,
+            may_be_empty=may_be_empty,
+        )
         self._group = group
         self._subject = subject
         self._layout = _Layout.of(first)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from calibration.errors import FileFormatError, MismatchError, SuiteWarning
-from pose3d.formats._registry import FORMATS, detect_format
+from pose3d.formats._detecting import detect
+from pose3d.formats._registry import FORMATS
 from pose3d.formats.pose_format import PoseFormat
 
 __all__ = ["Paths", "Source", "find_sources"]
@@ -39,13 +40,21 @@ class Source:
     name: str | None = None
 
 
-def find_sources(paths: Paths, chosen: PoseFormat | None) -> list[Source]:
+def find_sources(
+    paths: Paths,
+    chosen: PoseFormat | None,
+    *,
+    formats: Mapping[str, PoseFormat] = FORMATS,
+    what: str = "2D poses",
+) -> list[Source]:
     """The files of poses that `paths` stand for.
 
     Args:
         paths: a file, a folder, a list of them, or a mapping from camera name to file; a text NAME=PATH names the
             camera.
         chosen: the format; detected for each file if None.
+        formats: those that it can be in.
+        what: what is wanted, for the errors.
 
     Raises:
         FileFormatError: a path does not exist, or has no poses.
@@ -55,9 +64,9 @@ def find_sources(paths: Paths, chosen: PoseFormat | None) -> list[Source]:
     for name, path in _named_paths(paths):
         if not path.exists():
             raise FileFormatError(
-                path, expected="a file or folder of 2D poses", got="no such file", remedy="Check the path for spelling."
+                path, expected=f"a file or folder of {what}", got="no such file", remedy="Check the path for spelling."
             )
-        found = list(_sources_at(path, chosen))
+        found = list(_sources_at(path, chosen, formats, what))
         if name is not None and len(found) > 1:
             raise MismatchError(
                 f"{path} for camera '{name}'",
@@ -68,7 +77,7 @@ def find_sources(paths: Paths, chosen: PoseFormat | None) -> list[Source]:
         sources += [Source(source.path, source.format, name) for source in found]
     if not sources:
         raise FileFormatError(
-            "2D poses", expected="at least one file", got="an empty list of paths", remedy="Name files or a folder."
+            what, expected="at least one file", got="an empty list of paths", remedy="Name files or a folder."
         )
     return sources
 
@@ -88,17 +97,19 @@ def _split_name(path: str | os.PathLike[str]) -> tuple[str | None, Path]:
     return None, Path(path)
 
 
-def _sources_at(path: Path, chosen: PoseFormat | None) -> Iterator[Source]:
+def _sources_at(
+    path: Path, chosen: PoseFormat | None, formats: Mapping[str, PoseFormat], what: str
+) -> Iterator[Source]:
     if not path.is_dir():
-        yield Source(path, chosen or detect_format(path))
+        yield Source(path, chosen or detect(formats, path, what))
         return
-    formats = list(FORMATS.values()) if chosen is None else [chosen]
-    found = list(_search(path, formats, 0))
+    possible = list(formats.values()) if chosen is None else [chosen]
+    found = list(_search(path, possible, 0))
     if not found:
-        wanted = ", ".join(known.name for known in formats)
+        wanted = ", ".join(known.name for known in possible)
         raise FileFormatError(
             path,
-            expected=f"a folder with 2D poses ({wanted}), or with one folder per camera",
+            expected=f"a folder with {what} ({wanted}), or with one folder per camera",
             got=_describe_folder(path),
             remedy="Give the folder or the files of the poses, or name their format.",
         )

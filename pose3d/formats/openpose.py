@@ -20,9 +20,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
-from pose3d.datasets import poses2d
+from pose3d.datasets import instances, poses2d
 from pose3d.formats._tidy import clean_confidence, clean_positions, keypoint_names, last_number
 from pose3d.formats.pose_format import PoseFormat
+from pose3d.formats.poses_as_instances import PLACES
 from pose3d.skeleton import PRESETS
 
 __all__ = ["FORMAT", "read_openpose"]
@@ -66,15 +67,22 @@ def read_openpose(
     file = Path(path)
     frames, files = _files(file)
     people = [_people(name) for name in files]
-    values, individuals = _arrays(people, files, file)
-    missing = (values[..., :2] == 0).all(axis=-1)
-    values[missing] = np.nan
-    position = clean_positions(values[..., :2])
-    _check_pixels(position, file)
+    if not any(people):
+        raise _nobody(file, f"nobody in {len(files)} files")
+    ids = _ids(people)
+    individuals, columns = _places(people) if ids is None else _individuals(ids)
+    position, confidence = _values(people, columns, len(individuals), files, file)
+    if ids is None and len(individuals) > 1:
+        warnings.warn(
+            f"{file}: up to {len(individuals)} people without ids; they are told apart by their order in each frame, "
+            "which need not be the same from frame to frame and from camera to camera",
+            SuiteWarning,
+            stacklevel=2,
+        )
     names, keypoint_set = _keypoint_names(position, keypoints, file)
     dataset = poses2d(
         position[:, None],
-        clean_confidence(values[..., 2], position, file, highest=_HIGHEST_SCORE)[:, None],
+        confidence[:, None],
         cameras=[camera or file.stem],
         individuals=individuals,
         keypoints=names,
@@ -83,7 +91,51 @@ def read_openpose(
         source_software="OpenPose",
         source_file=str(file),
     )
-    return dataset.assign_attrs(keypoint_set=keypoint_set)
+    return dataset.assign_attrs(keypoint_set=keypoint_set, **({"individuals": PLACES} if ids is None else {}))
+
+
+def _read_instances(
+    path: str | os.PathLike[str],
+    *,
+    keypoints: str | Sequence[str] | None = None,
+    camera: str | None = None,
+    frame_rate: float | None = None,
+) -> xr.Dataset:
+    """Instances of one camera: all people in every frame, with OpenPose's person ids as tracks where it has them.
+
+    Where nobody is in any frame, there are no keypoints.
+    """
+    file = Path(path)
+    frames, files = _files(file)
+    people = [_people(name) for name in files]
+    count = np.array([len(persons) for persons in people])
+    slots = max(1, int(count.max()))
+    position, confidence = np.full((len(files), slots, 0, 2), np.nan), np.zeros((len(files), slots, 0))
+    names: tuple[str, ...] = ()
+    attributes = {}
+    columns = np.concatenate([np.arange(persons) for persons in count])
+    if count.any():
+        position, confidence = _values(people, columns, slots, files, file)
+        names, attributes["keypoint_set"] = _keypoint_names(position, keypoints, file)
+    ids = _ids(people) if count.any() else None
+    tracks: list[str] = []
+    track = np.full((len(files), slots), -1, dtype=np.int64)
+    if ids is not None:
+        tracks, numbers = _individuals(ids)
+        track[np.repeat(np.arange(len(files)), count), columns] = numbers
+    dataset = instances(
+        position[:, None],
+        confidence[:, None],
+        cameras=[camera or file.stem],
+        keypoints=names,
+        track=None if ids is None else track[:, None],
+        track_names=tracks,
+        frames=frames,
+        frame_rate=frame_rate,
+        source_software="OpenPose",
+        source_file=str(file),
+    )
+    return dataset.assign_attrs(attributes)
 
 
 def _files(path: Path) -> tuple[NDArray[np.int64], list[Path]]:
@@ -129,19 +181,35 @@ def _people(path: Path) -> list[dict[str, Any]]:
     return people
 
 
-def _arrays(
-    people: list[list[dict[str, Any]]], files: Sequence[Path], path: Path
-) -> tuple[NDArray[np.float64], list[str]]:
-    """(frame, individual, keypoint, 3) x, y and score, NaN where there is nobody, and the names of the individuals."""
+def _values(
+    people: list[list[dict[str, Any]]], columns: NDArray[np.int64], width: int, files: Sequence[Path], path: Path
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(frame, column, keypoint, 2) positions in px and (frame, column, keypoint) confidence.
+
+    Args:
+        people: those of every frame.
+        columns: where each of them is to go.
+        width: how many columns there are.
+        files: of every frame.
+        path: the folder.
+    """
+    poses = _flat(people, files, path)
+    values = np.full((len(people), width, *poses.shape[1:]), np.nan)
+    values[np.repeat(np.arange(len(people)), [len(persons) for persons in people]), columns] = poses
+    _warn_of_other_parts(people, path)
+    missing = (values[..., :2] == 0).all(axis=-1)
+    values[missing] = np.nan
+    position = clean_positions(values[..., :2])
+    _check_pixels(position, path)
+    return position, clean_confidence(values[..., 2], position, path, highest=_HIGHEST_SCORE)
+
+
+def _flat(people: list[list[dict[str, Any]]], files: Sequence[Path], path: Path) -> NDArray[np.float64]:
+    """(person, keypoint, 3) x, y and score of all people in all frames."""
     flat = [_pose(person, file) for persons, file in zip(people, files, strict=True) for person in persons]
     counts = sorted({len(pose) for pose in flat})
-    if not flat or counts == [0]:
-        raise FileFormatError(
-            path,
-            expected="people with body keypoints",
-            got=f"nobody in {len(files)} files" if not flat else "people without 'pose_keypoints_2d'",
-            remedy="Check that this is the right folder and that OpenPose found people in the video.",
-        )
+    if counts == [0]:
+        raise _nobody(path, "people without 'pose_keypoints_2d'")
     if len(counts) > 1 or counts[0] % 3:
         usual = max(counts, key=lambda count: (count % 3 == 0, [len(pose) for pose in flat].count(count)))
         owners = [file for persons, file in zip(people, files, strict=True) for _ in persons]
@@ -152,13 +220,16 @@ def _arrays(
             got=f"lists of {', '.join(map(str, counts[:5]))} numbers",
             remedy="Keep the files of one run of one model in the folder.",
         )
-    poses = np.array(flat, dtype=np.float64).reshape(len(flat), -1, 3)
-    rows = np.repeat(np.arange(len(people)), [len(persons) for persons in people])
-    names, columns = _individuals(people, path)
-    values = np.full((len(people), len(names), *poses.shape[1:]), np.nan)
-    values[rows, columns] = poses
-    _warn_of_other_parts(people, path)
-    return values, names
+    return np.array(flat, dtype=np.float64).reshape(len(flat), -1, 3)
+
+
+def _nobody(path: Path, got: str) -> FileFormatError:
+    return FileFormatError(
+        path,
+        expected="people with body keypoints",
+        got=got,
+        remedy="Check that this is the right folder and that OpenPose found people in the video.",
+    )
 
 
 def _pose(person: dict[str, Any], path: Path) -> list[float]:
@@ -168,25 +239,24 @@ def _pose(person: dict[str, Any], path: Path) -> list[float]:
     return pose
 
 
-def _individuals(people: list[list[dict[str, Any]]], path: Path) -> tuple[list[str], NDArray[np.int64]]:
-    """Names, and the index of the name of each person in all frames."""
+def _ids(people: list[list[dict[str, Any]]]) -> list[int] | None:
+    """The id of each person in all frames; None where they have none, or one is there twice in a frame."""
     ids = [[_person_id(person) for person in persons] for persons in people]
-    if all(number is not None and number >= 0 for number in chain.from_iterable(ids)):
-        unique = all(len(set(row)) == len(row) for row in ids)
-        if unique:
-            known = sorted({number for number in chain.from_iterable(ids) if number is not None})
-            index = {number: place for place, number in enumerate(known)}
-            columns = [index[number] for number in chain.from_iterable(ids) if number is not None]
-            return [f"person_{number}" for number in known], np.array(columns)
-    most = max(map(len, people))
-    if most > 1:
-        warnings.warn(
-            f"{path}: up to {most} people without ids; they are told apart by their order in each frame, which need "
-            "not be the same from frame to frame and from camera to camera",
-            SuiteWarning,
-            stacklevel=2,
-        )
-    return [f"person_{place}" for place in range(most)], np.concatenate([np.arange(len(persons)) for persons in people])
+    flat = [number for number in chain.from_iterable(ids) if number is not None and number >= 0]
+    unique = all(len(set(row)) == len(row) for row in ids)
+    return flat if unique and len(flat) == sum(map(len, people)) else None
+
+
+def _individuals(ids: Sequence[int]) -> tuple[list[str], NDArray[np.int64]]:
+    """The names of people with ids, and the index of the name of each person in all frames."""
+    known, index = np.unique(ids, return_inverse=True)
+    return [f"person_{number}" for number in known], index
+
+
+def _places(people: list[list[dict[str, Any]]]) -> tuple[list[str], NDArray[np.int64]]:
+    """The same of people without ids, who are called by their place in each frame."""
+    names = [f"person_{place}" for place in range(max(map(len, people)))]
+    return names, np.concatenate([np.arange(len(persons)) for persons in people])
 
 
 def _person_id(person: dict[str, Any]) -> int | None:
@@ -279,4 +349,5 @@ FORMAT = PoseFormat(
     sniff=_sniff,
     read=read_openpose,
     names_keypoints=False,
+    read_instances=_read_instances,
 )

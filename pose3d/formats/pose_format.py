@@ -23,7 +23,10 @@ class PoseFormat:
         read: `read(path)` gives the Poses2D of one camera, or of all cameras in the file, in this package's conventions
             (the center of the top-left pixel is (0, 0), missing is NaN, confidence is in [0, 1]). Formats with
             `names_keypoints=False` also take `keypoints=` (names, or a preset's name). Raises FileFormatError,
-            InvalidValueError.
+            InvalidValueError. Where the names of its individuals are only places in each frame, it says so in the
+            attribute `individuals` of the Dataset, which is "places".
+        read_instances: the same, but gives Instances, with all animals that were found, tracked or not. By default they
+            are the individuals that `read` gives.
         names_cameras: the file itself says whose poses it holds; otherwise its path says it.
         names_keypoints: the file itself names its keypoints.
     """
@@ -35,3 +38,4 @@ class PoseFormat:
     read: Callable[..., xr.Dataset]
     names_cameras: bool = False
     names_keypoints: bool = True
+    read_instances: Callable[..., xr.Dataset] | None = None

@@ -1,6 +1,6 @@
 """The result file: everything about one session in one netCDF file.
 
-Its groups are /rig, /detections, /poses2d, /poses3d and /kinematics.
+Its groups are /rig, /detections, /instances, /identity, /poses2d, /poses3d and /kinematics.
 
 The groups are plain Datasets: `xarray.open_dataset(path, group="poses3d")` and `xarray.open_datatree(path)` open them
 without this package, and /poses3d has the layout of the movement package. What the results were made from stands in
@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,15 +25,13 @@ from typing import Self
 
 import netCDF4
 import xarray as xr
-from xarray.backends import BackendArray
-from xarray.core.indexing import ExplicitIndexer, IndexingSupport, LazilyIndexedArray, explicit_indexing_adapter
 
 from calibration.errors import FileFormatError, InvalidValueError, OutputError, SuiteError
 from calibration.files import atomic_path
 from calibration.rig import Rig
-from calibration.schema import Schema, Variable, check, check_values
-from pose3d.datasets import DETECTIONS, KINEMATICS, POSES2D, POSES3D
+from calibration.schema import check
 from pose3d.formats._netcdf import GrowingGroup, create_variables
+from pose3d.formats._session_reading import SCHEMAS, open_group, places_of, read_errors, read_provenance, read_rig
 
 __all__ = [
     "ROWS_AT_ONCE",
@@ -44,24 +42,27 @@ __all__ = [
     "save_session",
 ]
 
-_SCHEMAS: Mapping[str, Schema] = {
-    "detections": DETECTIONS,
-    "poses2d": POSES2D,
-    "poses3d": POSES3D,
-    "kinematics": KINEMATICS,
-}
 # The command that makes a part.
 _MADE_BY = {
     "detections": "predict",
+    "instances": "identify",
+    "identity": "identify",
     "poses2d": "triangulate",
     "poses3d": "triangulate",
     "kinematics": "kinematics",
 }
 _SINGLE_PRECISION = {
     # what a network computed in single precision
-    "detections": frozenset({"position", "confidence", "covariance"}),
+    "detections": frozenset({"position", "confidence", "covariance", "affinity"}),
+    "instances": frozenset({"covariance", "appearance"}),
+    "identity": frozenset({"identity_confidence"}),
     "poses2d": frozenset[str](),
     "poses3d": frozenset({"confidence", "reprojection_error", "covariance", "residual", "view_probability"}),
+}
+# Dimensions of which there may be none: no tracks of a source, no risk that identities were exchanged.
+_MAY_BE_EMPTY = {
+    "instances": frozenset({"source_track"}),
+    "identity": frozenset(SCHEMAS["identity"].dims) - {"time", "camera", "individual"},
 }
 ROWS_AT_ONCE = 4096
 """Frames that are copied at once when a whole Dataset is saved: 12 MB of 6 cameras x 20 keypoints."""
@@ -82,6 +83,8 @@ class Session:
         poses2d: Poses2D Dataset, or None.
         poses3d: Poses3D Dataset, or None.
         kinematics: Kinematics Dataset, or None.
+        instances: Instances Dataset, or None.
+        identity: Identity Dataset, or None.
         provenance: what the results were made from, or None.
     """
 
@@ -92,6 +95,8 @@ class Session:
     provenance: dict[str, object] | None = None
     detections: xr.Dataset | None = None
     kinematics: xr.Dataset | None = None
+    instances: xr.Dataset | None = None
+    identity: xr.Dataset | None = None
 
     def require(self, name: str) -> xr.Dataset:
         """The Dataset of that name, "poses3d" for one, or an error that says what the file has instead.
@@ -99,9 +104,9 @@ class Session:
         Raises:
             FileFormatError: the file does not have it.
         """
-        dataset: xr.Dataset | None = getattr(self, name) if name in _SCHEMAS else None
+        dataset: xr.Dataset | None = getattr(self, name) if name in SCHEMAS else None
         if dataset is None:
-            present = [f"/{key}" for key in ("rig", *_SCHEMAS) if getattr(self, key) is not None]
+            present = [f"/{key}" for key in ("rig", *SCHEMAS) if getattr(self, key) is not None]
             raise FileFormatError(
                 self.path,
                 expected=f"a result file with the group /{name}",
@@ -112,7 +117,8 @@ class Session:
 
     def close(self) -> None:
         """Close the file; values that were not loaded can no longer be read."""
-        for dataset in (self.detections, self.poses2d, self.poses3d, self.kinematics):
+        for name in SCHEMAS:
+            dataset: xr.Dataset | None = getattr(self, name)
             if dataset is not None:
                 dataset.close()
 
@@ -180,23 +186,33 @@ class SessionWriter:
         poses2d: xr.Dataset | None = None,
         poses3d: xr.Dataset | None = None,
         detections: xr.Dataset | None = None,
+        instances: xr.Dataset | None = None,
+        identity: xr.Dataset | None = None,
     ) -> None:
         """Write the next rows of any of them.
 
         Args:
-            poses2d, poses3d, detections: Datasets that go on where the last ones ended: the same names and variables,
-                later frames. Attributes, and variables without time, are taken from the first ones.
+            poses2d, poses3d, detections, instances, identity: Datasets that go on where the last ones ended: the same
+                names and variables, later frames. Attributes, and variables without time, are taken from the first
+                ones: what an Identity says of the whole recording must be complete in its first rows.
 
         Raises:
             InvalidValueError: a Dataset does not follow its schema, or its frames are not later than the last.
             MismatchError: names, variables or the frame rate differ from the first rows.
             OutputError: the file cannot be written.
         """
-        for name, rows in (("detections", detections), ("poses2d", poses2d), ("poses3d", poses3d)):
+        given = {
+            "detections": detections,
+            "instances": instances,
+            "identity": identity,
+            "poses2d": poses2d,
+            "poses3d": poses3d,
+        }
+        for name, rows in given.items():
             if rows is None:
                 continue
             subject = f"{self.path}, /{name}"
-            check(rows, _SCHEMAS[name], subject=subject, values=False)
+            check(rows, SCHEMAS[name], subject=subject, values=False)
             if name not in self._groups:
                 self._groups[name] = GrowingGroup(
                     self._file.createGroup(name),
@@ -204,6 +220,7 @@ class SessionWriter:
                     subject=subject,
                     compression=self._compression,
                     single_precision=_SINGLE_PRECISION[name],
+                    may_be_empty=_MAY_BE_EMPTY.get(name, ()),
                 )
             self._groups[name].append(rows)
 
@@ -235,6 +252,8 @@ def save_session(
     rig: Rig | None = None,
     poses2d: xr.Dataset | None = None,
     poses3d: xr.Dataset | None = None,
+    instances: xr.Dataset | None = None,
+    identity: xr.Dataset | None = None,
     provenance: Mapping[str, object] | None = None,
     compression: int = 0,
 ) -> None:
@@ -243,14 +262,15 @@ def save_session(
     Args:
         path: the file to write; it is replaced if it exists, and left as it is if anything goes wrong.
         rig, provenance, compression: see `SessionWriter`.
-        poses2d, poses3d: the Datasets to save.
+        poses2d, poses3d, instances, identity: the Datasets to save.
 
     Raises:
         InvalidValueError: a Dataset does not follow its schema or holds what netCDF cannot.
         OutputError: the file cannot be written: no permission, disk full.
     """
     with SessionWriter(path, rig=rig, provenance=provenance, compression=compression) as writer:
-        for name, dataset in (("poses2d", poses2d), ("poses3d", poses3d)):
+        given = {"instances": instances, "identity": identity, "poses2d": poses2d, "poses3d": poses3d}
+        for name, dataset in given.items():
             if dataset is not None:
                 for start in range(0, max(1, dataset.sizes.get("time", 0)), ROWS_AT_ONCE):
                     writer.append(**{name: dataset.isel(time=slice(start, start + ROWS_AT_ONCE))})
@@ -264,9 +284,9 @@ def open_session(path: str | os.PathLike[str]) -> Session:
         InvalidValueError: a group does not follow its schema.
     """
     file = Path(path)
-    with _read_errors(file), netCDF4.Dataset(file) as content:
-        places = _places(content)
-        provenance = _read_provenance(content, file)
+    with read_errors(file), netCDF4.Dataset(file) as content:
+        places = places_of(content)
+        provenance = read_provenance(content, file)
         groups = [f"/{name}" for name in content.groups] + sorted(content.variables)
     if not places:
         raise FileFormatError(
@@ -277,115 +297,9 @@ def open_session(path: str | os.PathLike[str]) -> Session:
         )
     rig = None
     if "rig" in places:
-        rig = _read_rig(file, places["rig"])
-    datasets = {name: _open_dataset(file, places[name], schema) for name, schema in _SCHEMAS.items() if name in places}
+        rig = read_rig(file, places["rig"])
+    datasets = {name: open_group(file, places[name], schema) for name, schema in SCHEMAS.items() if name in places}
     return Session(file, rig, provenance=provenance, **datasets)
-
-
-def _places(content: netCDF4.Dataset) -> dict[str, str]:
-    """Where each part of a session stands in a file: its group."""
-    places = {name: f"/{name}" for name in ("rig", *_SCHEMAS) if name in content.groups}
-    if "position" in content.variables:
-        dims = content.variables["position"].dimensions
-        name = "detections" if "candidate" in dims else "poses2d" if "camera" in dims else "poses3d"
-        places.setdefault(name, "/")
-    return places
-
-
-def _open_dataset(file: Path, group: str, schema: Schema) -> xr.Dataset:
-    # 2D poses come from other programs as well; the others are our own.
-    checked = schema.variables if schema is POSES2D else {}
-    with _read_errors(file):
-        content = xr.open_dataset(file, group=group, engine="netcdf4", cache=False)
-        guarded = {
-            name: xr.Variable(
-                array.dims,
-                LazilyIndexedArray(_GuardedArray(array, file, str(name), checked.get(str(name)))),
-                array.attrs,
-                array.encoding,
-            )
-            for name, array in content.variables.items()
-            if name not in content.indexes
-        }
-        dataset = content.assign(guarded)
-    dataset.set_close(content.close)
-    return check(dataset, schema, subject=f"{file}, group {group}", values=False)
-
-
-class _GuardedArray(BackendArray):
-    """A lazily read variable that says which file is at fault when it cannot be read or has values out of range."""
-
-    def __init__(self, variable: xr.Variable, file: Path, name: str, schema: Variable | None) -> None:
-        self._name = name
-        self._schema = schema
-        self.shape = variable.shape
-        self.dtype = variable.dtype
-        self._variable = variable
-        self._file = file
-
-    def __getitem__(self, key: ExplicitIndexer) -> object:
-        return explicit_indexing_adapter(key, self.shape, IndexingSupport.OUTER, self._read)
-
-    def _read(self, key: tuple[object, ...]) -> object:
-        with _read_errors(self._file):
-            values = self._variable[key].values
-        if self._schema is not None and values.dtype.kind in "fi" and values.size:
-            check_values(values, self._name, self._schema, str(self._file))
-        return values
-
-
-def _read_rig(file: Path, group: str) -> Rig:
-    with _read_errors(file), xr.open_dataset(file, group=group, engine="netcdf4") as dataset:
-        content = dataset.load()
-    try:
-        return Rig.from_dataset(content)
-    except SuiteError as error:
-        raise FileFormatError(
-            f"{file}, group {group}", expected="a calibrated rig", got=str(error), remedy="Write the file again."
-        ) from error
-
-
-def _read_provenance(content: netCDF4.Dataset, file: Path) -> dict[str, object] | None:
-    if "provenance" not in content.ncattrs():
-        return None
-    text = str(content.getncattr("provenance"))
-    with suppress(json.JSONDecodeError):
-        found = json.loads(text)
-        if isinstance(found, dict):
-            return found
-    raise FileFormatError(
-        f"{file}, attribute 'provenance'", expected="a JSON object", got=text[:80], remedy="Write the file again."
-    )
-
-
-@contextmanager
-def _read_errors(file: Path) -> Iterator[None]:
-    """Say of any error in reading a file that the file is at fault."""
-    if not file.is_file():
-        raise FileFormatError(
-            file,
-            expected="a netCDF file",
-            got="a folder" if file.is_dir() else "no such file",
-            remedy="Check the path for spelling.",
-        )
-    try:
-        yield
-    except SuiteError:
-        raise
-    # What netCDF4 and xarray raise where bytes of a file are changed at random.
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise _damaged(file, error) from error
-
-
-def _damaged(file: Path, error: Exception) -> FileFormatError:
-    size = file.stat().st_size if file.is_file() else 0
-    reason = str(error).partition("\n")[0][:100]
-    return FileFormatError(
-        file,
-        expected="a complete netCDF-4 file",
-        got="an empty file" if size == 0 else f"{size} bytes that cannot be read ({reason})",
-        remedy="It may be truncated, or of another format under this name; write or copy it again.",
-    )
 
 
 def _is_netcdf_error(error: BaseException) -> bool:

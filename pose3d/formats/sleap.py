@@ -19,11 +19,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.errors import FileFormatError, SuiteWarning
-from pose3d.camera_names import distinguishing_names
 from pose3d.datasets import poses2d
 from pose3d.formats._hdf5 import DAMAGE, open_hdf5, peek_hdf5, text, texts
+from pose3d.formats._sleap_instances import read_sleap_instances
+from pose3d.formats._sleap_project import HIGHEST_SCORE, image_sizes, load_project, stem, unreadable, video_names
 from pose3d.formats._tidy import clean_confidence, clean_positions
 from pose3d.formats.pose_format import PoseFormat
+from pose3d.formats.poses_as_instances import PLACES
 
 if TYPE_CHECKING:
     import sleap_io
@@ -35,8 +37,6 @@ _REMEDY = "Export it again from SLEAP (File > Export Analysis HDF5)."
 _CANONICAL = ("frame", "track", "node", "xy")
 # The layouts of files that do not name their axes: SLEAP's own, for MATLAB, and the same transposed.
 _LAYOUTS = (("track", "xy", "node", "frame"), ("frame", "node", "xy", "track"))
-# The highest peak seen in a confidence map whose targets end at 1 was 1.3.
-_HIGHEST_SCORE = 2.0
 
 
 def read_sleap_analysis(
@@ -56,23 +56,25 @@ def read_sleap_analysis(
     file = Path(path)
     with open_hdf5(file, _WHAT) as content:
         position, scores, tracks, nodes = _analysis_arrays(content, file)
+    named = len(tracks) == position.shape[1]
     position = clean_positions(position)
-    return poses2d(
+    poses = poses2d(
         position[:, None],
-        clean_confidence(scores, position, file, highest=_HIGHEST_SCORE)[:, None],
-        cameras=[camera or _stem(file)],
-        individuals=tracks,
+        clean_confidence(scores, position, file, highest=HIGHEST_SCORE)[:, None],
+        cameras=[camera or stem(file)],
+        individuals=tracks if named else [f"track_{index}" for index in range(position.shape[1])],
         keypoints=nodes,
         frame_rate=frame_rate,
         source_software="SLEAP",
         source_file=str(file),
     )
+    return poses if named else poses.assign_attrs(individuals=PLACES)
 
 
 def _analysis_arrays(
     content: h5py.File, path: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, list[str], list[str]]:
-    """(frame, track, node, 2) positions, (frame, track, node) scores, names of the tracks and of the nodes."""
+    """(frame, track, node, 2) positions, (frame, track, node) scores, names of the tracks, if any, and of the nodes."""
     missing = [name for name in ("tracks", "node_names") if not isinstance(content.get(name), h5py.Dataset)]
     if missing:
         raise FileFormatError(path, expected=_WHAT, got=f"no {' and no '.join(missing)}", remedy=_REMEDY)
@@ -87,8 +89,6 @@ def _analysis_arrays(
         )
     position = tracks[()].astype(np.float64).transpose([axes.index(axis) for axis in _CANONICAL])
     names = texts(content["track_names"]) if "track_names" in content and content["track_names"].size else []
-    if len(names) != position.shape[1]:
-        names = [f"track_{index}" for index in range(position.shape[1])]
     scores = content.get("point_scores")
     if scores is None:
         return position, None, names, nodes
@@ -153,7 +153,7 @@ def read_sleap(
         InvalidValueError: a score is far out of [0, 1], or a position is infinite.
     """
     file = Path(path)
-    labels = _load_project(file)
+    labels = load_project(file)
     videos = [video for video in labels.videos if len(labels.find(video))]
     if not videos or len(labels.skeletons) == 0:
         raise FileFormatError(
@@ -165,49 +165,19 @@ def read_sleap(
     frames = np.unique([labeled.frame_idx for labeled in labels.labeled_frames])
     values, tracks = _project_values(labels, videos, frames, file)
     position = clean_positions(values[..., :2])
-    return poses2d(
+    poses = poses2d(
         position,
-        clean_confidence(values[..., 2], position, file, highest=_HIGHEST_SCORE),
-        cameras=[camera or _stem(file)] if len(videos) == 1 else _video_names(videos),
+        clean_confidence(values[..., 2], position, file, highest=HIGHEST_SCORE),
+        cameras=video_names(videos, file, camera),
         individuals=tracks,
         keypoints=list(labels.skeletons[0].node_names),
         frames=frames,
         frame_rate=frame_rate,
-        image_size=_image_sizes(videos),
+        image_size=image_sizes(videos),
         source_software="SLEAP",
         source_file=str(file),
     )
-
-
-def _load_project(path: Path) -> sleap_io.Labels:
-    if not path.is_file():
-        raise FileFormatError(
-            path, expected="a SLEAP project", got="no such file", remedy="Check the path and its permissions."
-        )
-    try:
-        import sleap_io
-    except ImportError as error:
-        raise FileFormatError(
-            path,
-            expected="the package sleap-io, which reads .slp files",
-            got="it is not installed",
-            remedy="Install it with `pip install 'pose3d-suite[formats]'`, or export analysis h5 files from SLEAP; "
-            "where they lie beside the .slp files already, name their format: sleap-analysis.",
-        ) from error
-    try:
-        return sleap_io.load_slp(str(path), open_videos=False)
-    except (*DAMAGE, NameError) as error:
-        # sleap-io does not check what it reads; NameError is one of the ways in which it fails.
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: BaseException) -> FileFormatError:
-    return FileFormatError(
-        path,
-        expected="a SLEAP project",
-        got=f"a file that sleap-io cannot read ({type(error).__name__}: {error})",
-        remedy="Open and save it again in SLEAP, or export analysis h5 files.",
-    )
+    return poses if labels.tracks else poses.assign_attrs(individuals=PLACES)
 
 
 def _project_values(
@@ -224,7 +194,7 @@ def _project_values(
             for video in videos
         ]
     except DAMAGE as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     names = [track.name for track in labels.tracks]
     count = max(array.shape[1] for array in arrays)
     if not tracked:
@@ -249,22 +219,6 @@ def _warn(count: int, path: Path, text: str) -> None:
         warnings.warn(f"{path}: {count} {text}", SuiteWarning, stacklevel=4)
 
 
-def _video_names(videos: list[Any]) -> list[str]:
-    names = distinguishing_names([str(video.filename) for video in videos])
-    return names if all(names) else [f"video_{index}" for index in range(len(videos))]
-
-
-def _image_sizes(videos: list[Any]) -> NDArray[np.float64] | None:
-    """(camera, 2) width and height, as far as the project knows them."""
-    shapes = [video.shape or (np.nan, np.nan, np.nan, np.nan) for video in videos]
-    sizes = np.array([(width, height) for _, height, width, _ in shapes], dtype=np.float64)
-    return sizes if np.isfinite(sizes).any() else None
-
-
-def _stem(path: Path) -> str:
-    return path.stem.removesuffix(".analysis")
-
-
 def _sniff_analysis(path: Path) -> bool:
     return peek_hdf5(path, lambda file: {"tracks", "node_names"} <= set(file))
 
@@ -287,4 +241,5 @@ PROJECT_FORMAT = PoseFormat(
     suffixes=(".slp",),
     sniff=_sniff_project,
     read=read_sleap,
+    read_instances=read_sleap_instances,
 )

@@ -14,7 +14,7 @@ from pose3d.identity._following import Followed
 from pose3d.identity._naming import IMPOSSIBLE, Step
 from pose3d.identity.anchors import Anchor
 
-__all__ = ["Fixed", "anchored_steps", "anchors_by_chain", "match_names"]
+__all__ = ["Fixed", "anchored_steps", "anchors_by_chain", "check_agreement", "match_names"]
 
 Fixed = list[tuple[int, int, int]]
 """(frame, chain, number of the name) of every anchor."""
@@ -41,6 +41,27 @@ def anchored_steps(fixed: Fixed, count: int) -> list[Step]:
     return steps
 
 
+def check_agreement(found: Sequence[tuple[int, int, str]]) -> None:
+    """Raise where two anchors of a frame contradict each other.
+
+    Args:
+        found: (row, chain, name) of every anchor.
+
+    Raises:
+        InvalidValueError: an animal has two names, or a name two animals.
+    """
+    said: dict[tuple[int, int], str] = {}
+    who: dict[tuple[int, str], int] = {}
+    for row, chain, name in found:
+        if said.setdefault((row, chain), name) != name or who.setdefault((row, name), chain) != chain:
+            raise InvalidValueError(
+                f"anchors, row {row}",
+                expected="one name for an animal, and one animal for a name",
+                got=f"'{name}' contradicts another anchor of that frame",
+                remedy="Remove one of them.",
+            )
+
+
 def match_names(found: Sequence[tuple[int, int, str]], count: int) -> tuple[Fixed, dict[int, str]]:
     """Which number each name gets: that of the chains on which a person saw it most often.
 
@@ -59,16 +80,7 @@ def match_names(found: Sequence[tuple[int, int, str]], count: int) -> tuple[Fixe
             got=f"{len(names)}: {', '.join(names)}",
             remedy="Correct the names, or the number of individuals.",
         )
-    said: dict[tuple[int, int], str] = {}
-    who: dict[tuple[int, str], int] = {}
-    for row, chain, name in found:
-        if said.setdefault((row, chain), name) != name or who.setdefault((row, name), chain) != chain:
-            raise InvalidValueError(
-                f"anchors, row {row}",
-                expected="one name for an animal, and one animal for a name",
-                got=f"'{name}' contradicts another anchor of that frame",
-                remedy="Remove one of them.",
-            )
+    check_agreement(found)
     votes = np.zeros((len(names), count))
     for _, chain, name in found:
         votes[names.index(name), chain] += 1

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from calibration.schema import check
 from pose3d.datasets import IDENTITY, POSES2D
 from pose3d.identity._following import Followed
-from pose3d.identity._meetings import Meeting
-from pose3d.identity._naming import History, Step
+from pose3d.identity._naming import History, Step, names_at
 
 __all__ = [
     "NOT_SEEN",
@@ -28,6 +27,8 @@ __all__ = [
 
 SEEN, NOT_SEEN, ONE_CAMERA, TWO_CAMERAS = range(4)
 
+# What is kept of a step, beside its price.
+_STEP = ("row", "first", "second", "begin", "unseen")
 # Risks below this are none.
 _LEAST_RISK = 1e-3
 
@@ -40,27 +41,13 @@ class Solution:
         paths: the pieces of every chain.
         steps: what may change names, in the order of time.
         history: what did.
-        meetings: by the number of their step.
         individuals: the names, by number.
     """
 
     paths: list[list[int]]
     steps: Sequence[Step]
     history: History
-    meetings: dict[int, Meeting]
     individuals: tuple[str, ...]
-
-
-def names_at(
-    steps: Sequence[Step], history: History, chain: NDArray[np.int64], time: NDArray[np.int64], count: int
-) -> NDArray[np.int64]:
-    """The number of the name of chains at some frames."""
-    if not len(steps):
-        return chain
-    begin = np.array([step.row for step in steps])
-    at = np.searchsorted(begin, time, side="right") - 1
-    table = np.concatenate([np.arange(count)[None], history.names])
-    return table[at + 1, chain]
 
 
 def identity_dataset(source: xr.Dataset, followed: Followed, solution: Solution) -> xr.Dataset:
@@ -78,53 +65,52 @@ def identity_dataset(source: xr.Dataset, followed: Followed, solution: Solution)
         chain_of[followed.pieces.number[path]] = number
     chain = chain_of[rows.track]
     own = chain >= 0
-    time, chain = rows.time[own], chain[own]
-    who = names_at(solution.steps, solution.history, chain, time, count)
-    instance = np.full((frames, cameras, count), -1, np.int16)
+    time, chain = rows.time[own].astype(np.int64), chain[own]
+    who = names_at(solution.steps, solution.history, chain, time)
+    instance, further = (np.full((frames, cameras, count), -1, np.int16) for _ in range(2))
     instance[time, :, who] = rows.instance[own]
-    further = np.full((frames, cameras, count), -1, np.int16)
     further[time, :, who] = rows.further[own]
     chains = np.full((frames, count), -1, np.int16)
     chains[time, who] = chain
-    seen_by = (instance >= 0).sum(1)
-    status = np.where(seen_by > 1, SEEN, np.where(seen_by == 1, ONE_CAMERA, NOT_SEEN)).astype(np.int8)
-    if cameras == 1:
-        status[seen_by == 1] = SEEN
     unclear = np.zeros((frames, count), bool)
     unclear[time, who] = rows.flag[own] > 0
-    status[unclear & (seen_by < 2)] = TWO_CAMERAS
+    odds = np.full((frames, count), np.nan)
+    odds[time, who] = rows.odds[own]
     used = (instance >= 0).sum(2) + (further >= 0).sum(2)
     variables: dict[str, object] = {
         "instance": (IDENTITY.variables["instance"].dims, instance, {"units": "1"}),
-        "identity_confidence": (
-            ("time", "individual"),
-            _confidence(rows.odds[own], time, who, solution, status),
-            {"units": "1"},
-        ),  # fmt: skip
-        "identity_status": (("time", "individual"), status, _status_words()),
+        "identity_confidence": (("time", "individual"), _confidence(odds, solution), {"units": "1"}),
+        "identity_status": (("time", "individual"), _status(instance, unclear), _status_words()),
         "unassigned": (("time", "camera"), (followed.present - used).astype(np.int16), {"units": "1"}),
         "chain": (("time", "individual"), chains, {"units": "1"}),
-        **_step_variables(solution.steps, count),
-        **risk_variables(source["frame"].values, solution),
+        **step_variables(solution.steps, count),
+        **risk_variables(source["frame"].values, solution.steps, solution.history, solution.individuals),
     }
     if (further >= 0).any():
         variables["further"] = (IDENTITY.variables["further"].dims, further, {"units": "1"})
-    dataset = xr.Dataset(
+    return check(_dataset(variables, source, solution.individuals), IDENTITY)
+
+
+def _dataset(variables: dict[str, object], source: xr.Dataset, individuals: Sequence[str]) -> xr.Dataset:
+    kept = ("time_unit", "fps", "source_software", "source_file")
+    return xr.Dataset(
         variables,
         coords={
             "time": source["time"].variable,
             "frame": source["frame"].variable,
             "camera": source["camera"].values,
-            "individual": np.array(solution.individuals, dtype=np.str_),
+            "individual": np.array(individuals, dtype=np.str_),
         },
-        attrs={
-            name: value
-            for name, value in source.attrs.items()
-            if name in ("time_unit", "fps", "source_software", "source_file")
-        }
-        | {"ds_type": "identity"},
+        attrs={name: source.attrs[name] for name in kept if name in source.attrs} | {"ds_type": "identity"},
     )
-    return check(dataset, IDENTITY)
+
+
+def _status(instance: NDArray[np.int16], unclear: NDArray[np.bool_]) -> NDArray[np.int8]:
+    seen_by = (instance >= 0).sum(1)
+    enough = min(2, instance.shape[1])
+    status = np.where(seen_by >= enough, SEEN, np.where(seen_by == 1, ONE_CAMERA, NOT_SEEN))
+    status[unclear & (seen_by < enough)] = TWO_CAMERAS
+    return status.astype(np.int8)
 
 
 def _status_words() -> dict[str, object]:
@@ -135,54 +121,58 @@ def _status_words() -> dict[str, object]:
     }
 
 
-def _confidence(
-    odds: NDArray[np.float32],
-    time: NDArray[np.int64],
-    who: NDArray[np.int64],
-    solution: Solution,
-    status: NDArray[np.int8],
-) -> NDArray[np.float32]:
+def _confidence(odds: NDArray[np.float64], solution: Solution) -> NDArray[np.float32]:
     """(time, individual) from the odds of every frame; in meetings, from what was found of the whole meeting."""
-    result = np.full(status.shape, np.nan, np.float32)
     with np.errstate(over="ignore"):
-        result[time, who] = 1.0 / (1.0 + np.exp(-odds.astype(np.float64)))
-    for number, meeting in solution.meetings.items():
-        if meeting.second < 0:
-            continue
-        names = solution.history.names[number]
-        rows = slice(meeting.first_row, meeting.last_row + 1)
-        for chain in (meeting.first, meeting.second):
-            column = result[rows, names[chain]]
-            column[np.isfinite(column)] = solution.history.probability[number]
+        result = (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
+    for number, step in enumerate(solution.steps):
+        if step.begin >= 0:
+            raise_in_meeting(result, step, solution.history, number)
     return result
 
 
-def _step_variables(steps: Sequence[Step], count: int) -> dict[str, object]:
+def raise_in_meeting(confidence: NDArray[np.float32], step: Step, history: History, number: int) -> None:
+    """Give the frames of a meeting the confidence in its outcome, where somebody was seen."""
+    rows = slice(step.begin, step.row)
+    for chain in (step.first, step.second):
+        column = confidence[rows, history.names[number][chain]]
+        column[np.isfinite(column)] = history.probability[number]
+
+
+def step_variables(steps: Sequence[Step], count: int) -> dict[str, object]:
+    """The steps as variables of the Identity Dataset."""
     price = np.full((len(steps), max(2, count)), np.nan)
     for number, step in enumerate(steps):
         price[number, : len(step.price)] = step.price
+    columns = {name: np.array([getattr(step, name) for step in steps], np.int64) for name in _STEP}
     return {
-        "step_row": (("step",), np.array([step.row for step in steps], np.int64), {"units": "1"}),
-        "step_first": (("step",), np.array([step.first for step in steps], np.int64), {"units": "1"}),
-        "step_second": (("step",), np.array([step.second for step in steps], np.int64), {"units": "1"}),
+        **{f"step_{name}": (("step",), column, {"units": "1"}) for name, column in columns.items()},
         "step_price": (("step", "choice"), price, {"units": "1"}),
     }
 
 
-def risk_variables(frame: NDArray[np.int64], solution: Solution) -> dict[str, object]:
+def steps_of(identity: xr.Dataset) -> list[Step]:
+    """The steps that an Identity Dataset was made by."""
+    columns = [identity[f"step_{name}"].values.tolist() for name in _STEP]
+    count = identity.sizes["individual"]
+    return [
+        Step(row, first, second, price[: 2 if second >= 0 else count], begin, bool(unseen))
+        for row, first, second, begin, unseen, price in zip(*columns, identity["step_price"].values, strict=True)
+    ]
+
+
+def risk_variables(
+    frame: NDArray[np.int64], steps: Sequence[Step], history: History, individuals: Sequence[str]
+) -> dict[str, object]:
     """The list of what may be wrong, the most probable first."""
     found = []
-    for number, meeting in solution.meetings.items():
-        risk = 1.0 - float(solution.history.probability[number])
-        if meeting.second < 0:
-            risk = 1.0 / (1.0 + float(np.exp(np.clip(meeting.odds, -30, 30))))
-        if risk < _LEAST_RISK:
+    for number, step in enumerate(steps):
+        risk = 1.0 - float(history.probability[number])
+        if step.begin < 0 or risk < _LEAST_RISK:
             continue
-        names = solution.history.names[number]
-        second = "nobody" if meeting.second < 0 else solution.individuals[names[meeting.second]]
-        first, last = (min(row, len(frame) - 1) for row in (meeting.first_row, meeting.last_row))
-        pair = (solution.individuals[names[meeting.first]], second)
-        found.append((risk, int(frame[first]), int(frame[last]), *pair, meeting.reason))
+        pair = [individuals[history.names[number][chain]] for chain in (step.first, step.second)]
+        first, last = (int(frame[min(row, len(frame) - 1)]) for row in (step.begin, step.row - 1))
+        found.append((risk, first, last, *pair, "unseen" if step.unseen else "close"))
     found.sort(key=lambda each: (-each[0], each[1]))
     columns = list(zip(*found, strict=True)) if found else [()] * 6
     names = ("probability", "first", "last", "individual", "other", "reason")
@@ -217,12 +207,11 @@ def poses2d_of_instances(instances: xr.Dataset, identity: xr.Dataset) -> xr.Data
         values = instances[name].transpose(*order, *ends).values
         taken = _taken(values, place, empty)
         if name == "position":
-            seen = np.isfinite(taken).all(-1)
+            seen = np.asarray(np.isfinite(taken).all(-1))
         if further is not None:
             assert seen is not None  # the position comes first
             other = _taken(values, further, empty)
-            fill = ~seen if name != "position" else ~seen
-            taken[fill] = other[fill]
+            taken[~seen] = other[~seen]
         variables[name] = (POSES2D.variables[name].dims, taken, dict(instances[name].attrs))
     if "image_size" in instances:
         variables["image_size"] = instances["image_size"].variable

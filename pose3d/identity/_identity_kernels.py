@@ -13,15 +13,21 @@ All kernels stand in this one file for the sake of numba's cache, see `calibrati
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
 
 from calibration.kernels import kept
 
 __all__ = [
-    "BOUND",
     "NOISE",
     "PARAMETERS",
+    "Done",
+    "Frames",
+    "State",
+    "Told",
+    "Views",
     "group_frames",
     "group_residuals",
     "place_groups",
@@ -52,6 +58,100 @@ BLOCK = 15  # frames whose lengths are averaged
 NEWBORN = 16  # frames after which a track is no newcomer
 FEWEST = 17  # keypoints that a newcomer must have
 
+
+class Frames(NamedTuple):
+    """What was seen in some frames; the axes are (time, camera, instance, keypoint)."""
+
+    ray: Any  # (..., 3) unit rays in the world
+    conf: Any  # confidence, 0 where not seen
+    angle: Any  # radians per pixel
+    hint: Any  # (time, camera, instance) track of the source, -1 for none
+    steps: Any  # (time,) frames since the row before
+
+
+class Views(NamedTuple):
+    """The cameras."""
+
+    base: Any  # (camera, camera, 3) unit vectors from the first to the second
+    center: Any  # (camera, 3)
+    extent: Any  # (camera,) squared angular radius of an animal
+    scene: Any  # (camera,) squared distance of the animals
+
+
+class State(NamedTuple):
+    """The tracks, as they are carried on from frame to frame; the first axis are slots."""
+
+    number: Any  # of the piece of track, -1 for a free slot
+    pos: Any  # (slot, keypoint, 3) place
+    vel: Any  # (slot, keypoint, 3) velocity per frame
+    cov: Any  # (slot, keypoint, 3) variances: of the place, with the velocity, of the velocity
+    known: Any  # (slot, keypoint) whether it was ever placed
+    body: Any  # (slot, 3) velocity of the body
+    unseen: Any  # frames since it was seen
+    hits: Any  # frames in which it was seen
+    first_row: Any  # of the piece
+    last_row: Any  # in which it was seen
+    start: Any  # (slot, keypoint, 3) place at the start of the piece
+    last_hint: Any  # (slot, camera) track of the source
+    blocks: Any  # (slot, edge, 3) number of blocks, their mean, and sum of squares around it
+    block: (
+        Any  # (slot, edge + 1, 2) number and sum of the lengths of the block being filled; the last row counts frames
+    )
+    lowest: Any  # (slot, slot) lowest margin of the meeting of two, inf where they do not meet
+    low_row: Any  # (slot, slot) first row of the meeting
+    calm: Any  # (slot, slot) frames in which they were apart
+    counters: Any  # (2,) number of the next piece, and of the meetings so far that the call has told
+
+
+class Told(NamedTuple):
+    """What a call writes down: rows and meetings."""
+
+    time: Any
+    track: Any
+    instance: Any
+    further: Any
+    odds: Any
+    flag: Any
+    meeting: Any  # (meeting, 6) first and last row, the two pieces before, and the two after
+    meeting_odds: Any
+
+
+class Done(NamedTuple):
+    """Pieces of track that have ended."""
+
+    number: Any
+    first: Any
+    last: Any
+    start: Any
+    end: Any
+    velocity: Any
+    variance: Any
+    known: Any
+    lengths: Any
+    count: Any  # (1,)
+
+
+class _Frame(NamedTuple):
+    """What is found out about one frame."""
+
+    camera: Any  # (node,) its camera
+    instance: Any  # (node,) its place there
+    claim: Any  # (slot, node) what speaks for the node being of the track
+    owner: Any  # (slot, camera) the node that the track gets, -1 for none
+    further: Any  # (slot, camera) a second part of the animal
+    used: Any  # (slot,) whether there is a track
+    claimed: Any  # (node,) whether it belongs to somebody
+    odds: Any  # (slot,) that it is nobody else
+    flag: Any  # (slot,) bit 0: two cameras do not tell; bit c + 1: camera c is left out
+    marked: Any  # (slot,) whether its instances are contested
+    fresh: Any  # (keypoint,) number of rays that a keypoint was placed by
+    loose: Any  # nodes that nobody has
+    group: Any  # (node,)
+    member: Any  # (group, camera)
+    pair: Any  # (node, node)
+    together: Any
+
+
 _NONE = -1
 # A residual with two degrees of freedom, in units of its variance, that is wrong: 0.1 % of the right ones.
 _GATE = 13.8
@@ -60,6 +160,8 @@ _GATE = 13.8
 _PAIR_SHARE = np.array([0.0, 0.0, 1.0, 1.0, 5.0 / 6.0, 0.7, 0.6])
 # What a newcomer's claim to an instance is lowered by, beside that of a track that is known.
 _MODESTY = 6.0
+# Two tracks contest an instance if what speaks for them differs by less than so much for each keypoint.
+_CONTEST = 6.0
 # A claim below this is none.
 _LEAST = 1.0
 _SWEEPS = 6
@@ -524,7 +626,7 @@ def _settle(slots, marked, nodes, count, node_camera, cameras, pair, claim, grou
 
 @_jit
 def _solve3(a, b, out):
-    """Solve a symmetric positive system of three by Cholesky; returns the trace of the inverse, negative if singular."""
+    """Solve a symmetric positive system of three by Cholesky; returns the trace of the inverse, or -1."""
     l00 = a[0, 0]
     if l00 <= 1e-300:
         return -1.0
@@ -708,12 +810,11 @@ def _coincide(j, other, pos, known, p):
 
 
 @_jit
-def _lengths(j, pos, fresh, edges, needed, blocks, block):
-    """Add the lengths of a frame to the block of a track, and the block, when it is full, to its averages.
+def _lengths(j, pos, fresh, edges, needed, block):
+    """Add the lengths of a frame to the block of a track.
 
     Args:
         edges: (edge, 2) keypoints.
-        blocks: (slot, edge, 3) number of blocks, their mean, and sum of squares around it (West, 1979).
         block: (slot, edge + 1, 2) number and sum of the lengths of the block; the last row counts frames.
     """
     count = edges.shape[0]
@@ -730,7 +831,13 @@ def _lengths(j, pos, fresh, edges, needed, blocks, block):
 
 @_jit
 def _close_block(j, size, blocks, block):
-    """Add a block to the averages of a track; one that is not full counts less."""
+    """Add a block to the averages of a track; one that is not full counts less.
+
+    Args:
+        size: frames of a full block.
+        blocks: (slot, edge, 3) number of blocks, their mean, and sum of squares around it (West, 1979).
+        block: see `_lengths`.
+    """
     count = blocks.shape[1]
     for e in range(count):
         if block[j, e, 0] > 0.0:
@@ -744,382 +851,407 @@ def _close_block(j, size, blocks, block):
 
 
 @_jit
-def _finish(
-    j, state_number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p, done, count
-):
-    """Write down a piece of track that has ended; returns how many there are now."""
-    (d_number, d_first, d_last, d_hits, d_start, d_end, d_velocity, d_variance, d_known, d_lengths) = done
-    if block[j, -1, 0] > 0.0:
-        _close_block(j, p[BLOCK], blocks, block)
-    d_number[count] = state_number[j]
-    d_first[count], d_last[count], d_hits[count] = first_row[j], last_row[j], hits[j]
-    for k in range(pos.shape[1]):
-        d_known[count, k] = known[j, k]
-        d_variance[count, k] = cov[j, k, 0]
+def _begin(j, row, state):
+    """Begin a piece of track with the next number."""
+    state.number[j] = state.counters[0]
+    state.counters[0] += 1
+    state.first_row[j] = row
+    for k in range(state.pos.shape[1]):
         for s in range(3):
-            d_start[count, k, s] = start[j, k, s]
-            d_end[count, k, s] = pos[j, k, s]
-    for s in range(3):
-        d_velocity[count, s] = body[j, s]
-    for e in range(blocks.shape[1]):
-        for s in range(3):
-            d_lengths[count, e, s] = blocks[j, e, s]
-            blocks[j, e, s] = 0.0
-    return count + 1
+            state.start[j, k, s] = state.pos[j, k, s] if state.known[j, k] else np.nan
 
 
 @_jit
-def _begin(j, row, first_row, start, pos, known):
-    """Remember where a piece of track begins."""
-    first_row[j] = row
-    for k in range(pos.shape[1]):
+def _finish(j, state, p, done):
+    """Write down a piece of track that has ended, and free its slot."""
+    at = done.count[0]
+    if state.block[j, -1, 0] > 0.0:
+        _close_block(j, p[BLOCK], state.blocks, state.block)
+    done.number[at] = state.number[j]
+    done.first[at], done.last[at] = state.first_row[j], state.last_row[j]
+    for k in range(state.pos.shape[1]):
+        done.known[at, k] = state.known[j, k]
+        done.variance[at, k] = state.cov[j, k, 0]
         for s in range(3):
-            start[j, k, s] = pos[j, k, s] if known[j, k] else np.nan
+            done.start[at, k, s] = state.start[j, k, s]
+            done.end[at, k, s] = state.pos[j, k, s]
+    for s in range(3):
+        done.velocity[at, s] = state.body[j, s]
+    for e in range(state.blocks.shape[1]):
+        for s in range(3):
+            done.lengths[at, e, s] = state.blocks[j, e, s]
+            state.blocks[j, e, s] = 0.0
+    done.count[0] += 1
+    state.number[j] = _NONE
+
+
+@_jit
+def _tell_meeting(j, other, row, gone, state, p, told, done):
+    """Cut two tracks that met, of which one may be gone: from here on they are other pieces."""
+    a, b = min(j, other), max(j, other)
+    at = state.counters[1]
+    told.meeting[at, 0], told.meeting[at, 1] = state.low_row[a, b], row
+    told.meeting[at, 2], told.meeting[at, 3] = state.number[j], state.number[other]
+    told.meeting_odds[at] = state.lowest[a, b]
+    _finish(j, state, p, done)
+    _begin(j, row + (0 if gone else 1), state)
+    told.meeting[at, 4], told.meeting[at, 5] = state.number[j], _NONE
+    if not gone:
+        _finish(other, state, p, done)
+        _begin(other, row + 1, state)
+        told.meeting[at, 5] = state.number[other]
+    state.lowest[a, b] = np.inf
+    state.counters[1] += 1
+
+
+@_jit
+def _expect(row, step, slots, state, p, frame, told, done):
+    """Move all tracks on to a frame, and end those that nobody saw for long."""
+    for j in range(slots):
+        frame.used[j] = state.number[j] >= 0
+        if not frame.used[j]:
+            continue
+        longest = p[ABSENCE] if state.hits[j] >= p[NEWBORN] else min(p[NEWBORN], p[ABSENCE])
+        if state.unseen[j] + step > longest:
+            for other in range(slots):
+                a, b = min(j, other), max(j, other)
+                if other != j and state.number[other] >= 0 and state.lowest[a, b] < np.inf:
+                    # it went while close to another: which of the two went?
+                    _tell_meeting(other, j, row, True, state, p, told, done)
+                state.lowest[a, b] = np.inf
+            _finish(j, state, p, done)
+            frame.used[j] = False
+        else:
+            _predict(j, state.pos, state.vel, state.cov, state.known, state.body, state.unseen, step, p)
+
+
+@_jit
+def _claims(t, count, cameras, slots, frames, views, state, p, frame):
+    """What every track claims, and who gets it, camera by camera."""
+    for j in range(slots):
+        for c in range(cameras):
+            frame.owner[j, c] = frame.further[j, c] = _NONE
+        frame.odds[j], frame.flag[j] = np.inf, 0
+        if not frame.used[j]:
+            continue
+        modesty = _MODESTY if state.hits[j] < p[NEWBORN] else 0.0
+        for n in range(count):
+            c, i = frame.camera[n], frame.instance[n]
+            value = _claim(
+                state.pos[j], state.cov[j], state.known[j],
+                frames.ray[t, c, i], frames.conf[t, c, i], frames.angle[t, c, i], views.center[c], p,
+            )  # fmt: skip
+            if value > _LEAST:
+                value -= modesty
+                if frames.hint[t, c, i] >= 0 and frames.hint[t, c, i] == state.last_hint[j, c]:
+                    value += p[TRUST]
+            frame.claim[j, n] = value
+    for c in range(cameras):
+        _choose(c, slots, frame.used, count, frame.camera, frame.claim, frame.owner)
+
+
+@_jit
+def _mark_claimed(count, cameras, slots, frame):
+    for n in range(count):
+        frame.claimed[n] = False
+    for j in range(slots):
+        if frame.used[j]:
+            for c in range(cameras):
+                if frame.owner[j, c] >= 0:
+                    frame.claimed[frame.owner[j, c]] = True
+
+
+@_jit
+def _look_together(t, count, cameras, slots, frames, views, p, frame):
+    """What is contested, or nobody's, is looked at in all cameras together; returns the number of groups."""
+    contest = _contested(slots, frame.used, count, frame.claim, _CONTEST * frames.conf.shape[3], frame.marked)
+    if contest:
+        for j in range(slots):
+            if frame.marked[j]:
+                for c in range(cameras):
+                    frame.owner[j, c] = _NONE
+    _mark_claimed(count, cameras, slots, frame)
+    loose = 0
+    for n in range(count):
+        frame.group[n] = _NONE
+        if not frame.claimed[n]:
+            frame.loose[loose] = n
+            loose += 1
+    groups = 0
+    if loose > 1 or contest:
+        _pairs(
+            frame.loose, loose, frame.camera, frame.instance, frames.ray[t], frames.conf[t], frames.angle[t],
+            views.base, views.extent, p, frame.pair,
+        )  # fmt: skip
+        groups = _agglomerate(
+            frame.loose, loose, frame.camera, cameras, frame.pair, frame.group, frame.member, frame.together
+        )
+        groups = _polish(frame.loose, loose, frame.camera, cameras, frame.pair, frame.group, frame.member, groups)
+        if contest:
+            _settle(
+                slots, frame.marked, frame.loose, loose, frame.camera, cameras, frame.pair, frame.claim,
+                frame.group, frame.member, groups, frame.owner,
+            )  # fmt: skip
+    elif loose == 1:
+        for c in range(cameras):
+            frame.member[0, c] = _NONE
+        frame.member[0, frame.camera[frame.loose[0]]] = frame.loose[0]
+        frame.group[frame.loose[0]] = 0
+        groups = 1
+    _mark_claimed(count, cameras, slots, frame)
+    return groups
+
+
+@_jit
+def _leave_open(count, cameras, slots, p, frame):
+    """Where only two cameras see an animal, an instance that another fits nearly as well as is given to nobody."""
+    for j in range(slots):
+        if not frame.used[j] or cameras == 1 or _size(frame.owner[j], cameras) != 2:
+            continue
+        for c in range(cameras):
+            n = frame.owner[j, c]
+            if n < 0:
+                continue
+            rival = 0.0
+            for other in range(count):
+                if frame.camera[other] != c or other == n:
+                    continue
+                loss = frame.claim[j, n] - frame.claim[j, other]
+                for third in range(slots):
+                    if frame.used[third] and third != j and frame.owner[third, c] == other:
+                        loss += frame.claim[third, other] - max(frame.claim[third, n], 0.0)
+                rival += np.exp(-min(max(p[TEMPER] * loss, -30.0), 30.0))
+            if rival > np.exp(-p[SURE]):
+                frame.flag[j] |= 1 | (2 << c)
+    for j in range(slots):
+        if frame.used[j] and frame.flag[j] & 1:
+            for c in range(cameras):
+                if frame.flag[j] & (2 << c):
+                    frame.owner[j, c] = _NONE
+
+
+@_jit
+def _meet_others(row, cameras, slots, state, p, frame):
+    """How sure it is that nobody was taken for another; where it is not, two animals meet."""
+    for j in range(slots):
+        if not frame.used[j] or state.hits[j] < p[NEWBORN]:
+            continue
+        for other in range(j + 1, slots):
+            if not frame.used[other] or state.hits[other] < p[NEWBORN]:
+                continue
+            margin, met = 0.0, False
+            for c in range(cameras):
+                a, b = frame.owner[j, c], frame.owner[other, c]
+                met = met or a >= 0 or b >= 0
+                if a >= 0:
+                    margin += frame.claim[j, a] - max(frame.claim[other, a], 0.0)
+                if b >= 0:
+                    margin += frame.claim[other, b] - max(frame.claim[j, b], 0.0)
+            if not met:
+                continue
+            margin *= p[TEMPER]
+            frame.odds[j], frame.odds[other] = min(frame.odds[j], margin), min(frame.odds[other], margin)
+            if margin < p[CLOSE]:
+                if state.lowest[j, other] == np.inf:
+                    state.low_row[j, other] = row
+                state.lowest[j, other] = min(state.lowest[j, other], margin)
+                state.calm[j, other] = 0.0
+            elif state.lowest[j, other] < np.inf and margin > p[APART]:
+                state.calm[j, other] += 1.0
+
+
+@_jit
+def _correct(t, row, cameras, slots, frames, views, edges, state, p, frame):
+    """Correct all tracks by what was seen of them."""
+    needed = 1 if p[PLANAR] > 0.0 else 2
+    for j in range(slots):
+        if not frame.used[j]:
+            continue
+        if _size(frame.owner[j], cameras) == 0:
+            state.unseen[j] += frames.steps[t]
+            continue
+        _update(
+            j, frame.owner[j], cameras, frame.instance, frames.ray[t], frames.conf[t], frames.angle[t], views.center,
+            p, views.scene, state.pos, state.vel, state.cov, state.known, state.body, frame.fresh,
+        )  # fmt: skip
+        state.unseen[j] = 0.0
+        state.hits[j] += 1
+        state.last_row[j] = row
+        _lengths(j, state.pos, frame.fresh, edges, needed, state.block)
+        if state.block[j, -1, 0] >= p[BLOCK]:
+            _close_block(j, p[BLOCK], state.blocks, state.block)
+        for c in range(cameras):
+            if frame.owner[j, c] >= 0:
+                state.last_hint[j, c] = frames.hint[t, c, frame.instance[frame.owner[j, c]]]
+
+
+@_jit
+def _second_parts(t, count, slots, frames, frame):
+    """What is left of an animal that a camera has in two parts, which share no keypoint."""
+    keypoints = frames.conf.shape[3]
+    for n in range(count):
+        if frame.claimed[n]:
+            continue
+        c, i = frame.camera[n], frame.instance[n]
+        best, target = _LEAST, _NONE
+        for j in range(slots):
+            if not frame.used[j] or frame.owner[j, c] < 0 or frame.further[j, c] >= 0 or frame.claim[j, n] <= best:
+                continue
+            mine, apart = frame.instance[frame.owner[j, c]], True
+            for k in range(keypoints):
+                if frames.conf[t, c, i, k] > 0.0 and frames.conf[t, c, mine, k] > 0.0:
+                    apart = False
+            if apart:
+                best, target = frame.claim[j, n], j
+        if target >= 0:
+            frame.further[target, c] = n
+            frame.claimed[n] = True
+
+
+@_jit
+def _is_newcomer(m, count, cameras, p, frame):
+    """Whether a group of instances that belong to nobody is an animal."""
+    size = 0
+    for c in range(cameras):
+        if frame.member[m, c] >= 0 and frame.claimed[frame.member[m, c]]:
+            frame.member[m, c] = _NONE
+        if frame.member[m, c] >= 0:
+            size += 1
+    if p[PLANAR] > 0.0:
+        return size > 0
+    if size < 2:
+        return False
+    weight = 0.0
+    for c in range(cameras):
+        if frame.member[m, c] >= 0:
+            support = _support(frame.member[m, c], c, frame.member[m], frame.pair, cameras)
+            weight += 0.5 * support * _share(size)
+    if weight < p[BIRTH]:
+        return False
+    if size > 2:
+        return True
+    return _doubt(m, frame.camera, cameras, frame.pair, frame.group, frame.member, count, p[TEMPER]) >= p[SURE]
+
+
+@_jit
+def _add_newcomer(m, t, row, cameras, slots, frames, views, state, p, frame):
+    """Give a group a slot, if there is one and it is no animal that is followed already."""
+    j = 0
+    while j < slots and state.number[j] >= 0:
+        j += 1
+    if j == slots:
+        return
+    keypoints = state.pos.shape[1]
+    state.known[j] = False
+    state.body[j] = 0.0
+    _update(
+        j, frame.member[m], cameras, frame.instance, frames.ray[t], frames.conf[t], frames.angle[t], views.center,
+        p, views.scene, state.pos, state.vel, state.cov, state.known, state.body, frame.fresh,
+    )  # fmt: skip
+    seen = 0
+    for k in range(keypoints):
+        if state.known[j, k]:
+            seen += 1
+    if seen < min(p[FEWEST], keypoints):
+        return
+    for other in range(slots):
+        if other != j and state.number[other] >= 0 and _coincide(j, other, state.pos, state.known, p):
+            return
+    _begin(j, row, state)
+    state.unseen[j], state.hits[j], state.last_row[j] = 0.0, 1, row
+    state.blocks[j] = 0.0
+    state.block[j] = 0.0
+    for other in range(slots):
+        state.lowest[j, other] = state.lowest[other, j] = np.inf
+    frame.used[j], frame.odds[j], frame.flag[j] = True, np.inf, 0
+    for c in range(cameras):
+        n = frame.member[m, c]
+        frame.owner[j, c] = n
+        state.last_hint[j, c] = frames.hint[t, c, frame.instance[n]] if n >= 0 else _NONE
+        if n >= 0:
+            frame.claimed[n] = True
+
+
+@_jit
+def _drop_doubles(slots, state, p, frame, done):
+    """Of two tracks of one animal the newcomer goes."""
+    for j in range(slots):
+        for other in range(slots):
+            if j == other or not frame.used[j] or not frame.used[other] or state.hits[other] >= p[NEWBORN]:
+                continue
+            if state.hits[j] > state.hits[other] and _coincide(j, other, state.pos, state.known, p):
+                frame.used[other] = False
+                _finish(other, state, p, done)
+
+
+@_jit
+def _tell_rows(row, cameras, slots, state, frame, told, at):
+    """Write down whose instances are whose; returns the number of rows so far."""
+    for j in range(slots):
+        if frame.used[j] and (_size(frame.owner[j], cameras) > 0 or frame.flag[j] != 0):
+            told.time[at], told.track[at] = row, state.number[j]
+            told.odds[at], told.flag[at] = frame.odds[j], frame.flag[j] & 1
+            for c in range(cameras):
+                first, second = frame.owner[j, c], frame.further[j, c]
+                told.instance[at, c] = frame.instance[first] if first >= 0 else _NONE
+                told.further[at, c] = frame.instance[second] if second >= 0 else _NONE
+            at += 1
+    return at
 
 
 @_jit_and_keep
-def track_frames(ray, conf, angle, hint, steps, row0, base, center, extent, scene, edges, p, state, rows, events, done):
+def track_frames(frames, row0, views, edges, p, state, told, done):
     """Follow animals through frames.
 
     Args:
-        ray, conf, angle: as for `group_frames`.
-        hint: (time, camera, instance) track of the source, -1 for none.
-        steps: (time,) frames since the row before.
+        frames: what was seen.
         row0: number of the first row in the recording.
-        base, extent: as for `group_frames`.
-        center: (camera, 3) centers of the cameras.
-        scene: (camera,) squared distance of the animals, roughly.
+        views: the cameras.
         edges: (edge, 2) keypoints whose distance is measured.
         p: parameters.
-        state: what is carried on, see `tracking._State`.
-        rows, events, done: what is found, see `tracking._Found`.
+        state: what is carried on.
+        told, done: what is found.
 
     Returns:
-        (rows of the recording that were done, rows written, events written, pieces of track that ended). Where `done`
-        or `events` may not have room for another frame, it stops early and is called again.
+        (rows of the recording that were done, rows that were told). Where `done` or the meetings may not have room for
+        another frame, it stops early and is to be called again.
     """
-    (number, pos, vel, cov, known, body, unseen, hits, first_row, last_row, start, last_hint, blocks, block,
-     lowest, low_row, calm, counters) = state  # fmt: skip
-    row_time, row_track, row_instance, row_further, row_odds, row_flag = rows
-    event_row, event_odds = events
-    times, cameras, places, keypoints, _ = ray.shape
-    slots = min(number.shape[0], int(p[SLOTS]))
+    times, cameras, places, keypoints = frames.conf.shape
+    slots = min(state.number.shape[0], int(p[SLOTS]))
     most = cameras * places
-    node_camera, node_instance = np.empty(most, np.int64), np.empty(most, np.int64)
-    claim = np.empty((slots, most))
-    pair, together = np.empty((most, most)), np.empty((most, most))
-    nodes, node_group = np.empty(most, np.int64), np.empty(most, np.int64)
-    member = np.empty((2 * most + 1, cameras), np.int64)
-    owner = np.empty((slots, cameras), np.int64)
-    further = np.empty((slots, cameras), np.int64)
-    used, marked, claimed = np.empty(slots, np.bool_), np.empty(slots, np.bool_), np.empty(most, np.bool_)
-    fresh = np.zeros(keypoints, np.int64)
-    odds, flag = np.empty(slots), np.empty(slots, np.int64)
-    ended = count_rows = count_events = 0
-    needed = 1 if p[PLANAR] > 0.0 else 2
+    frame = _Frame(
+        np.empty(most, np.int64), np.empty(most, np.int64), np.empty((slots, most)),
+        np.empty((slots, cameras), np.int64), np.empty((slots, cameras), np.int64), np.empty(slots, np.bool_),
+        np.empty(most, np.bool_), np.empty(slots), np.empty(slots, np.int64), np.empty(slots, np.bool_),
+        np.zeros(keypoints, np.int64), np.empty(most, np.int64), np.empty(most, np.int64),
+        np.empty((2 * most + 1, cameras), np.int64), np.empty((most, most)), np.empty((most, most)),
+    )  # fmt: skip
+    rows = 0
+    done.count[0] = state.counters[1] = 0
     for t in range(times):
-        if ended + slots * slots > done[0].shape[0] or count_events + slots * slots > event_row.shape[0]:
-            return t, count_rows, count_events, ended
+        if done.count[0] + slots * slots > done.number.shape[0]:
+            return t, rows
+        if state.counters[1] + slots * slots > told.meeting.shape[0]:
+            return t, rows
         row = row0 + t
-        # -- where everybody is expected --
-        for j in range(slots):
-            used[j] = number[j] >= 0
-            if used[j] and unseen[j] + steps[t] > (
-                p[ABSENCE] if hits[j] >= p[NEWBORN] else min(p[NEWBORN], p[ABSENCE])
-            ):
-                for other in range(slots):
-                    a, b = min(j, other), max(j, other)
-                    if number[other] >= 0 and other != j and lowest[a, b] < np.inf:
-                        # it went while close to another: which of the two went?
-                        event_row[count_events, 0], event_row[count_events, 1] = low_row[a, b], row
-                        event_row[count_events, 2], event_row[count_events, 3] = number[other], number[j]
-                        event_odds[count_events] = lowest[a, b]
-                        ended = _finish(
-                            other, number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p,
-                            done, ended,
-                        )  # fmt: skip
-                        number[other] = counters[0]
-                        counters[0] += 1
-                        _begin(other, row, first_row, start, pos, known)
-                        event_row[count_events, 4], event_row[count_events, 5] = number[other], -1
-                        count_events += 1
-                ended = _finish(
-                    j,
-                    number,
-                    first_row,
-                    last_row,
-                    hits,
-                    start,
-                    pos,
-                    vel,
-                    cov,
-                    known,
-                    body,
-                    blocks,
-                    block,
-                    p,
-                    done,
-                    ended,
-                )
-                number[j] = -1
-                used[j] = False
-                for other in range(slots):
-                    lowest[j, other] = lowest[other, j] = np.inf
-            if used[j]:
-                _predict(j, pos, vel, cov, known, body, unseen, steps[t], p)
-            for c in range(cameras):
-                owner[j, c] = further[j, c] = _NONE
-        count = _collect(conf[t], node_camera, node_instance)
-        for j in range(slots):
-            if used[j]:
-                newcomer = _MODESTY if hits[j] < p[NEWBORN] else 0.0
-                for n in range(count):
-                    c, i = node_camera[n], node_instance[n]
-                    value = _claim(pos[j], cov[j], known[j], ray[t, c, i], conf[t, c, i], angle[t, c, i], center[c], p)
-                    if value > _LEAST:
-                        value -= newcomer
-                        if hint[t, c, i] >= 0 and hint[t, c, i] == last_hint[j, c]:
-                            value += p[TRUST]
-                    claim[j, n] = value
-        for c in range(cameras):
-            _choose(c, slots, used, count, node_camera, claim, owner)
-        # -- what is contested, or nobody's, is looked at in all cameras together --
-        difference = 6.0 * keypoints
-        contest = _contested(slots, used, count, claim, difference, marked)
-        for n in range(count):
-            claimed[n] = False
-            node_group[n] = _NONE
-        for j in range(slots):
-            if used[j]:
-                for c in range(cameras):
-                    if owner[j, c] >= 0:
-                        claimed[owner[j, c]] = True
-                        if marked[j]:
-                            claimed[owner[j, c]] = False
-                            owner[j, c] = _NONE
-        loose = 0
-        for n in range(count):
-            if not claimed[n]:
-                nodes[loose] = n
-                loose += 1
-        groups = 0
-        if loose > 1 or contest:
-            _pairs(nodes, loose, node_camera, node_instance, ray[t], conf[t], angle[t], base, extent, p, pair)
-            groups = _agglomerate(nodes, loose, node_camera, cameras, pair, node_group, member, together)
-            groups = _polish(nodes, loose, node_camera, cameras, pair, node_group, member, groups)
-            if contest:
-                _settle(
-                    slots, marked, nodes, loose, node_camera, cameras, pair, claim, node_group, member, groups, owner
-                )
-        elif loose == 1:
-            for c in range(cameras):
-                member[0, c] = _NONE
-            member[0, node_camera[nodes[0]]] = nodes[0]
-            node_group[nodes[0]] = 0
-            groups = 1
-        for n in range(count):
-            claimed[n] = False
-        for j in range(slots):
-            if used[j]:
-                for c in range(cameras):
-                    if owner[j, c] >= 0:
-                        claimed[owner[j, c]] = True
-        # -- two cameras alone, and another instance that fits nearly as well --
-        for j in range(slots):
-            flag[j] = 0
-            if not used[j] or _size(owner[j], cameras) != 2 or cameras == 1:
-                continue
-            for c in range(cameras):
-                n = owner[j, c]
-                if n < 0:
-                    continue
-                rival = 0.0
-                for other in range(count):
-                    if node_camera[other] == c and other != n:
-                        loss = claim[j, n] - claim[j, other]
-                        for third in range(slots):
-                            if used[third] and third != j and owner[third, c] == other:
-                                loss += claim[third, other] - max(claim[third, n], 0.0)
-                        rival += np.exp(-min(max(p[TEMPER] * loss, -30.0), 30.0))
-                if rival > np.exp(-p[SURE]):
-                    flag[j] |= 1
-                    flag[j] |= 2 << c
-        for j in range(slots):
-            if used[j] and flag[j] & 1:
-                for c in range(cameras):
-                    if flag[j] & (2 << c):
-                        owner[j, c] = _NONE
-        # -- how sure that nobody was taken for another --
-        for j in range(slots):
-            odds[j] = np.inf
-        for j in range(slots):
-            if not used[j]:
-                continue
-            for other in range(j + 1, slots):
-                if not used[other]:
-                    continue
-                margin, met = 0.0, False
-                for c in range(cameras):
-                    a, b = owner[j, c], owner[other, c]
-                    if a < 0 and b < 0:
-                        continue
-                    met = True
-                    if a >= 0:
-                        margin += claim[j, a] - max(claim[other, a], 0.0)
-                    if b >= 0:
-                        margin += claim[other, b] - max(claim[j, b], 0.0)
-                if not met or hits[j] < p[NEWBORN] or hits[other] < p[NEWBORN]:
-                    continue
-                margin *= p[TEMPER]
-                odds[j], odds[other] = min(odds[j], margin), min(odds[other], margin)
-                if margin < p[CLOSE]:
-                    if lowest[j, other] == np.inf:
-                        low_row[j, other] = row
-                    lowest[j, other] = min(lowest[j, other], margin)
-                    calm[j, other] = 0.0
-                elif lowest[j, other] < np.inf and margin > p[APART]:
-                    calm[j, other] += 1.0
-        # -- corrections --
-        for j in range(slots):
-            if not used[j]:
-                continue
-            if _size(owner[j], cameras) == 0:
-                unseen[j] += steps[t]
-                continue
-            _update(
-                j, owner[j], cameras, node_instance, ray[t], conf[t], angle[t], center, p, scene,
-                pos, vel, cov, known, body, fresh,
-            )  # fmt: skip
-            unseen[j] = 0.0
-            hits[j] += 1
-            last_row[j] = row
-            _lengths(j, pos, fresh, edges, needed, blocks, block)
-            if block[j, -1, 0] >= p[BLOCK]:
-                _close_block(j, p[BLOCK], blocks, block)
-            for c in range(cameras):
-                if owner[j, c] >= 0:
-                    last_hint[j, c] = hint[t, c, node_instance[owner[j, c]]]
-        # -- what is left of an animal that a camera has in two parts --
-        for n in range(count):
-            if claimed[n]:
-                continue
-            c, i = node_camera[n], node_instance[n]
-            best, target = _LEAST, -1
-            for j in range(slots):
-                if used[j] and owner[j, c] >= 0 and further[j, c] < 0 and claim[j, n] > best:
-                    mine, apart = node_instance[owner[j, c]], True
-                    for k in range(keypoints):
-                        if conf[t, c, i, k] > 0.0 and conf[t, c, mine, k] > 0.0:
-                            apart = False
-                    if apart:
-                        best, target = claim[j, n], j
-            if target >= 0:
-                further[target, c] = n
-                claimed[n] = True
-        # -- newcomers --
+        _expect(row, frames.steps[t], slots, state, p, frame, told, done)
+        count = _collect(frames.conf[t], frame.camera, frame.instance)
+        _claims(t, count, cameras, slots, frames, views, state, p, frame)
+        groups = _look_together(t, count, cameras, slots, frames, views, p, frame)
+        _leave_open(count, cameras, slots, p, frame)
+        _meet_others(row, cameras, slots, state, p, frame)
+        _correct(t, row, cameras, slots, frames, views, edges, state, p, frame)
+        _second_parts(t, count, slots, frames, frame)
         for m in range(groups):
-            size = 0
-            for c in range(cameras):
-                if member[m, c] >= 0 and claimed[member[m, c]]:
-                    member[m, c] = _NONE
-                if member[m, c] >= 0:
-                    size += 1
-            if size < needed:
-                continue
-            weight = 0.0
-            if needed == 2:
-                for c in range(cameras):
-                    if member[m, c] >= 0:
-                        weight += 0.5 * _support(member[m, c], c, member[m], pair, cameras) * _share(size)
-                if weight < p[BIRTH]:
-                    continue
-                if size == 2:
-                    doubt = _doubt(m, node_camera, cameras, pair, node_group, member, count, p[TEMPER])
-                    if doubt < p[SURE]:
-                        continue
-            j = 0
-            while j < slots and number[j] >= 0:
-                j += 1
-            if j == slots:
-                continue
-            for k in range(keypoints):
-                known[j, k] = False
-            body[j, 0] = body[j, 1] = body[j, 2] = 0.0
-            _update(
-                j, member[m], cameras, node_instance, ray[t], conf[t], angle[t], center, p, scene,
-                pos, vel, cov, known, body, fresh,
-            )  # fmt: skip
-            seen = 0
-            for k in range(keypoints):
-                if known[j, k]:
-                    seen += 1
-            if seen < min(p[FEWEST], keypoints):
-                continue
-            same = False
-            for other in range(slots):
-                if other != j and number[other] >= 0 and _coincide(j, other, pos, known, p):
-                    same = True
-            if same:
-                continue
-            number[j] = counters[0]
-            counters[0] += 1
-            unseen[j], hits[j], first_row[j], last_row[j] = 0.0, 1, row, row
-            _begin(j, row, first_row, start, pos, known)
-            for e in range(edges.shape[0]):
-                blocks[j, e, 0] = blocks[j, e, 1] = blocks[j, e, 2] = 0.0
-                block[j, e, 0] = block[j, e, 1] = 0.0
-            block[j, edges.shape[0], 0] = 0.0
-            for other in range(slots):
-                lowest[j, other] = lowest[other, j] = np.inf
-            used[j], odds[j], flag[j] = True, np.inf, 0
-            for c in range(cameras):
-                owner[j, c] = member[m, c]
-                if owner[j, c] >= 0:
-                    claimed[owner[j, c]] = True
-                last_hint[j, c] = hint[t, c, node_instance[owner[j, c]]] if owner[j, c] >= 0 else -1
-        # -- two tracks of one animal: the newcomer goes --
-        for j in range(slots):
-            for other in range(slots):
-                if (
-                    j != other and used[j] and used[other] and number[other] >= 0 and hits[other] < p[NEWBORN]
-                    and hits[j] > hits[other] and _coincide(j, other, pos, known, p)
-                ):  # fmt: skip
-                    used[other] = False
-                    hits[other] = 0
-                    ended = _finish(
-                        other, number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p,
-                        done, ended,
-                    )  # fmt: skip
-                    number[other] = -1
-        # -- what was found --
-        for j in range(slots):
-            if used[j] and (_size(owner[j], cameras) > 0 or flag[j] != 0):
-                row_time[count_rows], row_track[count_rows] = row, number[j]
-                row_odds[count_rows], row_flag[count_rows] = odds[j], flag[j] & 1
-                for c in range(cameras):
-                    row_instance[count_rows, c] = node_instance[owner[j, c]] if owner[j, c] >= 0 else -1
-                    row_further[count_rows, c] = node_instance[further[j, c]] if further[j, c] >= 0 else -1
-                count_rows += 1
-        # -- episodes that are over --
+            if _is_newcomer(m, count, cameras, p, frame):
+                _add_newcomer(m, t, row, cameras, slots, frames, views, state, p, frame)
+        _drop_doubles(slots, state, p, frame, done)
+        rows = _tell_rows(row, cameras, slots, state, frame, told, rows)
         for j in range(slots):
             for other in range(j + 1, slots):
-                if used[j] and used[other] and lowest[j, other] < np.inf and calm[j, other] >= p[CALM]:
-                    event_row[count_events, 0], event_row[count_events, 1] = low_row[j, other], row
-                    event_row[count_events, 2], event_row[count_events, 3] = number[j], number[other]
-                    event_odds[count_events] = lowest[j, other]
-                    for side in range(2):
-                        each = j if side == 0 else other
-                        ended = _finish(
-                            each, number, first_row, last_row, hits, start, pos, vel, cov, known, body, blocks, block, p,
-                            done, ended,
-                        )  # fmt: skip
-                        number[each] = counters[0]
-                        counters[0] += 1
-                        _begin(each, row + 1, first_row, start, pos, known)
-                    event_row[count_events, 4], event_row[count_events, 5] = number[j], number[other]
-                    lowest[j, other] = np.inf
-                    count_events += 1
-    return times, count_rows, count_events, ended
+                if state.lowest[j, other] < np.inf and state.calm[j, other] >= p[CALM]:
+                    _tell_meeting(j, other, row, False, state, p, told, done)
+    return times, rows
 
 
 # ---- learning ----

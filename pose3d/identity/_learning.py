@@ -250,7 +250,7 @@ def _bend(found: Sequence[Array], following: Sequence[Sequence[dict[int, int]]],
     """Variance along an axis of second differences over some frames, robustly; None where there are few."""
     bends = []
     for place, steps in zip(found, following, strict=True):
-        for t in range(0, len(place) - 2 * lag):
+        for t in range(len(place) - 2 * lag):
             for a in steps[t]:
                 b = _later(steps, t, t + lag, a)
                 c = _later(steps, t + lag, t + 2 * lag, b)

@@ -16,8 +16,8 @@ Places = NDArray[np.int64]
 
 # Frames that are as good as one independent look.
 _LOOK = 50.0
-# Pieces of one animal differ for reasons that last (posture, a keypoint that slips) by more than the blocks in them say:
-# by this factor of the variance where fewer pieces than `_ENOUGH` show by how much.
+# Pieces of one animal differ for reasons that last (posture, a keypoint that slips) by more than the blocks in them
+# say: by this factor of the variance where fewer pieces than `_ENOUGH` show by how much.
 _LASTING, _ENOUGH = 3.0, 8
 # The median of the square of a normal number.
 _MEDIAN = 0.4549

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["History", "Step", "solve_names"]
+__all__ = ["IMPOSSIBLE", "History", "Step", "names_at", "ordered_steps", "solve_names"]
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -32,13 +32,17 @@ class Step:
     Attributes:
         row: the frame.
         first, second: the chains that may be exchanged; of a cost by name, the chain and -1.
-        price: what an exchange costs, and what none costs; or what each name costs.
+        price: what no exchange costs, and what one costs; or what each name costs.
+        begin: of a meeting, the frame at which it began; -1 for what is none.
+        unseen: of a meeting, whether nobody saw it.
     """
 
     row: int
     first: int
     second: int
     price: Array
+    begin: int = -1
+    unseen: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +96,25 @@ def solve_names(count: int, steps: Sequence[Step]) -> History:
         back.append(choice)
         states = layer.states
     return _history(layers, best[-1], back, forward)
+
+
+def ordered_steps(steps: Sequence[Step]) -> list[Step]:
+    """In the order of time: of one frame first what may be exchanged, then what speaks for names."""
+    return sorted(steps, key=lambda step: (step.row, _is_certain(step), step.second < 0))
+
+
+def _is_certain(step: Step) -> bool:
+    """True for what a person confirmed, which comes last, after the exchanges that make it possible."""
+    return bool(step.price.max() >= IMPOSSIBLE)
+
+
+def names_at(steps: Sequence[Step], history: History, chain: Places, time: Places) -> Places:
+    """The numbers of the names of chains at some frames."""
+    if not len(steps):
+        return chain
+    begin = np.array([step.row for step in steps])
+    table = np.concatenate([np.arange(history.names.shape[1])[None], history.names])
+    return np.asarray(table[np.searchsorted(begin, time, side="right"), chain])
 
 
 def _layer(states: Places, step: Step) -> _Layer:

@@ -1,8 +1,8 @@
 """Pieces of track become animals: which piece goes on as which, for the whole recording at once.
 
 That is a flow of least cost (Zhang, Li and Nevatia, CVPR 2008): every animal is a unit that flows from piece to piece;
-a piece that is used earns what speaks for it, a link costs what speaks against it. As every vertex of the linear program
-is whole, scipy's simplex solves it exactly.
+a piece that is used earns what speaks for it, a link costs what speaks against it. As every vertex of the linear
+program is whole, scipy's simplex solves it exactly.
 """
 
 from __future__ import annotations

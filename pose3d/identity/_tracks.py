@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,17 +100,11 @@ class Follower:
         slots = 3 * settings.individuals + 4 if settings.individuals else 24
         self._stage, self._model = stage, model
         self._p = parameters(model, settings, planar=stage.planar, rate=rate, slots=slots)
+        self._views = kernels.Views(stage.base, stage.center, model.extent, model.scene)
         self._state = _empty_state(slots, keypoints, len(stage.names), len(model.edges))
         self._row = 0
         self._last_frame: int | None = None
         self._done = _room_for_pieces(keypoints, len(model.edges))
-
-    @property
-    def active(self) -> tuple[NDArray[np.int64], Array]:
-        """(track,) numbers of the tracks that are followed now, and (track, keypoint, 3) where they are."""
-        number, pos, known = self._state[0], self._state[1], self._state[4]
-        there = number >= 0
-        return number[there].copy(), np.where(known[there][..., None], pos[there], np.nan)
 
     def feed(self, seen: Sightings) -> tuple[Rows, Events, Pieces]:
         """Go on with these frames."""
@@ -129,98 +123,104 @@ class Follower:
         return joined(Rows, rows), joined(Events, events), joined(Pieces, pieces)
 
     def finish(self) -> Pieces:
-        """The pieces of track that were not over when the frames were."""
-        number, pos, _, cov, known, body = self._state[:6]
-        first, last, start = self._state[8:11]
-        blocks, block = self._state[12], self._state[13]
-        there = np.flatnonzero(number >= 0)
-        lengths = blocks[there].copy()
+        """The pieces of track that are not over yet, as if they were."""
+        state = self._state
+        there = np.flatnonzero(state.number >= 0)
+        lengths = state.blocks[there].copy()
         size = self._p[kernels.BLOCK]
         for place, j in enumerate(there):
-            some = block[j, :-1, 0] > 0
-            weight = block[j, :-1, 0] / size
-            mean = np.divide(block[j, :-1, 1], block[j, :-1, 0], out=np.zeros(len(some)), where=some)
+            some = state.block[j, :-1, 0] > 0
+            weight = state.block[j, :-1, 0] / size
+            mean = np.divide(state.block[j, :-1, 1], state.block[j, :-1, 0], out=np.zeros(len(some)), where=some)
             off = np.where(some, mean - lengths[place, :, 1], 0.0)
             total = lengths[place, :, 0] + weight
             lengths[place, :, 1] += np.divide(off * weight, total, out=np.zeros(len(some)), where=total > 0)
             lengths[place, :, 2] += weight * off * np.where(some, mean - lengths[place, :, 1], 0.0)
             lengths[place, :, 0] = total
-        end = np.where(known[there][..., None], pos[there], np.nan)
         return Pieces(
-            number[there], first[there], last[there], start[there], end, body[there], cov[there, :, 0], lengths
+            state.number[there],
+            state.first_row[there],
+            state.last_row[there],
+            state.start[there],
+            np.where(state.known[there][..., None], state.pos[there], np.nan),
+            state.body[there],
+            state.cov[there, :, 0],
+            lengths,
         )
 
     def _call(self, seen: Sightings, steps: Array) -> tuple[int, Rows, Events, Pieces]:
         cameras = len(self._stage.names)
-        slots = len(self._state[0])
+        slots = len(self._state.number)
         room = len(steps) * min(slots, max(seen.conf.shape[2] * cameras, 1)) + slots
-        rows = (
+        told = kernels.Told(
             np.empty(room, np.int64),
             np.empty(room, np.int64),
             np.empty((room, cameras), np.int16),
             np.empty((room, cameras), np.int16),
             np.empty(room, np.float32),
             np.empty(room, np.int8),
+            np.empty((_ROOM, 6), np.int64),
+            np.empty(_ROOM),
         )
-        events = (np.empty((_ROOM, 6), np.int64), np.empty(_ROOM))
-        model, stage = self._model, self._stage
-        done, count, happened, ended = kernels.track_frames(
-            seen.ray, seen.conf, seen.angle, seen.track, steps, self._row, stage.base, stage.center,
-            model.extent, model.scene, model.edges, self._p, self._state, rows, events, self._done,
-        )  # fmt: skip
+        frames = kernels.Frames(seen.ray, seen.conf, seen.angle, seen.track, steps)
+        rows_done, count = kernels.track_frames(
+            frames, self._row, self._views, self._model.edges, self._p, self._state, told, self._done
+        )
+        meetings = int(self._state.counters[1])
         return (
-            done,
-            Rows(*(array[:count].copy() for array in rows)),
-            Events(*(array[:happened].copy() for array in events)),
-            _pieces(self._done, ended),
+            rows_done,
+            Rows(*(array[:count].copy() for array in told[:6])),
+            Events(*(array[:meetings].copy() for array in told[6:])),
+            _pieces(self._done),
         )
 
 
 def joined(kind: type[T], parts: Sequence[T]) -> T:
     """Rows, events or pieces one after the other; at least one part."""
-    return kind(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(kind)))
+    arrays: list[Any] = [np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(kind)]
+    return kind(*arrays)
 
 
-def _empty_state(slots: int, keypoints: int, cameras: int, edges: int) -> tuple[NDArray[np.generic], ...]:
-    """What is carried on from frame to frame, in the order in which the kernel unpacks it."""
-    return (
-        np.full(slots, -1, np.int64),  # number of the piece of track
-        np.zeros((slots, keypoints, 3)),  # place
-        np.zeros((slots, keypoints, 3)),  # velocity
-        np.zeros((slots, keypoints, 3)),  # variances: of the place, with the velocity, of the velocity
-        np.zeros((slots, keypoints), np.bool_),  # whether it was ever placed
-        np.zeros((slots, 3)),  # velocity of the body
-        np.zeros(slots),  # frames since it was seen
-        np.zeros(slots, np.int64),  # frames in which it was seen
-        np.zeros(slots, np.int64),  # first row of the piece
-        np.zeros(slots, np.int64),  # last row in which it was seen
-        np.full((slots, keypoints, 3), np.nan),  # place at the start of the piece
-        np.full((slots, cameras), -1, np.int64),  # track of the source, by camera
-        np.zeros((slots, edges, 3)),  # averages of lengths
-        np.zeros((slots, edges + 1, 2)),  # the block that is being filled
-        np.full((slots, slots), np.inf),  # lowest margin of the episode of two tracks
-        np.zeros((slots, slots), np.int64),  # its first row
-        np.zeros((slots, slots)),  # frames of calm since
-        np.zeros(1, np.int64),  # number of the next piece
+def _empty_state(slots: int, keypoints: int, cameras: int, edges: int) -> kernels.State:
+    return kernels.State(
+        number=np.full(slots, -1, np.int64),
+        pos=np.zeros((slots, keypoints, 3)),
+        vel=np.zeros((slots, keypoints, 3)),
+        cov=np.zeros((slots, keypoints, 3)),
+        known=np.zeros((slots, keypoints), np.bool_),
+        body=np.zeros((slots, 3)),
+        unseen=np.zeros(slots),
+        hits=np.zeros(slots, np.int64),
+        first_row=np.zeros(slots, np.int64),
+        last_row=np.zeros(slots, np.int64),
+        start=np.full((slots, keypoints, 3), np.nan),
+        last_hint=np.full((slots, cameras), -1, np.int64),
+        blocks=np.zeros((slots, edges, 3)),
+        block=np.zeros((slots, edges + 1, 2)),
+        lowest=np.full((slots, slots), np.inf),
+        low_row=np.zeros((slots, slots), np.int64),
+        calm=np.zeros((slots, slots)),
+        counters=np.zeros(2, np.int64),
     )
 
 
-def _room_for_pieces(keypoints: int, edges: int) -> tuple[NDArray[np.generic], ...]:
-    return (
-        np.empty(_ROOM, np.int64),
-        np.empty(_ROOM, np.int64),
-        np.empty(_ROOM, np.int64),
-        np.empty(_ROOM, np.int64),
-        np.empty((_ROOM, keypoints, 3)),
-        np.empty((_ROOM, keypoints, 3)),
-        np.empty((_ROOM, 3)),
-        np.empty((_ROOM, keypoints)),
-        np.empty((_ROOM, keypoints), np.bool_),
-        np.empty((_ROOM, edges, 3)),
+def _room_for_pieces(keypoints: int, edges: int) -> kernels.Done:
+    return kernels.Done(
+        number=np.empty(_ROOM, np.int64),
+        first=np.empty(_ROOM, np.int64),
+        last=np.empty(_ROOM, np.int64),
+        start=np.empty((_ROOM, keypoints, 3)),
+        end=np.empty((_ROOM, keypoints, 3)),
+        velocity=np.empty((_ROOM, 3)),
+        variance=np.empty((_ROOM, keypoints)),
+        known=np.empty((_ROOM, keypoints), np.bool_),
+        lengths=np.empty((_ROOM, edges, 3)),
+        count=np.zeros(1, np.int64),
     )
 
 
-def _pieces(done: tuple[NDArray[np.generic], ...], count: int) -> Pieces:
-    number, first, last, _, start, end, velocity, variance, known, lengths = (array[:count].copy() for array in done)
+def _pieces(done: kernels.Done) -> Pieces:
+    count = int(done.count[0])
+    number, first, last, start, end, velocity, variance, known, lengths = (array[:count].copy() for array in done[:9])
     end[~known] = np.nan
     return Pieces(number, first, last, start, end, velocity, variance, lengths)

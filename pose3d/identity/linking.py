@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from calibration.errors import InvalidValueError, MismatchError, SuiteWarning
+from calibration.errors import InvalidValueError, SuiteWarning
 from calibration.rig import Rig
-from calibration.schema import check
-from pose3d.datasets import INSTANCES
 from pose3d.identity._anchoring import anchored_steps, anchors_by_chain
-from pose3d.identity._following import Followed, follow, learn_model
-from pose3d.identity._identities import Solution, identity_dataset, names_at
+from pose3d.identity._following import Followed, follow
+from pose3d.identity._identities import Solution, identity_dataset
 from pose3d.identity._learning import Model
 from pose3d.identity._looks import ROUNDS, name_costs, piece_features
-from pose3d.identity._meetings import find_meetings, meeting_step
-from pose3d.identity._naming import Step, solve_names
-from pose3d.identity._sightings import Stage, rig_stage, single_stage
+from pose3d.identity._meetings import find_meetings
+from pose3d.identity._naming import History, Step, names_at, ordered_steps, solve_names
 from pose3d.identity._stitching import chains, find_links
 from pose3d.identity.anchors import Anchor
+from pose3d.identity.models import IdentityModel, learn_identity
 from pose3d.identity.settings import IdentitySettings
 from pose3d.skeleton import Skeleton
 
@@ -44,6 +41,7 @@ def identify(
     skeleton: Skeleton | None = None,
     settings: IdentitySettings | None = None,
     anchors: Sequence[Anchor] = (),
+    model: IdentityModel | None = None,
     progress: Callable[[str, int], object] | None = None,
 ) -> xr.Dataset:
     """Find out which instance of every camera and frame is which animal.
@@ -59,6 +57,7 @@ def identify(
         skeleton: whose edges tell animals apart by their lengths.
         settings: how.
         anchors: which animals a person recognized where.
+        model: what noise and animals are like; learned from the instances where None.
         progress: called with what is done and the number of frames done since the last call.
 
     Returns:
@@ -74,50 +73,16 @@ def identify(
         SuiteWarning: more or fewer animals are seen than there are said to be.
     """
     chosen = settings or IdentitySettings()
-    check(instances, INSTANCES, values=False)
-    stage, ordered = _stage(instances, rig)
     told = progress or (lambda _what, _frames: None)
     told("learning", 0)
-    model = learn_model(ordered, stage, chosen, skeleton)
-    followed = follow(ordered, stage, model, chosen, progress=lambda frames: told("following", frames))
+    known = model or learn_identity(instances, rig, skeleton=skeleton, settings=chosen)
+    stage, ordered = known.on(instances, rig)
+    followed = follow(ordered, stage, known.values, chosen, progress=lambda frames: told("following", frames))
     told("linking", 0)
-    solution = _solve(ordered, followed, model, chosen, anchors)
+    solution = _solve(ordered, followed, known.values, chosen, anchors)
     _warn_of_count(followed, solution, chosen, instances.sizes["time"])
     result = identity_dataset(ordered, followed, solution)
-    return result.assign_attrs(noise=model.noise, individuals_declared=chosen.individuals)
-
-
-def _stage(instances: xr.Dataset, rig: Rig | None) -> tuple[Stage, xr.Dataset]:
-    """The cameras, and the instances in their order."""
-    names = [str(name) for name in instances["camera"].values]
-    for dim in ("time", "instance", "keypoint", "camera"):
-        if not instances.sizes[dim]:
-            raise InvalidValueError(
-                "instances",
-                expected="at least one frame, camera, keypoint and instance",
-                got=f"no {dim.replace('time', 'frame')}",
-                remedy="Check that anything was found in the videos.",
-            )
-    if rig is None:
-        if len(names) > 1:
-            raise MismatchError(
-                "identify",
-                expected="a rig, as there are several cameras",
-                got=f"none, and the cameras {', '.join(names)}",
-                remedy="Give the calibration, or the instances of one camera.",
-            )
-        return single_stage(instances), instances
-    common = [name for name in rig.names if name in names]
-    if len(common) < 2:
-        if len(names) == 1:
-            return single_stage(instances), instances
-        raise MismatchError(
-            "identify, cameras",
-            expected=f"two of the rig's cameras {', '.join(rig.names)}",
-            got=", ".join(names),
-            remedy="Give the calibration of these cameras, or name them alike.",
-        )
-    return rig_stage(rig.select(common)), instances.sel(camera=common)
+    return result.assign_attrs(noise=known.noise, individuals_declared=chosen.individuals)
 
 
 def _solve(
@@ -148,33 +113,24 @@ def _solve(
         by_motion[path] = number
     features = piece_features(pieces, followed.looks, names, by_motion, shape=settings.shape)
     costs = np.zeros((len(pieces.number), count))
-    solved = None
     for _ in range(ROUNDS if features.tells else 1):
         if features.tells:
             costs = name_costs(features, names, count)
-        steps, sources = _steps(paths, followed, costs, [meeting_step(meeting) for meeting in meetings], fixed_steps)
+        steps = ordered_steps([*meetings, *_name_steps(paths, followed, costs), *fixed_steps])
         history = solve_names(count, steps)
-        solved = steps, sources, history
-        names = _piece_names(paths, followed, steps, history, count)
-    assert solved is not None
-    steps, sources, history = solved
-    by_step = {number: meetings[source] for number, source in enumerate(sources) if source >= 0}
-    return Solution(paths, steps, history, by_step, _called(individuals, instances, followed, names, count))
+        names = _piece_names(paths, followed, steps, history)
+    return Solution(paths, steps, history, _called(individuals, instances, followed, names, count))
 
 
-def _steps(
-    paths: list[list[int]], followed: Followed, costs: NDArray[np.float64], meetings: list[Step], fixed: list[Step]
-) -> tuple[list[Step], list[int]]:
-    """All steps in the order of time, and for each the number of its meeting, or -1."""
-    every: list[tuple[int, int, int, Step]] = [(step.row, 0, number, step) for number, step in enumerate(meetings)]
-    for chain, path in enumerate(paths):
-        for piece in path:
-            if costs[piece].any():
-                row = int(followed.pieces.first[piece])
-                every.append((row, 1, -1, Step(row, chain, -1, costs[piece])))
-    every += [(step.row, 2, -1, step) for step in fixed]
-    order = sorted(range(len(every)), key=lambda index: (every[index][0], every[index][1], index))
-    return [every[index][3] for index in order], [every[index][2] for index in order]
+def _name_steps(paths: list[list[int]], followed: Followed, costs: NDArray[np.float64]) -> list[Step]:
+    """What the look of each piece says about names, where it says anything."""
+    first = followed.pieces.first
+    return [
+        Step(int(first[piece]), chain, -1, costs[piece])
+        for chain, path in enumerate(paths)
+        for piece in path
+        if costs[piece].any()
+    ]
 
 
 def _seed(paths: list[list[int]], followed: Followed) -> Places:
@@ -198,13 +154,10 @@ def _seed(paths: list[list[int]], followed: Followed) -> Places:
     return names
 
 
-def _piece_names(
-    paths: list[list[int]], followed: Followed, steps: Sequence[Step], history: object, count: int
-) -> Places:
+def _piece_names(paths: list[list[int]], followed: Followed, steps: Sequence[Step], history: History) -> Places:
     names = np.full(len(followed.pieces.number), -1, np.int64)
     for chain, path in enumerate(paths):
-        at = followed.pieces.first[path]
-        names[path] = names_at(steps, history, np.full(len(path), chain), at, count)  # type: ignore[arg-type]
+        names[path] = names_at(steps, history, np.full(len(path), chain), followed.pieces.first[path])
     return names
 
 

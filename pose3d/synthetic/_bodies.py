@@ -166,22 +166,23 @@ def _legs(side: str) -> list[_Part]:
     return parts
 
 
-def body_geometry(pose: Array, *, body_length: float) -> Array:
+def body_geometry(pose: Array, *, body_length: float | Array) -> Array:
     """The parts of bodies: (..., part, GEOMETRY) rows.
 
     Args:
         pose: (..., keypoint, 3) in mm, of `QUADRUPED`.
-        body_length: nose to tail base in mm.
+        body_length: nose to tail base in mm; (individual,) for a pose (..., individual, keypoint, 3).
     """
-    scale = body_length / PLAN_LENGTH
+    scale = np.asarray(body_length, dtype=np.float64)[..., None] / PLAN_LENGTH
+    wide = scale[..., None]
     joints, frames = _joints(pose), _frames(pose)
     table = _table()
     rows = np.zeros((*pose.shape[:-2], len(table.blend), GEOMETRY))
-    start = joints[..., table.start, :] + scale * _turned(table.start_offset, frames[..., table.start_frame, :, :])
-    end = joints[..., table.end, :] + scale * _turned(table.end_offset, frames[..., table.end_frame, :, :])
+    start = joints[..., table.start, :] + wide * _turned(table.start_offset, frames[..., table.start_frame, :, :])
+    end = joints[..., table.end, :] + wide * _turned(table.end_offset, frames[..., table.end_frame, :, :])
     along = end - start
     rows[..., 0:3] = start
-    rows[..., 3:6] = np.where(table.ellipsoid[:, None], scale * table.half, along)
+    rows[..., 3:6] = np.where(table.ellipsoid[:, None], wide * table.half, along)
     rows[..., 6] = 1.0 / np.maximum((along**2).sum(axis=-1), 1e-12)
     rows[..., 7], rows[..., 8] = scale * table.radius, scale * table.growth
     rows[..., 9], rows[..., 11] = scale * table.blend, table.ellipsoid
@@ -200,10 +201,11 @@ def around_parts(rows: Array) -> Array:
     return np.concatenate([rows[..., :3] + half, reach[..., None]], axis=-1)
 
 
-def body_look(coats: Sequence[Coat], *, body_length: float, seed: int) -> Array:
+def body_look(coats: Sequence[Coat], *, body_length: float | Array, seed: int) -> Array:
     """(individual, part, LOOK) colors and patterns of the parts."""
     parts = _parts()
     rows = np.zeros((len(coats), len(parts), LOOK))
+    units = PLAN_LENGTH / np.broadcast_to(body_length, len(coats))
     for animal, coat in enumerate(coats):
         # Kind of surface: color, other color, how furry, how shiny, pattern (1 belly, 2 ear, 3 rings).
         looks = {
@@ -219,7 +221,7 @@ def body_look(coats: Sequence[Coat], *, body_length: float, seed: int) -> Array:
             (first, other, fur, shine, pattern), last = looks[part.kind[0]], looks[part.kind[1]]
             patchy = 1.0 if coat.patch != coat.back and part.kind[0] == _FUR else 0.0
             colors = (*first, *last[0], *other, *coat.patch)
-            rows[animal, index] = (*colors, fur, shine, pattern, patchy, draw, animal, PLAN_LENGTH / body_length)
+            rows[animal, index] = (*colors, fur, shine, pattern, patchy, draw, animal, units[animal])
     return rows
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from pose3d.datasets import time_coordinates
-from pose3d.synthetic._quadruped import LIMBS, PLAN_LENGTH, REACH, Circuit, Gait, footprint
+from pose3d.synthetic._quadruped import GAITS, LIMBS, REACH, Build, Circuit, Gait, footprint, make_circuit
 from pose3d.synthetic.settings import SimulationSettings
 
-__all__ = ["Walk", "circuit_radius", "gait_events", "make_walks", "wiggle"]
+__all__ = ["Course", "Walk", "Walker", "gait_events", "gait_of", "make_followers", "wiggle"]
 
 Array = NDArray[np.float64]
 
@@ -24,6 +25,26 @@ _SPEED_PERIODS = (2.0, 4.0)
 _NARROWEST_CIRCUIT = 1.8
 # Room between the tail tip of one animal and the nose of the next, in body lengths, along the circuit.
 _CLEARANCE = 0.5
+
+
+class Course(Protocol):
+    """How far an animal has walked by the time."""
+
+    def distance(self, time: Array) -> Array:
+        """Distance along the circuit in mm at times (...) in s."""
+
+    def time(self, distance: Array) -> Array:
+        """When a distance (...) in mm is reached, in s."""
+
+
+@dataclass(frozen=True, eq=False)
+class Walker:
+    """An animal: how it is built, and where, when and how it walks."""
+
+    build: Build
+    circuit: Circuit
+    course: Course
+    gait: Gait
 
 
 @dataclass(frozen=True)
@@ -49,28 +70,34 @@ class Walk:
         return np.asarray(result)
 
 
-def circuit_radius(settings: SimulationSettings) -> float:
+def _circuit_radius(settings: SimulationSettings) -> float:
     """Mean radius in mm of a circuit on which the animals have room, also when one is slow and the next one fast."""
     swing = _SPEED_VARIATION * settings.speed * _SPEED_PERIODS[1] / (2 * np.pi)
     room = (sum(REACH) + _CLEARANCE) * settings.body_length + 2 * swing
     return max(_NARROWEST_CIRCUIT * settings.body_length, settings.individuals * room / (2 * np.pi))
 
 
-def make_walks(settings: SimulationSettings, circuit: Circuit, rng: np.random.Generator) -> list[Walk]:
-    """One walk per animal; they start at equal distances along the circuit."""
-    walks = []
+def gait_of(settings: SimulationSettings, build: Build) -> Gait:
+    """How an animal of this build walks."""
+    return Gait(settings.stride * build.body_length, settings.duty_factor, GAITS[settings.gait])
+
+
+def make_followers(settings: SimulationSettings, rng: np.random.Generator) -> tuple[list[Walker], float]:
+    """Equal animals that start at equal distances along one circuit, and its mean radius in mm."""
+    radius = _circuit_radius(settings)
+    circuit, build = make_circuit(radius, rng), Build(settings.body_length)
+    walkers = []
     for index in range(settings.individuals):
         frequency = 2 * np.pi / float(rng.uniform(*_SPEED_PERIODS))
-        walks.append(
-            Walk(
-                start=circuit.length * index / settings.individuals,
-                speed=settings.speed,
-                swing=_SPEED_VARIATION * settings.speed / frequency,
-                frequency=frequency,
-                phase=float(rng.uniform(0, 2 * np.pi)),
-            )
+        walk = Walk(
+            start=circuit.length * index / settings.individuals,
+            speed=settings.speed,
+            swing=_SPEED_VARIATION * settings.speed / frequency,
+            frequency=frequency,
+            phase=float(rng.uniform(0, 2 * np.pi)),
         )
-    return walks
+        walkers.append(Walker(build, circuit, walk, gait_of(settings, build)))
+    return walkers, radius
 
 
 def wiggle(time: Array, rng: np.random.Generator) -> Array:
@@ -96,28 +123,28 @@ def wiggle(time: Array, rng: np.random.Generator) -> Array:
 
 
 def gait_events(
-    settings: SimulationSettings, gait: Gait, circuit: Circuit, walks: Sequence[Walk], time: Array, names: Sequence[str]
+    settings: SimulationSettings, walkers: Sequence[Walker], time: Array, names: Sequence[str]
 ) -> xr.Dataset:
     """The steps of every limb and animal, and which feet are on the ground in every frame (see `Scene.gait`)."""
-    scale = settings.body_length / PLAN_LENGTH
-    stance = np.zeros((len(time), len(LIMBS), len(walks)), dtype=bool)
+    stance = np.zeros((len(time), len(LIMBS), len(walkers)), dtype=bool)
     individuals, limbs, contacts, lift_offs, footprints = [], [], [], [], []
-    for row, walk in enumerate(walks):
-        walked = walk.distance(time)
+    for row, walker in enumerate(walkers):
+        gait, course = walker.gait, walker.course
+        walked = course.distance(time)
         for column, limb in enumerate(LIMBS):
             number, phase = gait.step(limb, walked)
             stance[:, column, row] = phase < gait.duty_factor
             steps = np.arange(number[0], number[-1] + 1)
             touched = gait.contact_distance(limb, steps)
-            lift_off = walk.time(touched + gait.duty_factor * gait.stride_length)
+            lift_off = course.time(touched + gait.duty_factor * gait.stride_length)
             # The step under way at the first frame may be in its swing already.
             steps, touched, lift_off = (values[lift_off >= time[0]] for values in (steps, touched, lift_off))
-            contact = walk.time(touched)
+            contact = course.time(touched)
             individuals += [names[row]] * len(steps)
             limbs += [limb] * len(steps)
             contacts.append(np.where(contact >= time[0], contact, np.nan))
             lift_offs.append(np.where(lift_off <= time[-1], lift_off, np.nan))
-            footprints.append(footprint(circuit, gait, limb, steps, scale))
+            footprints.append(footprint(walker.circuit, gait, limb, steps, walker.build))
     return xr.Dataset(
         {
             "step_individual": ("step", np.array(individuals, dtype=str)),
@@ -133,5 +160,9 @@ def gait_events(
             "individual": list(names),
             "space": ["x", "y", "z"],
         },
-        attrs={"stride_length": gait.stride_length, "duty_factor": gait.duty_factor, "gait": settings.gait},
+        attrs={
+            "stride_length": settings.stride_length,
+            "duty_factor": settings.duty_factor,
+            "gait": settings.gait,
+        },
     )

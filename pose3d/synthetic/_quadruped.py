@@ -24,6 +24,7 @@ __all__ = [
     "PLAN_LENGTH",
     "QUADRUPED",
     "REACH",
+    "Build",
     "Capsules",
     "Circuit",
     "Gait",
@@ -125,13 +126,46 @@ class Gait:
         return number.astype(np.int64), strides - number
 
 
+@dataclass(frozen=True)
+class Build:
+    """How an animal is built: its length, and its measures as shares of those that the plan has at this length.
+
+    The length from nose to tail base is `body_length` where `fore`, `rear` and `head` are 1.
+
+    Attributes:
+        body_length: in mm.
+        head: size of the head.
+        fore, rear: length of the trunk before and behind the spine keypoint; feet stand accordingly.
+        tail: its length.
+        wide: distance of the legs from the middle of the body.
+    """
+
+    body_length: float
+    head: float = 1.0
+    fore: float = 1.0
+    rear: float = 1.0
+    tail: float = 1.0
+    wide: float = 1.0
+
+    @property
+    def scale(self) -> float:
+        """Millimeters per mm of the plan."""
+        return self.body_length / PLAN_LENGTH
+
+    def along(self, kind: str) -> float:
+        """`fore` for what belongs to the fore legs, else `rear`."""
+        return self.fore if kind in ("fore", "neck") else self.rear
+
+
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """A smooth closed curve around the origin of the floor, by the distance along it.
+    """A smooth closed curve on the floor, by the distance along it.
 
     Attributes:
         length: in mm.
         polar_angle: periodic spline of the polar angle minus its mean growth, by distance.
+        clockwise, turn, center: the curve runs counterclockwise around the origin; it is mirrored, turned (radians)
+            and moved (mm) from there.
         radius: mean radius in mm.
         amplitudes, offsets: of the second and third harmonic of the radius.
     """
@@ -141,6 +175,9 @@ class Circuit:
     amplitudes: tuple[float, float]
     offsets: tuple[float, float]
     polar_angle: object
+    clockwise: bool = False
+    turn: float = 0.0
+    center: tuple[float, float] = (0.0, 0.0)
 
     def at(self, distance: Array) -> tuple[Array, Array]:
         """Position and unit tangent, both (..., 3), at distances (...) in mm along the curve."""
@@ -148,7 +185,12 @@ class Circuit:
         wrapped = np.mod(distance, self.length)
         angle = 2 * np.pi * wrapped / self.length + self.polar_angle(wrapped)
         position, derivative = _lobed_curve(angle, self.radius, self.amplitudes, self.offsets)
-        return position, derivative / np.linalg.norm(derivative, axis=-1, keepdims=True)
+        tangent = derivative / np.linalg.norm(derivative, axis=-1, keepdims=True)
+        if (self.clockwise, self.turn, self.center) == (False, 0.0, (0.0, 0.0)):
+            return position, tangent
+        cos, sin, mirror = np.cos(self.turn), np.sin(self.turn), -1.0 if self.clockwise else 1.0
+        turned = np.array([[cos, sin, 0.0], [-mirror * sin, mirror * cos, 0.0], [0.0, 0.0, 1.0]])
+        return position @ turned + np.array([*self.center, 0.0]), tangent @ turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +199,7 @@ class Capsules:
 
     Attributes:
         start, end: (..., capsule, 3) ends of the axes, in mm.
-        radius: (capsule,) in mm.
+        radius: (capsule,) in mm; (individual, capsule) where every animal has its own.
     """
 
     start: Array
@@ -182,43 +224,44 @@ def make_circuit(radius: float, rng: np.random.Generator) -> Circuit:
     return Circuit(length, radius, amplitudes, offsets, CubicSpline(distance, residual, bc_type="periodic"))
 
 
-def pose_quadruped(circuit: Circuit, gait: Gait, distance: Array, wiggle: Array, *, body_length: float) -> Array:
+def pose_quadruped(circuit: Circuit, gait: Gait, distance: Array, wiggle: Array, build: Build) -> Array:
     """Keypoints (time, keypoint, 3) in mm of an animal that has walked `distance` (time,) mm.
 
     Args:
         circuit: where it walks.
         gait: how it walks.
-        distance: of the spine keypoint along the circuit, increasing.
+        distance: of the spine keypoint along the circuit, never falling.
         wiggle: (time, 4) yaw and pitch of the head, yaw of the tail's base and of its tip, in radians.
-        body_length: nose to tail base in mm.
+        build: of the animal.
 
     Raises:
         InvalidValueError: the legs are too short for the stride.
     """
-    scale = body_length / PLAN_LENGTH
-    joints = _trunk(circuit, gait, distance, wiggle, scale)
+    joints = _trunk(circuit, gait, distance, wiggle, build)
     for chain in _CHAINS:
-        joints.update(_leg(chain, circuit, gait, distance, joints, scale))
+        joints.update(_leg(chain, circuit, gait, distance, joints, build))
     return np.stack([joints[name] for name in QUADRUPED.keypoints], axis=-2)
 
 
-def trunk_capsules(pose: Array, *, body_length: float) -> Capsules:
+def trunk_capsules(pose: Array, *, body_length: float | Array) -> Capsules:
     """The body model of a pose (..., keypoint, 3): fore trunk, hind trunk and head.
+
+    `body_length` is that of all, or (individual,) of a pose (..., individual, keypoint, 3).
 
     The axes lie a little more than one radius below the keypoints of the back, and no keypoint is inside: a camera on
     its side sees it.
     """
-    scale = body_length / PLAN_LENGTH
+    scale = np.asarray(body_length, dtype=np.float64) / PLAN_LENGTH
     neck, spine, tail_base, nose = (
         pose[..., QUADRUPED.keypoints.index(name), :] for name in ("neck", "spine", "tail_base", "nose")
     )
-    trunk, head = (_CAPSULE_RADIUS[name] * scale for name in ("trunk", "head"))
+    trunk, head = (np.asarray(_CAPSULE_RADIUS[name] * scale)[..., None] for name in ("trunk", "head"))
     below = np.array([0.0, 0.0, 1.0]) * 1.05
     # The head's axis ends short of the nose, so that the nose sticks out.
     head_end = neck + 0.65 * (nose - neck)
     start = np.stack([spine - trunk * below, spine - trunk * below, neck - head * below], axis=-2)
     end = np.stack([neck - trunk * below, tail_base - trunk * below, head_end - head * below / 2], axis=-2)
-    return Capsules(start, end, np.array([trunk, trunk, head]))
+    return Capsules(start, end, np.concatenate([trunk, trunk, head], axis=-1))
 
 
 def _lobed_curve(
@@ -234,8 +277,9 @@ def _lobed_curve(
     return position, np.stack([slope * cos - r * sin, slope * sin + r * cos, zero], axis=-1)
 
 
-def _trunk(circuit: Circuit, gait: Gait, distance: Array, wiggle: Array, scale: float) -> dict[str, Array]:
+def _trunk(circuit: Circuit, gait: Gait, distance: Array, wiggle: Array, build: Build) -> dict[str, Array]:
     """Spine, neck, tail base, head, tail, shoulders and hips."""
+    scale = build.scale
     stride = 2 * np.pi * distance / gait.stride_length
     floor, _ = circuit.at(distance)
     # The trunk sinks and rises twice and rolls once per stride.
@@ -243,66 +287,68 @@ def _trunk(circuit: Circuit, gait: Gait, distance: Array, wiggle: Array, scale: 
     joints = {"spine": spine}
     forward = {}
     for name, sign in (("neck", 1.0), ("tail_base", -1.0)):
-        other, _ = circuit.at(distance + sign * _TRUNK[name] * scale)
+        reach = sign * _TRUNK[name] * scale * build.along(name)
+        other, _ = circuit.at(distance + reach)
         heading = np.arctan2(sign * (other - floor)[:, 1], sign * (other - floor)[:, 0])
         forward[name] = _frame(heading, np.full_like(heading, _TRUNK_PITCH[name]), 0.05 * np.sin(stride))
-        joints[name] = spine + sign * _TRUNK[name] * scale * forward[name][..., 0]
+        joints[name] = spine + reach * forward[name][..., 0]
     head = forward["neck"] @ _frame(wiggle[:, 0], -0.35 + wiggle[:, 1], np.zeros_like(distance))
     for name, place in _HEAD.items():
-        joints[name] = joints["neck"] + scale * (head @ np.array(place))
+        joints[name] = joints["neck"] + scale * build.head * (head @ np.array(place))
     previous = joints["tail_base"]
     heading = np.arctan2(forward["tail_base"][:, 1, 0], forward["tail_base"][:, 0, 0])
     for index, name in enumerate(("tail_mid", "tail_tip")):
         backward = -_frame(heading + wiggle[:, 2 + index], np.full_like(heading, -_TAIL_PITCH[index]), 0 * heading)[
             ..., 0
         ]
-        previous = previous + scale * _TAIL[index] * backward
+        previous = previous + scale * build.tail * _TAIL[index] * backward
         joints[name] = previous
     for kind, parent in (("fore", "neck"), ("hind", "tail_base")):
         x, y, z = _PROXIMAL[kind]
         for side, sign in (("left", 1.0), ("right", -1.0)):
-            offset = scale * np.array([x, sign * y, z])
+            offset = scale * np.array([x, sign * y * build.wide, z])
             joints[f"{side}_{_LEGS[kind][0]}"] = joints[parent] + forward[parent] @ offset
     return joints
 
 
 def _leg(
-    chain: tuple[str, ...], circuit: Circuit, gait: Gait, distance: Array, joints: Mapping[str, Array], scale: float
+    chain: tuple[str, ...], circuit: Circuit, gait: Gait, distance: Array, joints: Mapping[str, Array], build: Build
 ) -> dict[str, Array]:
     """The three joints below the shoulder or hip, paw included."""
     kind = "fore" if "fore" in chain[-1] else "hind"
-    upper, lower, foot = (length * scale for length in _BONES[kind])
-    paw = paw_position(circuit, gait, chain[-1], distance, scale)
+    upper, lower, foot = (length * build.scale for length in _BONES[kind])
+    paw = paw_position(circuit, gait, chain[-1], distance, build)
     _, phase = gait.step(chain[-1], distance)
     duty = gait.duty_factor
     # The heel rises during stance and comes down again during swing.
     half_turn = np.where(phase < duty, phase / duty, 1 + (phase - duty) / (1 - duty))
     mean, swing = _FOOT_PITCH[kind]
     pitch = mean - swing * np.cos(np.pi * half_turn)
-    _, tangent = circuit.at(distance + _FOOT[kind][0] * scale)
+    _, tangent = circuit.at(distance + _FOOT[kind][0] * build.scale * build.along(kind))
     ankle = paw + foot * (_up(np.sin(pitch)) - np.cos(pitch)[:, None] * tangent)
     knee = _bend(joints[chain[0]], ankle, upper, lower, _KNEE_FORWARD[kind] * tangent)
     return {chain[1]: knee, chain[2]: ankle, chain[3]: paw}
 
 
-def paw_position(circuit: Circuit, gait: Gait, limb: str, distance: Array, scale: float) -> Array:
+def paw_position(circuit: Circuit, gait: Gait, limb: str, distance: Array, build: Build) -> Array:
     """Position (time, 3) of a paw: on its footprint in stance, on the way to the next one in swing."""
     step, phase = gait.step(limb, distance)
     swing = np.clip((phase - gait.duty_factor) / (1 - gait.duty_factor), 0.0, 1.0)
-    here, there = (footprint(circuit, gait, limb, number, scale) for number in (step, step + 1))
+    here, there = (footprint(circuit, gait, limb, number, build) for number in (step, step + 1))
     # The minimum-jerk profile of Flash and Hogan (1985), at rest at both ends; the lift is at rest there too.
     along = swing**3 * (10 - 15 * swing + 6 * swing**2)
-    lift = 16 * swing**2 * (1 - swing) ** 2 * _SWING_HEIGHT["fore" if "fore" in limb else "hind"] * scale
+    lift = 16 * swing**2 * (1 - swing) ** 2 * _SWING_HEIGHT["fore" if "fore" in limb else "hind"] * build.scale
     return here + along[..., None] * (there - here) + _up(lift)
 
 
-def footprint(circuit: Circuit, gait: Gait, limb: str, step: NDArray[np.int64], scale: float) -> Array:
+def footprint(circuit: Circuit, gait: Gait, limb: str, step: NDArray[np.int64], build: Build) -> Array:
     """Where on the floor, (..., 3) in mm, `limb` stands during the steps of these numbers."""
-    along, aside = _FOOT["fore" if "fore" in limb else "hind"]
+    kind = "fore" if "fore" in limb else "hind"
+    along, aside = _FOOT[kind][0] * build.scale * build.along(kind), _FOOT[kind][1] * build.scale * build.wide
     middle = gait.contact_distance(limb, step) + gait.duty_factor * gait.stride_length / 2
-    position, tangent = circuit.at(middle + along * scale)
+    position, tangent = circuit.at(middle + along)
     left = np.stack([-tangent[..., 1], tangent[..., 0], np.zeros_like(tangent[..., 0])], axis=-1)
-    return position + (aside if limb.startswith("left") else -aside) * scale * left
+    return position + (aside if limb.startswith("left") else -aside) * left
 
 
 def _bend(proximal: Array, distal: Array, upper: float, lower: float, toward: Array) -> Array:

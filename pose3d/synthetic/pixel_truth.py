@@ -11,6 +11,7 @@ from pose3d.labeling.labels import Visibility
 from pose3d.synthetic import _arena_kernels, _render_kernels
 from pose3d.synthetic._arena import Arena, make_arena
 from pose3d.synthetic._bodies import KEYPOINT_DEPTH, around_parts, body_geometry
+from pose3d.synthetic._quadruped import PLAN_LENGTH
 from pose3d.synthetic.rendering import PictureSettings
 from pose3d.synthetic.scene import Scene
 
@@ -55,14 +56,17 @@ def true_visibility(scene: Scene, settings: PictureSettings | None = None) -> xr
     VISIBLE: the first surface on the way from the camera to the keypoint is the skin above it. OCCLUDED: something is
     before it, another part of the animal, another animal, or a thing. ABSENT: it is outside the image.
     """
-    pose, rig, chosen = poses_of(scene), scene.rig, scene.settings
+    pose, rig = poses_of(scene), scene.rig
     arena = arena_of(scene, settings)
     centers = np.array([camera.center for camera in rig])
-    depth = np.array([KEYPOINT_DEPTH[name] for name in scene.skeleton.keypoints]) / arena.unit
+    # deeper in larger animals; (individual, keypoint)
+    depth = (
+        np.array([KEYPOINT_DEPTH[name] for name in scene.skeleton.keypoints]) * scene.body_length[:, None] / PLAN_LENGTH
+    )
     hidden = np.zeros((len(pose), len(rig), *pose.shape[1:3]), dtype=bool)
     for start in range(0, len(pose), _CHUNK):
         part = pose[start : start + _CHUNK]
-        rows = body_geometry(part, body_length=chosen.body_length)
+        rows = body_geometry(part, body_length=scene.body_length)
         animal = np.repeat(np.arange(rows.shape[1]), rows.shape[2])
         rows = rows.reshape(len(part), -1, rows.shape[-1])
         spheres = around_parts(rows)

@@ -87,7 +87,7 @@ class AnimalRenderer:
         camera: the camera; the floor is z = 0 in its world.
         arena: what stands still.
         individuals: number of animals.
-        body_length: nose to tail base in mm.
+        body_length: nose to tail base in mm, of all or (individual,).
         settings: how the camera takes pictures.
         seed: of coats, room and noise.
         index: of the camera: each has a view of the room and noise of its own.
@@ -99,7 +99,7 @@ class AnimalRenderer:
         arena: Arena,
         *,
         individuals: int,
-        body_length: float,
+        body_length: float | Array,
         settings: PictureSettings | None = None,
         seed: int = 0,
         index: int = 0,

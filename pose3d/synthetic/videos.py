@@ -43,7 +43,7 @@ def pictures(
         scene.rig[camera],
         arena_of(scene, chosen),
         individuals=pose.shape[1],
-        body_length=scene.settings.body_length,
+        body_length=scene.body_length,
         settings=chosen,
         seed=scene.settings.seed,
         index=index,

@@ -27,6 +27,7 @@ def main(frames: int) -> None:
         scene = simulate(
             SimulationSettings(
                 individuals=individuals,
+                paths="shared",
                 duration=frames / 50,
                 frame_rate=50.0,
                 cameras=2,

@@ -42,21 +42,24 @@ def within_binomial(count: int, total: int, rate: float) -> bool:
 
 SCENES = [
     {},
-    {"individuals": 3},
+    {"individuals": 3, "paths": "shared"},
     {"gait": "trot", "duty_factor": 0.45, "speed": 300.0},
     {"body_length": 200.0, "seed": 3},
 ]
+# Crossing animals differ in size, and stop: some laws are for those that do not.
+CROSSING = [{"individuals": 3, "seed": 1}, {"individuals": 4, "gait": "trot", "duty_factor": 0.45, "duration": 20.0}]
 
 
-@pytest.mark.parametrize("changes", SCENES)
 class TestBody:
+    @pytest.mark.parametrize("changes", [*SCENES, *CROSSING])
     def test_bones_have_constant_length(self, changes: dict[str, object]) -> None:
         truth = scene(**changes).poses3d
         assert QUADRUPED.bones == QUADRUPED.edges
         for a, b in QUADRUPED.bones:
             length = np.linalg.norm(keypoint(truth, a) - keypoint(truth, b), axis=-1)
-            np.testing.assert_allclose(length, length[0, 0], rtol=0, atol=1e-9, err_msg=f"{a} - {b}")
+            np.testing.assert_allclose(length, np.broadcast_to(length[0], length.shape), rtol=0, atol=1e-9)
 
+    @pytest.mark.parametrize("changes", [*SCENES, *CROSSING])
     def test_both_sides_are_mirror_images(self, changes: dict[str, object]) -> None:
         truth = scene(**changes).poses3d
         mirrored = dict(QUADRUPED.mirrored_pairs) | {b: a for a, b in QUADRUPED.mirrored_pairs}
@@ -66,6 +69,7 @@ class TestBody:
                 np.linalg.norm((keypoint(truth, other[0]) - keypoint(truth, other[1]))[0, 0]), abs=1e-9
             )
 
+    @pytest.mark.parametrize("changes", SCENES)
     def test_the_body_has_the_asked_length_and_stands_above_the_floor(self, changes: dict[str, object]) -> None:
         result = scene(**changes)
         names = ("nose", "neck", "spine", "tail_base")
@@ -74,11 +78,12 @@ class TestBody:
         np.testing.assert_allclose(length, result.settings.body_length, rtol=1e-9)
         assert float(result.poses3d["position"].sel(space="z").min()) >= 0.0
 
+    @pytest.mark.parametrize("changes", [*SCENES, *CROSSING])
     def test_no_keypoint_is_inside_the_body(self, changes: dict[str, object]) -> None:
         # A camera at the keypoint sees it exactly if it is outside all capsules.
         result = scene(**changes)
         pose = result.poses3d["position"].transpose("time", "individual", "keypoint", "space").values[::7, :1]
-        bodies = trunk_capsules(pose[:, 0], body_length=result.settings.body_length)
+        bodies = trunk_capsules(pose[:, 0], body_length=float(result.body_length[0]))
         for index in range(len(QUADRUPED.keypoints)):
             for row in range(len(pose)):
                 at = pose[row, 0, index]
@@ -86,8 +91,8 @@ class TestBody:
                 assert not occluded_by(body, at, at[None, None, None]).any(), QUADRUPED.keypoints[index]
 
 
-@pytest.mark.parametrize("changes", SCENES)
 class TestGait:
+    @pytest.mark.parametrize("changes", [*SCENES, *CROSSING])
     def test_feet_stand_still_on_their_footprint_from_contact_to_lift_off(self, changes: dict[str, object]) -> None:
         result = scene(**changes)
         gait, time = result.gait, result.poses3d["time"].values
@@ -104,6 +109,7 @@ class TestGait:
         # A frame within rounding of an event may fall on either side of it.
         assert float((on_ground != gait["stance"]).mean()) < 1e-3
 
+    @pytest.mark.parametrize("changes", [*SCENES, *CROSSING])
     def test_feet_leave_the_ground_in_swing_and_only_there(self, changes: dict[str, object]) -> None:
         result = scene(**changes)
         for limb in result.gait["limb"].values:
@@ -113,6 +119,7 @@ class TestGait:
             assert (height[~stance] >= 0).all()
             assert height.max() > 0.03 * result.settings.body_length
 
+    @pytest.mark.parametrize("changes", SCENES)
     def test_stride_length_and_duty_factor_are_as_asked(self, changes: dict[str, object]) -> None:
         result = scene(**changes)
         settings = result.settings
@@ -123,6 +130,7 @@ class TestGait:
         np.testing.assert_allclose(walked / contacts.values, result.gait.attrs["stride_length"], rtol=0.1)
         np.testing.assert_allclose(walked, settings.speed * settings.duration, rtol=0.1)
 
+    @pytest.mark.parametrize("changes", [*SCENES, *CROSSING])
     def test_contact_comes_before_lift_off_and_both_inside_the_recording(self, changes: dict[str, object]) -> None:
         result = scene(**changes)
         contact, lift_off = result.gait["contact"].values, result.gait["lift_off"].values
@@ -144,8 +152,8 @@ def test_gait_phases_are_those_of_a_walk_and_of_a_trot() -> None:
         np.testing.assert_allclose(after / period, lag, atol=0.06)  # the speed changes within a stride
 
 
-def test_animals_keep_apart() -> None:
-    result = scene(individuals=4, duration=20.0, frame_rate=20.0)
+def test_animals_on_a_shared_path_keep_apart() -> None:
+    result = scene(individuals=4, duration=20.0, frame_rate=20.0, paths="shared")
     position = result.poses3d["position"].transpose("individual", "time", "keypoint", "space").values
     for first in range(4):
         for second in range(first):
@@ -153,7 +161,7 @@ def test_animals_keep_apart() -> None:
             assert gap.min() > 0.1 * result.settings.body_length
 
 
-@pytest.mark.parametrize("changes", [*SCENES, {"cameras": 3, "size": (640, 640), "focal_length": 900.0}])
+@pytest.mark.parametrize("changes", [*SCENES, *CROSSING, {"cameras": 3, "size": (640, 640), "focal_length": 900.0}])
 def test_every_camera_has_the_whole_scene_in_its_image(changes: dict[str, object]) -> None:
     assert bool(scene(**changes).labels2d["visible"].all())
 
@@ -259,7 +267,10 @@ class TestOcclusion:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_scene() -> None:
     def content(result: Scene) -> bytes:
-        datasets = (result.poses2d, result.poses3d, result.labels2d, result.gait, result.rig.to_dataset())
+        datasets = (
+            *(result.poses2d, result.poses3d, result.labels2d, result.gait, result.rig.to_dataset()),
+            *(result.instances, result.instance_truth),
+        )
         return b"".join(data[name].values.tobytes() for data in datasets for name in sorted(data.data_vars))
 
     settings = dataclasses.replace(SMALL, duration=1.0)
@@ -298,6 +309,12 @@ def test_progress_is_reported_and_chunks_fit_together() -> None:
         {"distance": 0.0},
         {"size": (0, 10)},
         {"size": (100,)},
+        {"paths": "straight"},
+        {"huddles": 0.9},
+        {"huddles": 0.1},  # of one animal, whose path is shared
+        {"size_spread": 0.5},
+        {"missed_rate": 1.1},
+        {"false_rate": "many"},
         {"seed": -1},
         {"seed": "one"},
     ],

@@ -20,7 +20,7 @@ from pose3d.formats import open_session
 from pose3d.skeleton import JointLimit, Skeleton, skeleton_text
 from pose3d.synthetic import QUADRUPED, SAMPLE_FILES, SimulationSettings, sample_folder, simulate
 from pose3d.synthetic._quadruped import GAITS
-from pose3d.synthetic.settings import OCCLUSIONS
+from pose3d.synthetic.settings import OCCLUSIONS, PATHS
 
 SMALL = ("--duration", "0.5", "--frame-rate", "40", "--cameras", "3")
 
@@ -39,7 +39,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_it_writes_the_scene_in_the_projects_own_formats(tmp_path: Path) -> None:
     assert run("-o", tmp_path / "new" / "scene", "--seed", "5", "--individuals", "2", *SMALL) == 0
     folder = tmp_path / "new" / "scene"
-    assert {file.name for file in folder.iterdir()} == set(SAMPLE_FILES)
+    assert {file.name for file in folder.iterdir()} == {*SAMPLE_FILES, "instances.nc"}
     expected = simulate(SimulationSettings(seed=5, individuals=2, duration=0.5, frame_rate=40.0, cameras=3))
     rig = load_rig(folder / "rig.toml")
     assert rig.names == expected.rig.names
@@ -53,9 +53,11 @@ def test_it_writes_the_scene_in_the_projects_own_formats(tmp_path: Path) -> None
     with open_session(folder / "truth.nc") as session:
         np.testing.assert_array_equal(session.require("poses3d")["position"], expected.poses3d["position"])
         assert session.rig == rig
-    for group in ("gait", "labels2d"):
+    with open_session(folder / "instances.nc") as session:
+        np.testing.assert_array_equal(session.require("instances")["position"], expected.instances["position"])
+    parts = {"gait": expected.gait, "labels2d": expected.labels2d, "labels_instances": expected.instance_truth}
+    for group, truth in parts.items():
         with xr.open_dataset(folder / "truth.nc", group=group) as written:
-            truth = getattr(expected, group)
             assert set(written.data_vars) == set(truth.data_vars)
             for name in truth.data_vars:
                 np.testing.assert_array_equal(written[name], truth[name], err_msg=str(name))
@@ -67,6 +69,19 @@ def test_the_same_options_give_the_same_bytes(tmp_path: Path) -> None:
     first, again, other = (contents(tmp_path / name) for name in "abc")
     assert first == again
     assert all(first[name] != other[name] for name in ("rig.toml", "poses2d.nc", "truth.nc"))
+
+
+def test_instances_of_one_animal_are_written_where_it_can_be_missed_or_taken_for_another(tmp_path: Path) -> None:
+    assert run("-o", tmp_path / "plain", *SMALL) == 0
+    assert set(contents(tmp_path / "plain")) == set(SAMPLE_FILES)
+    assert run("-o", tmp_path / "false", "--false-rate", "0.5", *SMALL) == 0
+    with open_session(tmp_path / "false" / "instances.nc") as session:
+        assert session.require("instances").sizes["instance"] == 2
+
+
+def test_huddles_of_animals_that_never_meet_are_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("-o", tmp_path, *SMALL, "--paths", "shared", "--huddles", "0.2") == 2
+    assert "huddles" in capsys.readouterr().err
 
 
 def test_it_prints_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +159,7 @@ def test_options_are_the_settings_with_their_defaults() -> None:
         assert options[field.name].default in (field.default, None) or field.default is None, field.name
         if field.default is not None:
             assert options[field.name].default == field.default, field.name
-    for name, known in (("gait", tuple(GAITS)), ("lens", LENSES), ("occlusion", OCCLUSIONS)):
+    for name, known in (("gait", tuple(GAITS)), ("lens", LENSES), ("occlusion", OCCLUSIONS), ("paths", PATHS)):
         choice = options[name].type
         assert isinstance(choice, click.Choice)
         assert tuple(choice.choices) == known
@@ -187,7 +202,11 @@ def test_the_readme_of_the_samples_names_the_command_of_the_embedded_sample(tmp_
     with open_session(folder / "poses2d.nc") as sample, open_session(tmp_path / "poses2d.nc") as made:
         assert sample.provenance is not None
         assert made.provenance is not None
-        assert sample.provenance["settings"] == made.provenance["settings"]
+        asked, now = sample.provenance["settings"], made.provenance["settings"]
+        defaults = dataclasses.asdict(SimulationSettings())
+        assert isinstance(asked, dict)
+        # options that are newer than the sample are as if they were not there
+        assert now == {name: defaults[name] for name in set(defaults) - set(asked)} | asked
 
 
 def test_a_sample_that_is_not_there_is_a_clear_error() -> None:

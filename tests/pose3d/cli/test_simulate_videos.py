@@ -68,7 +68,7 @@ def test_it_films_the_animals_too_and_tells_their_true_pixels(tmp_path: Path) ->
     films = {"videos/cam_1.mp4", "videos/cam_2.mp4", "truth2d.nc"}
     boards = {"board.toml", "timestamps.csv", "cam_1.mp4", "cam_2.mp4"}
     assert set(contents(tmp_path)) == {
-        *SAMPLE_FILES, *films, "board_truth.nc", *(f"calibration/{name}" for name in boards)
+        *SAMPLE_FILES, *films, "instances.nc", "board_truth.nc", *(f"calibration/{name}" for name in boards)
     }  # fmt: skip
     for name in ("cam_1", "cam_2"):
         with open_video(tmp_path / "videos" / f"{name}.mp4") as video:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from discs import DiscDetector
 
-from pose3d.detection import CroppingDetector
+from calibration.errors import InvalidValueError
+from pose3d.detection import CroppingDetector, RawDetections
 
 SIZE = (640, 480)
 
@@ -50,3 +51,53 @@ def test_an_animal_at_the_edge_is_in_a_window_inside_the_image() -> None:
     for _ in range(2):
         found = detector.detect(images([(12, 15)]))
     assert np.isfinite(found.position[0, 0, 0]).all()
+
+
+class PairDetector(DiscDetector):
+    """Finds the two discs of a picture, the larger one first: each is a white island of its own columns."""
+
+    def __init__(self) -> None:
+        super().__init__(candidates=2)
+
+    def detect(self, images: np.ndarray) -> RawDetections:
+        self.shapes.append(images.shape)
+        found = RawDetections.missing(len(images), 2, 2, covariance=True)
+        found.confidence[:] = 0
+        for number, image in enumerate(images):
+            bright = image[..., 0] > 60
+            columns = np.flatnonzero(bright.any(axis=0))
+            islands = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1) if len(columns) else []
+            for candidate, island in enumerate(sorted(islands, key=len, reverse=True)[:2]):
+                rows = np.flatnonzero(bright[:, island].any(axis=1))
+                found.position[number, candidate] = island.mean(), rows.mean()
+                found.confidence[number, candidate] = 0.9
+        return found
+
+
+def pair(one: tuple[float, float], two: tuple[float, float]) -> np.ndarray:
+    return np.maximum(images([one]), images([two]))
+
+
+def test_a_window_holds_all_animals() -> None:
+    inner = PairDetector()
+    detector = CroppingDetector(inner, margin=0.8, individuals=2)
+    for step in range(4):
+        centers = [(100.0 + 4 * step, 200.0), (200.0, 220.0 - step)]
+        found = detector.detect(pair(*centers)).position[0, :, 0]
+        np.testing.assert_allclose(found[np.argsort(found[:, 0])], centers, atol=0.5)
+    assert inner.shapes[0][1:3] == (480, 640)
+    assert all(np.prod(shape[1:3]) < 480 * 640 / 2 for shape in inner.shapes[1:])
+
+
+def test_where_one_of_two_is_lost_both_are_looked_for_in_the_whole_image() -> None:
+    inner = PairDetector()
+    detector = CroppingDetector(inner, margin=0.8, individuals=2)
+    detector.detect(pair((100, 200), (200, 220)))
+    found = detector.detect(pair((100, 200), (560, 400))).position[0, :, 0]  # the second one jumps out of the window
+    np.testing.assert_allclose(found[np.argsort(found[:, 0])], [(100, 200), (560, 400)], atol=0.5)
+    assert [shape[1:3] == (480, 640) for shape in inner.shapes] == [True, False, True]
+
+
+def test_so_many_animals_need_as_many_candidates() -> None:
+    with pytest.raises(InvalidValueError, match="individuals: expected 1 to 1"):
+        CroppingDetector(DiscDetector(), individuals=2)

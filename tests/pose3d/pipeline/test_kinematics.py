@@ -17,7 +17,7 @@ from pose3d.synthetic import SimulationSettings, simulate
 
 @pytest.fixture(scope="module")
 def scene():
-    return simulate(SimulationSettings(duration=3.0, individuals=2, cameras=2, seed=3))
+    return simulate(SimulationSettings(duration=3.0, individuals=2, paths="shared", cameras=2, seed=3))
 
 
 @pytest.fixture(scope="module")

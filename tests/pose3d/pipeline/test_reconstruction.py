@@ -23,7 +23,7 @@ from pose3d.visualization import collect_evidence
 # Short gaps make short margins, so that a short recording falls into pieces.
 SETTINGS = TrajectorySettings(motion="acceleration", longest_gap=5)
 SCENE = SimulationSettings(
-    cameras=4, individuals=2, duration=6.0, outlier_rate=0.03, dropout_rate=0.1, swap_rate=0.02, seed=5
+    cameras=4, individuals=2, paths="shared", duration=6.0, outlier_rate=0.03, dropout_rate=0.1, swap_rate=0.02, seed=5
 )
 LEFT_OUT = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 KEPT = ("nose", "neck", "spine", "tail_base", *LEFT_OUT)

@@ -7,7 +7,15 @@ import pytest
 from pose3d.synthetic import Scene, SimulationSettings, simulate
 
 SMALL = SimulationSettings(
-    individuals=2, duration=0.4, frame_rate=50.0, cameras=3, size=(320, 240), focal_length=500.0, distance=800.0, seed=3
+    individuals=2,
+    paths="shared",
+    duration=0.4,
+    frame_rate=50.0,
+    cameras=3,
+    size=(320, 240),
+    focal_length=500.0,
+    distance=800.0,
+    seed=3,
 )
 
 
