@@ -25,6 +25,7 @@ _COMMANDS = {
     "doctor": ("pose3d.cli.doctor", "Report versions, optional parts, and how to get what is missing."),
     "evaluate": ("pose3d.cli.evaluate", "Measure a trained network, or how well animals were told apart."),
     "extract-frames": ("pose3d.cli.extract_frames", "Choose frames to label, the same instants in all cameras."),
+    "identify": ("pose3d.cli.identify", "Find out who is who among several animals, across cameras and time."),
     "kinematics": ("pose3d.cli.kinematics", "Compute velocities, joint angles, gait, with their uncertainty."),
     "labels": ("pose3d.cli.labels", "Import, export, undo and check labels."),
     "new": ("pose3d.cli.new", "Make a project: skeleton, cameras and settings in one folder."),

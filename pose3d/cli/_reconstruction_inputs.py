@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from calibration.errors import SuiteError
 from pose3d.cli._console import console
+from pose3d.cli._identity_inputs import Sources, find_animals
 from pose3d.cli._paths import check_outputs
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from calibration.rig import Rig
+    from pose3d.identity import IdentitySettings
+    from pose3d.pipeline.identification import IdentitySummary
+    from pose3d.skeleton import Skeleton
 
 __all__ = [
+    "Apart",
     "Files",
     "Recording",
     "input_options",
@@ -148,15 +156,43 @@ class Recording:
         poses2d: Poses2D Dataset, at common instants.
         rig: the cameras.
         provenance: of the result.
+        identity, followed: who is who and what there is to say of it, where animals were told apart; or None.
     """
 
     poses2d: xr.Dataset
     rig: Rig
     provenance: dict[str, object]
+    identity: xr.Dataset | None = None
+    followed: IdentitySummary | None = None
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How animals are told apart that nobody told apart.
+
+    Attributes:
+        way: "automatic": where there are several and the files do not say who is who; "find" or "keep".
+        settings: how, with their number.
+        skeleton: of the animals, or None.
+        anchors: file of what a person recognized, or None.
+        stack: closes what is open, and removes files that are no result.
+    """
+
+    way: str
+    settings: IdentitySettings
+    skeleton: Skeleton | None
+    anchors: Path | None
+    stack: ExitStack
 
 
 def read_recording(
-    files: Files, settings: object, seed: int, *, ensemble: Sequence[Path] = (), further: Sequence[Path] = ()
+    files: Files,
+    settings: object,
+    seed: int,
+    *,
+    ensemble: Sequence[Path] = (),
+    further: Sequence[Path] = (),
+    apart: Apart | None = None,
 ) -> Recording:
     """Read calibration and 2D poses, and load the kernels that all reconstruction starts with.
 
@@ -165,31 +201,99 @@ def read_recording(
         settings, seed: what stands in the provenance.
         ensemble: 2D poses of other networks, of the same videos.
         further: other files that the result is made from.
+        apart: how several animals are told apart; None: they are taken as the files have them.
 
     Raises:
-        click.UsageError: a TRC file is wanted, and the frame rate is unknown.
+        click.UsageError: a TRC file is wanted, and the frame rate is unknown; an ensemble of animals that are not told
+            apart.
         SuiteError: a file cannot be read.
     """
     from calibration.formats import load_rig
     from calibration.triangulation import prepare
-    from pose3d.formats import load_poses2d
     from pose3d.formats.provenance import provenance_of
 
     rig = load_rig(files.rig, format=files.rig_format, unit=files.unit)
+    found = None if apart is None else _told_apart(files, rig, apart)
+    if found is not None and ensemble:
+        raise click.UsageError("--ensemble needs animals that are told apart: do it with `pose3d identify` before.")
     with console().status("Reading the 2D poses ..."):
-        members = [
-            load_poses2d(paths, rig=rig, format=files.format, frame_rate=files.frame_rate, keypoints=files.keypoints)
-            for paths in (files.poses2d, *([str(path)] for path in ensemble))
-        ]
-        poses2d = members[0] if len(members) == 1 else _combined(members)
-        if files.sync is not None:
-            poses2d = _synchronized(poses2d, files.sync)
+        poses2d = _poses2d(files, rig, ensemble) if found is None else found[0]
+        who = _kept_identity(files) if found is None and apart is not None else None
         provenance = provenance_of([*files.read, *ensemble, *further], settings, seed)
     if files.others["trc"] is not None and "fps" not in poses2d.attrs:
         raise click.UsageError("--trc needs the frame rate, which the 2D poses do not tell: add --frame-rate.")
     with console().status("Loading the geometry kernels (compiled once, about 10 s) ..."):
         prepare()
-    return Recording(poses2d, rig, provenance)
+    if found is not None:
+        return Recording(poses2d, rig, provenance, *found[1:])
+    return Recording(poses2d, rig, provenance, who)
+
+
+def _kept_identity(files: Files) -> xr.Dataset | None:
+    """The Identity that stands beside the 2D poses, to be kept beside the 3D poses; only of a file by itself."""
+    from pose3d.formats import are_told_apart, open_session
+
+    if len(files.poses2d) != 1 or files.sync is not None or not are_told_apart(list(files.poses2d)):
+        return None
+    with open_session(files.read[-1]) as session:
+        return None if session.identity is None else session.identity.load()
+
+
+def _poses2d(files: Files, rig: Rig, ensemble: Sequence[Path]) -> xr.Dataset:
+    """2D poses whose individuals are the same in all cameras and frames."""
+    members = [_loaded(files, rig, paths) for paths in (files.poses2d, *([str(path)] for path in ensemble))]
+    poses2d = members[0] if len(members) == 1 else _combined(members)
+    return poses2d if files.sync is None else _synchronized(poses2d, files.sync)
+
+
+def _loaded(files: Files, rig: Rig, paths: Sequence[str]) -> xr.Dataset:
+    from pose3d.formats import load_poses2d
+
+    return load_poses2d(
+        list(paths), rig=rig, format=files.format, frame_rate=files.frame_rate, keypoints=files.keypoints
+    )
+
+
+def _told_apart(files: Files, rig: Rig, apart: Apart) -> tuple[xr.Dataset, xr.Dataset, IdentitySummary] | None:
+    """2D poses of animals that nobody told apart, with their Identity; None where somebody did, or there is one."""
+    from pose3d.formats import are_told_apart, holds_candidates
+
+    paths = list(files.poses2d)
+    if apart.way == "keep" or (apart.way == "automatic" and are_told_apart(paths, format=files.format)):
+        return None
+    if apart.way == "automatic" and not holds_candidates(paths, format=files.format) and not _are_several(files, rig):
+        return None
+    sources = Sources(files.poses2d, files.format, files.frame_rate, files.keypoints, files.sync)
+    return find_animals(
+        sources,
+        rig,
+        files.output,
+        apart.stack,
+        skeleton=apart.skeleton,
+        settings=apart.settings,
+        anchors_path=apart.anchors,
+    )
+
+
+def _are_several(files: Files, rig: Rig) -> bool:
+    """Whether there is more than one animal in a camera.
+
+    Where there are names that no two cameras share, or animals that nobody put together, only `load_instances` reads
+    them.
+    """
+    from pose3d.formats import load_instances
+
+    with warnings.catch_warnings(), console().status("Reading the 2D poses ..."):
+        warnings.simplefilter("ignore")  # they are said again by who reads the files for good
+        try:
+            return int(_loaded(files, rig, files.poses2d).sizes["individual"]) > 1
+        except SuiteError:
+            pass
+        try:
+            found = load_instances(list(files.poses2d), rig=rig, format=files.format, keypoints=files.keypoints)
+            return int(found.sizes["instance"]) > 1
+        except SuiteError:
+            return False  # who reads them for good says what is wrong
 
 
 def _combined(members: list[xr.Dataset]) -> xr.Dataset:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pose3d.cli._console import console, plain_number, print_json, print_table, progress
+from pose3d.cli._identity_inputs import identity_options
+from pose3d.cli._identity_tables import identity_as_json, show_identity
 from pose3d.cli._reconstruction_inputs import (
+    Apart,
     Files,
     Recording,
     input_options,
@@ -84,6 +88,15 @@ _BY_CAMERA: Columns = {
     "--ensemble", type=_FILE, multiple=True, help="2D poses of another network; where they disagree they count less."
 )
 @click.option("--with-rig-uncertainty", is_flag=True, help="Add that of cameras and clocks to the covariance.")
+@identity_options
+@click.option(
+    "--identity",
+    "way",
+    type=click.Choice(["automatic", "find", "keep"]),
+    default="automatic",
+    show_default=True,
+    help="Find out who is who; keep the names of the files; automatic: find where there are several and no names.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random choices.")
 @output_options
 def reconstruct(
@@ -91,6 +104,9 @@ def reconstruct(
     candidates: Path | None,
     ensemble: tuple[Path, ...],
     with_rig_uncertainty: bool,
+    individuals: int | None,
+    anchors_path: Path | None,
+    way: str,
     **options: Any,
 ) -> None:
     """Make trajectories of 2D poses and a calibration: 3D poses that use the whole recording.
@@ -99,22 +115,31 @@ def reconstruct(
     is, with bones of constant length where a skeleton names them, and with the uncertainty of every position. Noise,
     smoothness and bones are learned from the recording. Short gaps are bridged, and left and right exchanged where a
     camera took them for each other.
+
+    Several animals are told apart first, across cameras and time, where the files do not say who is who: see
+    `pose3d identify`.
     """
+    from pose3d.identity import IdentitySettings
     from pose3d.skeleton import PRESETS, find_skeleton
 
     read = [] if skeleton is None or skeleton in PRESETS else [Path(skeleton)]
-    read += [] if candidates is None else [candidates]
+    read += [path for path in (candidates, anchors_path) if path is not None]
     files = take_files(options, further=[*read, *ensemble])
     settings = _settings(options)
     bones = None if skeleton is None else find_skeleton(skeleton)
     stated = {"trajectory": settings, "skeleton": None if bones is None else bones.name}
     uncertainty = _uncertainty(files) if with_rig_uncertainty else None
-    recording = read_recording(files, stated, settings.seed, ensemble=ensemble, further=read)
-    summary = _run(recording, files, bones, settings, candidates, uncertainty)
+    with ExitStack() as stack:
+        apart = Apart(way, IdentitySettings(individuals=individuals or 0), bones, anchors_path, stack)
+        recording = read_recording(files, stated, settings.seed, ensemble=ensemble, further=read, apart=apart)
+        if recording.identity is not None and candidates is not None:
+            raise click.UsageError("--candidates are those of one animal; here several were told apart.")
+        summary = _run(recording, files, bones, settings, candidates, uncertainty)
     written = write_others(files)
     if files.as_json:
-        print_json(_as_json(summary, written))
+        print_json(_as_json(summary, written) | identity_as_json(recording.followed))
     else:
+        show_identity(recording.followed)
         _show(summary, bones is not None, written)
 
 
@@ -165,6 +190,7 @@ def _run(
             settings=settings,
             candidates=None if candidates is None else load_detections(candidates),
             uncertainty=uncertainty,
+            identity=recording.identity,
             provenance=recording.provenance,
             compression=files.compression,
             learned=lambda _: bar.update(task, description="Reconstructing"),

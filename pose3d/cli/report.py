@@ -101,6 +101,7 @@ def _report_3d(
             poses3d=session.require("poses3d"),
             poses2d=session.poses2d,
             kinematics=session.kinematics,
+            identity=session.identity,
             rig=session.rig,
             skeleton=find_skeleton(skeleton_name) if skeleton_name else None,
             truth=truth,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pose3d.formats.deeplabcut import read_deeplabcut
     from pose3d.formats.deeplabcut3d import read_deeplabcut3d, write_deeplabcut3d
     from pose3d.formats.deeplabcut_full import read_deeplabcut_full
-    from pose3d.formats.instances import load_instances
+    from pose3d.formats.instances import are_told_apart, load_instances
     from pose3d.formats.label3d import read_label3d
     from pose3d.formats.labels import LABEL_FORMATS
     from pose3d.formats.labels.label_format import LabelFormat
@@ -58,6 +58,7 @@ _HOMES = {
     "PoseFormat": "pose_format",
     "Session": "session",
     "SessionWriter": "session",
+    "are_told_apart": "instances",
     "detect_format3d": "_registry3d",
     "holds_candidates": "candidates",
     "instances_of_poses2d": "poses_as_instances",
@@ -113,6 +114,7 @@ __all__ = [
     "PoseFormat",
     "Session",
     "SessionWriter",
+    "are_told_apart",
     "detect_format3d",
     "holds_candidates",
     "instances_of_poses2d",

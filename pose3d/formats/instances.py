@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import xarray as xr
 
+from calibration.errors import SuiteError
 from calibration.rig import Rig
 from pose3d.formats._checking import check_positions
 from pose3d.formats._loading import read_cameras, select_cameras
@@ -17,9 +19,10 @@ from pose3d.formats._registry import named_format
 from pose3d.formats._sources import Paths, find_sources
 from pose3d.formats.pose_format import PoseFormat
 from pose3d.formats.poses_as_instances import instances_of_poses2d
+from pose3d.formats.session import open_session
 from pose3d.skeleton import Skeleton
 
-__all__ = ["load_instances"]
+__all__ = ["are_told_apart", "load_instances"]
 
 
 def load_instances(
@@ -95,3 +98,20 @@ def _named(instances: xr.Dataset, skeleton: Skeleton | None) -> xr.Dataset:
     if skeleton is None or not counted or len(skeleton.keypoints) != len(names):
         return instances
     return instances.assign_coords(keypoint=list(skeleton.keypoints))
+
+
+def are_told_apart(paths: Paths, *, format: str | None = None) -> bool:  # noqa: A002
+    """Whether animals have one name in all cameras and frames already: in the group /poses2d of this suite's files.
+
+    Never raises on bad files: who reads them says what is wrong.
+    """
+    try:
+        sources = find_sources(paths, None if format is None else named_format(format))
+        return all(source.format.name == "netcdf" and _has_poses2d(source.path) for source in sources)
+    except SuiteError:
+        return False
+
+
+def _has_poses2d(path: Path) -> bool:
+    with open_session(path) as session:
+        return session.poses2d is not None and session.instances is None

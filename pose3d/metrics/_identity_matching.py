@@ -96,7 +96,8 @@ def match(result: xr.Dataset, truth: xr.Dataset) -> list[Matched]:
         InvalidValueError: a Dataset is neither Poses2D nor Poses3D, or its frame numbers do not increase.
         MismatchError: one is 2D and the other 3D, units differ, or no frame, camera or keypoint is in both.
     """
-    flat = ["camera" in data.dims for data in (result, truth)]
+    # Poses3D can have variables by camera, too
+    flat = ["position" in data and "camera" in data["position"].dims for data in (result, truth)]
     if flat[0] != flat[1]:
         kinds = ["2D" if one else "3D" for one in flat]
         raise MismatchError(

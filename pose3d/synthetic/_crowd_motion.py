@@ -159,7 +159,9 @@ class CrowdMotion:
         for index, (kind, node, lag) in enumerate(self._plan.pairs):
             before, after = max(node - 1, 0), min(node + 1, spine - 1)
             forward = nodes[:, :, before] - nodes[:, :, after]
-            forward = forward / np.linalg.norm(forward, axis=-1, keepdims=True)
+            length = np.linalg.norm(forward, axis=-1, keepdims=True)
+            # a spine that is folded up has no direction; any will do for a frame
+            forward = np.divide(forward, length, out=np.zeros_like(forward), where=length > 0)
             left = np.stack([-forward[..., 1], forward[..., 0]], axis=-1)
             for side, sign in enumerate((1.0, -1.0)):
                 along = np.broadcast_to(bodies.along[:, index], phase.shape)

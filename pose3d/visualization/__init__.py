@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pose3d.visualization.detection_report import write_detection_report
     from pose3d.visualization.evidence import Evidence, collect_evidence
     from pose3d.visualization.figures import bone_figure, skeleton_figure, trajectory_figure, truth_figure
+    from pose3d.visualization.identity_figures import identity_timeline, risk_figure, shape_figure
+    from pose3d.visualization.identity_section import identity_pictures
     from pose3d.visualization.kinematics_figures import (
         angle_figure,
         cycle_figure,
@@ -46,6 +48,8 @@ _HOMES = {
     "detection_frames": "detection_overlay",
     "detection_video": "detection_overlay",
     "gait_diagram": "kinematics_figures",
+    "identity_pictures": "identity_section",
+    "identity_timeline": "identity_figures",
     "judge": "verdict",
     "kinematics_pictures": "kinematics_section",
     "missing_figure": "quality_figures",
@@ -54,6 +58,8 @@ _HOMES = {
     "phase_figure": "kinematics_figures",
     "reprojection_figure": "quality_figures",
     "reprojection_time_figure": "quality_figures",
+    "risk_figure": "identity_figures",
+    "shape_figure": "identity_figures",
     "skeleton_figure": "figures",
     "skeleton_frames": "animation",
     "skeleton_video": "animation",
@@ -80,6 +86,8 @@ __all__ = [
     "detection_frames",
     "detection_video",
     "gait_diagram",
+    "identity_pictures",
+    "identity_timeline",
     "judge",
     "kinematics_pictures",
     "missing_figure",
@@ -88,6 +96,8 @@ __all__ = [
     "phase_figure",
     "reprojection_figure",
     "reprojection_time_figure",
+    "risk_figure",
+    "shape_figure",
     "skeleton_figure",
     "skeleton_frames",
     "skeleton_video",

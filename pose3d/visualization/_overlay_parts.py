@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError, MismatchError
 from calibration.video import Video
-from pose3d.visualization.drawing import Color, blend, rgb
+from pose3d.visualization.coloring import individual_colors
+from pose3d.visualization.drawing import Color, Image, Lettering, blend, rgb
 
 __all__ = [
     "BLACK",
@@ -17,7 +18,9 @@ __all__ = [
     "WHITE",
     "check_scale",
     "common_frames",
+    "draw_names",
     "grouped",
+    "name_colors",
     "shifted_to_scale",
     "stroke_of",
 ]
@@ -27,6 +30,9 @@ Array = NDArray[np.float64]
 DEFAULT_FRAME_RATE = 30.0
 WHITE: Color = (255, 255, 255)
 BLACK: Color = (0, 0, 0)
+_NAME_LIFT = 0.35  # of the height of a line: between an animal and its name
+_NAME_BRIGHTEN = 0.45  # letters are thinner than bodies
+_BODY = 3.0  # typical distances from the middle: what is farther is none of the body
 _BRIGHTEN = 0.25  # share of white in the colors of the body, for dark recordings
 
 
@@ -79,3 +85,48 @@ def grouped(colors: Sequence[str]) -> list[tuple[Color, list[int]]]:
         (blend(rgb(color), WHITE, _BRIGHTEN), [index for index, other in enumerate(colors) if other == color])
         for color in dict.fromkeys(colors)
     ]
+
+
+def name_colors(individuals: Sequence[str]) -> list[Color]:
+    """The color of the name of every individual on a picture: that which it has everywhere, a little brightened."""
+    own = individual_colors(individuals)
+    return [blend(rgb(own[name]), WHITE, _NAME_BRIGHTEN) for name in individuals]
+
+
+def draw_names(
+    picture: Image, letters: Lettering, points: Array, names: Sequence[str], colors: Sequence[Color], halo: Color
+) -> None:
+    """Write the name of every individual above it; names that would cover each other move up.
+
+    Args:
+        picture: drawn on in place.
+        letters: how large.
+        points: (individual, keypoint, 2) pixels of the picture, NaN where missing; who has none in it gets no name.
+        names, colors: of the individuals.
+        halo: color around the letters.
+    """
+    height, (rows, columns) = 1.3 * letters.height, picture.shape[:2]
+    taken: list[tuple[float, float, float]] = []  # left, right and top
+    for own, name, color in zip(points, names, colors, strict=True):
+        with np.errstate(invalid="ignore"):
+            inside = ((own >= 0) & (own <= (columns, rows))).all(axis=-1)
+        if not inside.any():
+            continue
+        middle = np.median(own[inside], axis=0)
+        off = np.linalg.norm(own[inside] - middle, axis=-1)
+        # A keypoint that is far off is an outlier, and must not carry the name away.
+        body = own[inside][off <= max(_BODY * float(np.median(off)), 1.0)]
+        x, y = float(middle[0]), float(body[:, 1].min())
+        width = letters.width(name)
+        left = float(np.clip(x - width / 2, 0, max(0, columns - width)))
+        top = y - height - _NAME_LIFT * letters.height
+        for _ in range(len(taken)):
+            covered = [
+                each for each in taken if left < each[1] and each[0] < left + width and abs(top - each[2]) < height
+            ]
+            if not covered:
+                break
+            top = min(each[2] for each in covered) - height
+        top = max(0.0, top)
+        taken.append((left, left + width, top))
+        letters.draw(picture, name, (left, top), color, halo=halo)

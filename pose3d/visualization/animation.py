@@ -18,7 +18,8 @@ from calibration.schema import check
 from calibration.video import VideoWriter
 from pose3d.datasets import POSES3D
 from pose3d.skeleton import Skeleton
-from pose3d.visualization.coloring import COLOR_BY, ColorBy, Coloring, choose_coloring
+from pose3d.visualization._overlay_parts import draw_names
+from pose3d.visualization.coloring import COLOR_BY, ColorBy, Coloring, choose_coloring, individual_colors
 from pose3d.visualization.drawing import Color, Image, Lettering, blend, draw_dots, draw_lines, rgb
 from pose3d.visualization.framing import roams, smooth_path
 
@@ -172,6 +173,7 @@ class _Scene:
 
     points: Array  # (time, individual, keypoint, 3)
     captions: list[str]
+    individuals: tuple[str, ...]
     coloring: Coloring
     ground: Ground
     views: list[View]
@@ -204,6 +206,7 @@ class _Scene:
         return cls(
             points=points,
             captions=_captions(poses3d),
+            individuals=tuple(individuals),
             coloring=choose_coloring(skeleton, keypoints, individuals, settings.color_by),
             ground=ground,
             views=views,
@@ -279,9 +282,20 @@ class _Artist:
         self._draw_trails(image, view, row)
         for index, pose in enumerate(poses):
             self._draw_pose(image, view, pose, index)
+        self._draw_names(image, view, poses)
         margin = 18 * self.scale
         self.letters.draw(image, scene.captions[row], (margin, margin), self.theme.ink)
         return image
+
+    def _draw_names(self, image: Image, view: View, poses: Array) -> None:
+        """Who is who, of several: beside every animal, in the color that it has everywhere."""
+        individuals = self.scene.individuals
+        if len(individuals) < 2:
+            return
+        pixels, _ = view.project(poses, self.size)
+        own = individual_colors(individuals)
+        colors = [self._bright(own[name]) for name in individuals]
+        draw_names(image, self.small, pixels, individuals, colors, self.theme.background)
 
     def _draw_pose(self, image: Image, view: View, pose: Array, individual: int) -> None:
         """Far parts first; farther ones are paler and thinner."""

@@ -13,7 +13,17 @@ from calibration.errors import InvalidValueError
 from calibration.plots import PALETTE, categorical_colors
 from pose3d.skeleton import Skeleton
 
-__all__ = ["COLOR_BY", "LEFT", "MIDDLE", "RIGHT", "ColorBy", "Coloring", "choose_coloring", "keypoint_colors"]
+__all__ = [
+    "COLOR_BY",
+    "LEFT",
+    "MIDDLE",
+    "RIGHT",
+    "ColorBy",
+    "Coloring",
+    "choose_coloring",
+    "individual_colors",
+    "keypoint_colors",
+]
 
 ColorBy = Literal["auto", "side", "individual"]
 COLOR_BY: tuple[str, ...] = ("auto", "side", "individual")
@@ -63,7 +73,7 @@ def choose_coloring(
     edges = () if skeleton is None else skeleton.select([name for name in names if name in skeleton.keypoints]).edges
     indices = tuple((names.index(first), names.index(second)) for first, second in edges)
     if by == "individual" or (by == "auto" and len(individuals) > 1):
-        colors = categorical_colors(list(individuals))
+        colors = individual_colors(individuals)
         return Coloring(
             indices,
             tuple((colors[name],) * len(names) for name in individuals),
@@ -84,15 +94,27 @@ def choose_coloring(
     return Coloring(indices, (points,) * len(individuals), (lines,) * len(individuals), legend)
 
 
+def individual_colors(individuals: Sequence[str]) -> dict[str, str]:
+    """The color ("#rrggbb") of each individual, in all pictures and videos of a recording: by its place in the list.
+
+    They are those of the palette, or steps through the rainbow where they run out.
+    """
+    return _distinct(individuals)
+
+
 def keypoint_colors(keypoints: Sequence[str]) -> dict[str, str]:
     """A color ("#rrggbb") for each keypoint: those of the palette, or steps through the rainbow where they run out."""
-    if len(keypoints) <= len(PALETTE):
-        return categorical_colors(keypoints)
+    return _distinct(keypoints)
+
+
+def _distinct(names: Sequence[str]) -> dict[str, str]:
+    if len(names) <= len(PALETTE):
+        return categorical_colors(names)
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    steps = np.linspace(0.06, 0.94, len(keypoints))
-    return {name: to_hex(colormaps["turbo"](step)) for name, step in zip(keypoints, steps, strict=True)}
+    steps = np.linspace(0.06, 0.94, len(names))
+    return {name: to_hex(colormaps["turbo"](step)) for name, step in zip(names, steps, strict=True)}
 
 
 def _of_edge(first: str, second: str) -> str:

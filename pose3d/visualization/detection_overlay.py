@@ -13,7 +13,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError, MismatchError, SuiteWarning
-from calibration.plots import categorical_colors
 from calibration.video import Video, VideoWriter, open_video
 from pose3d.skeleton import Skeleton
 from pose3d.visualization._overlay_parts import (
@@ -22,11 +21,13 @@ from pose3d.visualization._overlay_parts import (
     WHITE,
     check_scale,
     common_frames,
+    draw_names,
+    name_colors,
     shifted_to_scale,
     stroke_of,
 )
 from pose3d.visualization._tracks import Tracks, tracks_of
-from pose3d.visualization.coloring import choose_coloring, keypoint_colors
+from pose3d.visualization.coloring import choose_coloring, individual_colors, keypoint_colors
 from pose3d.visualization.drawing import Color, Image, Lettering, blend, draw_dots, draw_lines, lay_over, rgb, scaled
 
 __all__ = ["MINIMUM_CONFIDENCE", "DetectionOverlaySettings", "check_video", "detection_frames", "detection_video"]
@@ -206,8 +207,10 @@ class _Artist:
         by = settings.color_by
         self._by = ("individual" if several else "keypoint") if by == "auto" else by
         names = tracks.individuals if self._by == "individual" else tracks.keypoints
-        colors = categorical_colors(names) if self._by == "individual" else keypoint_colors(names)
+        colors = individual_colors(names) if self._by == "individual" else keypoint_colors(names)
         self._colors = {name: blend(rgb(color), WHITE, _BRIGHTEN) for name, color in colors.items()}
+        own = individual_colors(tracks.individuals)
+        self._names = [blend(rgb(own[name]), WHITE, _BRIGHTEN) for name in tracks.individuals] if several else []
 
     def draw(self, picture: Image, number: int, time: float) -> None:
         row = int(np.searchsorted(self._tracks.frames, number))
@@ -222,10 +225,20 @@ class _Artist:
         for individual in range(len(self._tracks.individuals)):
             points = self._shown[row, individual]
             draw_lines(picture, points[self._edges], BLACK, 2.4 * stroke)
-            draw_lines(picture, points[self._edges], _BONE, 1.2 * stroke)
+            bone = self._names[individual] if self._by == "individual" and self._names else _BONE
+            draw_lines(picture, points[self._edges], bone, 1.2 * stroke)
             for keypoint in range(len(points)):
                 draw_dots(picture, points[keypoint], BLACK, 4.4 * stroke)
                 draw_dots(picture, points[keypoint], self._color(row, individual, keypoint), 3.5 * stroke)
+        if self._names:
+            draw_names(
+                picture,
+                self._small,
+                self._shown[row],
+                self._tracks.individuals,
+                name_colors(self._tracks.individuals),
+                BLACK,
+            )
         self._write(picture, row, time)
 
     def _draw_trails(self, picture: Image, row: int) -> None:

@@ -24,7 +24,9 @@ from pose3d.visualization._overlay_parts import (
     WHITE,
     check_scale,
     common_frames,
+    draw_names,
     grouped,
+    name_colors,
     shifted_to_scale,
     stroke_of,
 )
@@ -149,6 +151,7 @@ class _Scene:
     detected: Array  # the same
     used: NDArray[np.bool_]  # (frame, individual, keypoint)
     coloring: Coloring
+    individuals: tuple[str, ...]
 
     @classmethod
     def of(
@@ -187,6 +190,7 @@ class _Scene:
             detected=detected,
             used=used,
             coloring=choose_coloring(skeleton, keypoints, individuals, settings.color_by),
+            individuals=tuple(individuals),
         )
 
 
@@ -230,7 +234,8 @@ def _detections(
 def _draw_all(video: Video, scene: _Scene, settings: OverlaySettings) -> Iterator[Image]:
     scale = settings.scale
     stroke = stroke_of(video, scale)
-    artist = _Artist(scene, settings, stroke, Lettering(max(11.0, 17 * stroke)))
+    letters, small = Lettering(max(11.0, 17 * stroke)), Lettering(max(10.0, 14 * stroke))
+    artist = _Artist(scene, settings, stroke, letters, small)
     rows = {number: row for row, number in enumerate(scene.frames)}
     for frame in video.frames(scene.frames):
         picture = np.ascontiguousarray(scaled(frame.image, scale))
@@ -244,6 +249,7 @@ class _Artist:
     settings: OverlaySettings
     stroke: float
     letters: Lettering
+    small: Lettering
 
     def draw(self, picture: Image, row: int, time: float) -> None:
         scene, stroke = self.scene, self.stroke
@@ -264,7 +270,17 @@ class _Artist:
                 draw_dots(picture, detected[used], WHITE, 4.8 * stroke, thickness=1.2 * stroke)
                 draw_crosses(picture, detected[~used], BLACK, 7 * stroke, thickness=3 * stroke)
                 draw_crosses(picture, detected[~used], _REJECTED, 7 * stroke, thickness=1.6 * stroke)
+        self._name(picture, row)
         self._write(picture, row, time)
+
+    def _name(self, picture: Image, row: int) -> None:
+        """Who is who, of several: beside every animal, in the color that it has everywhere."""
+        scene = self.scene
+        if len(scene.individuals) < 2:
+            return
+        points = np.where(np.isfinite(scene.reprojected[row]), scene.reprojected[row], scene.detected[row])
+        own = name_colors(scene.individuals)
+        draw_names(picture, self.small, self._to_picture(points), scene.individuals, own, BLACK)
 
     def _write(self, picture: Image, row: int, time: float) -> None:
         scene = self.scene

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from calibration.plots import View, categorical_colors, choose_view, frustum, ground_grid, up_direction
 from calibration.rig import Rig
 from pose3d.skeleton import Skeleton
-from pose3d.visualization.coloring import choose_coloring
+from pose3d.visualization.coloring import choose_coloring, individual_colors
 from pose3d.visualization.framing import roams, smooth_path
 
 __all__ = ["player_data"]
@@ -55,6 +55,7 @@ def player_data(
         "unit": str(poses3d["position"].attrs.get("units", "")),
         "keypoints": keypoints,
         "individuals": individuals,
+        "individualColors": list(individual_colors(individuals).values()),
         "edges": [list(edge) for edge in coloring.edges],
         "edgeColors": [list(colors) for colors in coloring.edge],
         "pointColors": [list(colors) for colors in coloring.keypoint],

@@ -32,6 +32,7 @@ from pose3d.visualization._sections import (
     videos_section,
 )
 from pose3d.visualization.evidence import collect_evidence
+from pose3d.visualization.identity_section import identity_section
 from pose3d.visualization.kinematics_section import kinematics_section
 from pose3d.visualization.verdict import judge
 
@@ -44,6 +45,7 @@ def write_report(
     poses3d: xr.Dataset,
     poses2d: xr.Dataset | None = None,
     kinematics: xr.Dataset | None = None,
+    identity: xr.Dataset | None = None,
     rig: Rig | None = None,
     skeleton: Skeleton | None = None,
     truth: xr.Dataset | None = None,
@@ -61,6 +63,7 @@ def write_report(
         poses3d: Poses3D Dataset.
         poses2d: the 2D poses it was made from.
         kinematics: Kinematics Dataset of these poses, if computed.
+        identity: Identity Dataset of these poses, where several animals were told apart.
         rig: the cameras.
         skeleton: edges and sides.
         truth: true positions (Poses3D), if known.
@@ -78,20 +81,27 @@ def write_report(
     if poses2d is not None:
         check(poses2d, POSES2D, values=False)
     evidence = collect_evidence(poses3d, poses2d, rig)
-    verdict = judge(evidence, poses3d, skeleton=skeleton, truth=truth)
+    verdict = judge(evidence, poses3d, skeleton=skeleton, truth=truth, identity=identity)
     subject = Subject(poses3d, evidence, rig, skeleton, truth, dict(videos or {}), dict(provenance or {}))
-    page = _page(subject, verdict, title or _default_title(poses3d), Path(path).parent, kinematics)
+    told = ""
+    if identity is not None:
+        told = identity_section(identity, poses3d=poses3d, poses2d=poses2d, rig=rig, skeleton=skeleton)
+    page = _page(subject, verdict, title or _default_title(poses3d), Path(path).parent, kinematics, told)
     write_text(path, page)
     return verdict
 
 
-def _page(subject: Subject, verdict: Verdict, title: str, folder: Path, kinematics: xr.Dataset | None) -> str:
+def _page(
+    subject: Subject, verdict: Verdict, title: str, folder: Path, kinematics: xr.Dataset | None, identity: str
+) -> str:
     sections = [
         Section("verdict", "Verdict", verdict_section(subject, verdict), look=f"verdict {TONES[verdict.level]}")
     ]
     if not subject.empty:
         sections.append(Section("view", "3D view", player_section(subject)))
     sections.append(Section("numbers", "Numbers", numbers_section(subject)))
+    if identity:
+        sections.append(Section("identity", "Who is who", identity))
     if subject.truth is not None:
         sections.append(Section("truth", "Truth", truth_section(subject, subject.truth)))
     sections.append(Section("pictures", "Pictures", pictures_section(subject)))

@@ -17,6 +17,7 @@ from pose3d.visualization._points import gross_error_finding, redundancy_finding
 from pose3d.visualization._timing import timing_finding
 from pose3d.visualization._trajectories import held_bones_finding
 from pose3d.visualization.evidence import Evidence
+from pose3d.visualization.identity_verdict import identity_findings
 
 __all__ = ["Finding", "Level", "Verdict", "judge"]
 
@@ -51,6 +52,7 @@ def judge(
     *,
     skeleton: Skeleton | None = None,
     truth: xr.Dataset | None = None,
+    identity: xr.Dataset | None = None,
 ) -> Verdict:
     """Judge 3D poses by what the cameras say about them, by their bones, and their covariance by the truth.
 
@@ -61,6 +63,7 @@ def judge(
         poses3d: Poses3D Dataset.
         skeleton: its edges are the bones.
         truth: Poses3D Dataset of true positions, if known.
+        identity: Identity Dataset, where animals were told apart.
 
     Raises:
         InvalidValueError: a Dataset breaks its schema.
@@ -79,6 +82,8 @@ def judge(
     if truth is not None and "covariance" in poses3d:
         inside = float(coverage(poses3d, truth, over=("time", "keypoint", "individual")))
         findings += [_honesty(inside)] if np.isfinite(inside) else []
+    if identity is not None:
+        findings += identity_findings(identity)
     level = max((finding.level for finding in findings if finding.level != Level.UNKNOWN), default=Level.UNKNOWN)
     if level == Level.GOOD and agreement.level == Level.UNKNOWN:
         level = Level.UNKNOWN  # that nothing is missing does not make positions good that nothing was measured of

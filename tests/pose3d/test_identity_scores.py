@@ -571,3 +571,13 @@ class TestAssociation:
             instance_groups([[[1, 1]]], 2)
         with pytest.raises(InvalidValueError, match="places from -1 to 0"):
             instance_groups([[[1]]], 1)
+
+
+def test_poses3d_that_say_which_cameras_were_used_are_still_3d() -> None:
+    from pose3d.reconstruction import triangulate
+    from pose3d.synthetic import SimulationSettings, simulate
+
+    scene = simulate(SimulationSettings(individuals=2, duration=0.2, outlier_rate=0.0, dropout_rate=0.0))
+    found = triangulate(scene.poses2d, scene.rig)
+    assert "camera" in found.dims
+    assert score_identity(found, scene.poses3d).overall.idf1 == 1.0

@@ -91,7 +91,7 @@
     const style = getComputedStyle(document.documentElement);
     const named = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
     colors = { ink: named("--ink", "#000"), muted: named("--muted", "#666"), line: named("--line", "#ddd"), of: {} };
-    for (const list of [...data.pointColors, ...data.edgeColors, data.cameras.map((c) => c.color), data.legend.map((l) => l[1])]) {
+    for (const list of [...data.pointColors, ...data.edgeColors, data.individualColors, data.cameras.map((c) => c.color), data.legend.map((l) => l[1])]) {
       for (const hex of list) colors.of[hex] = named("--c-" + hex.slice(1), hex);
     }
     // The middle of the body has the color of quiet text, which no palette entry is.
@@ -166,7 +166,7 @@
     context.globalAlpha = 1;
   }
   function drawSkeletons() {
-    const items = [];
+    const items = [], tops = [];
     let low = Infinity, high = -Infinity;
     for (let i = 0; i < nIndividuals; i++) {
       const pixels = [];
@@ -175,6 +175,8 @@
         pixels.push(q);
         if (q) { items.push({ z: q[2] - 1e-6, q: q, color: data.pointColors[i][k], name: data.keypoints[k] }); low = Math.min(low, q[2]); high = Math.max(high, q[2]); }
       }
+      const top = pixels.reduce((best, q) => q && (!best || q[1] < best[1]) ? q : best, null);
+      if (top) tops.push([i, top[0], top[1]]);
       data.edges.forEach(([a, b], e) => {
         if (pixels[a] && pixels[b]) items.push({ z: (pixels[a][2] + pixels[b][2]) / 2, q: pixels[a], r: pixels[b], color: data.edgeColors[i][e] });
       });
@@ -195,9 +197,28 @@
         context.arc(item.q[0], item.q[1], 4 * scale / item.z, 0, 2 * Math.PI); context.fill();
       }
     }
+    context.globalAlpha = 1;
+    if (nIndividuals > 1) drawIndividuals(tops);
     if (!showNames) return;
-    context.globalAlpha = 1; context.font = "11px system-ui, sans-serif"; context.textAlign = "left"; context.fillStyle = colors.muted;
+    context.font = "11px system-ui, sans-serif"; context.textAlign = "left"; context.fillStyle = colors.muted;
     for (const item of items) if (item.name) context.fillText(item.name, item.q[0] + 7, item.q[1] + 4);
+  }
+  // The name above every animal, in its color; names that would cover each other move up.
+  function drawIndividuals(tops) {
+    context.font = "600 12px system-ui, sans-serif"; context.textAlign = "center";
+    const taken = [];
+    for (const [i, x, y] of tops) {
+      const name = data.individuals[i], half = context.measureText(name).width / 2;
+      let at = y - 8;
+      for (let tries = 0; tries < taken.length; tries++) {
+        const covered = taken.filter((other) => Math.abs(other[0] - x) < other[2] + half && Math.abs(other[1] - at) < 14);
+        if (!covered.length) break;
+        at = Math.min(...covered.map((other) => other[1])) - 14;
+      }
+      taken.push([x, at, half]);
+      context.fillStyle = colors.of[data.individualColors[i]];
+      context.fillText(name, x, at);
+    }
   }
   function describe() {
     const time = data.seconds ? "  " + data.times[frame].toFixed(2) + " s" : "";

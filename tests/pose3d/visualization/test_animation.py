@@ -90,7 +90,21 @@ def test_each_of_several_animals_has_a_color_of_its_own() -> None:
     image = next(skeleton_frames(poses(points), None, view=VIEW, size=SIZE, settings=PLAIN))
     for color, point in ((RIGHT, points[0, 0, 0]), (LEFT, points[0, 1, 0])):  # the first two colors of the palette
         expected, _ = VIEW.project(point, SIZE)
-        np.testing.assert_allclose(centroid(image, color), expected, atol=0.5)
+        column, row = np.round(expected).astype(int)
+        away = {other: distance_to(image, other)[row, column] for other in (LEFT, RIGHT)}
+        assert away[color] == min(away.values()) < 60
+
+
+def test_of_several_animals_each_has_its_name_above_it_in_its_color() -> None:
+    points = np.array([[[-15.0, 0, 0]], [[15.0, 0, 0]]])[None]
+    image = next(skeleton_frames(poses(points), None, view=VIEW, size=SIZE, settings=PLAIN))
+    for color, point in ((RIGHT, points[0, 0, 0]), (LEFT, points[0, 1, 0])):
+        x, y = np.round(VIEW.project(point, SIZE)[0]).astype(int)
+        above = distance_to(image, color)[y - 25 : y - 6, x - 25 : x + 25]
+        assert (above < 90).sum() > 15
+    alone = next(skeleton_frames(poses(points[:, :1]), None, view=VIEW, size=SIZE, settings=PLAIN))
+    x, y = np.round(VIEW.project(points[0, 0, 0], SIZE)[0]).astype(int)
+    assert not (distance_to(alone, RIGHT)[y - 25 : y - 8, x - 25 : x + 25] < 90).any()
 
 
 def test_a_video_has_a_picture_per_row_and_the_size_asked_for(tmp_path: Path) -> None:

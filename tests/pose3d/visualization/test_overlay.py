@@ -16,6 +16,8 @@ from calibration.video import VideoWriter, open_video
 from pose3d.datasets import poses2d as make_poses2d
 from pose3d.datasets import poses3d as make_poses3d
 from pose3d.visualization import OverlaySettings, overlay_frames, overlay_video
+from pose3d.visualization._overlay_parts import BLACK, WHITE, draw_names
+from pose3d.visualization.drawing import Lettering
 
 WIDTH, HEIGHT, COUNT = 240, 180, 12
 LENS = BrownConrady(np.array([[200.0, 0, 119.5], [0, 200.0, 89.5], [0, 0, 1]]), np.array([-0.1, 0.02, 0, 0]))
@@ -167,3 +169,63 @@ def test_a_missing_video_is_named_and_nothing_is_left(tmp_path: Path) -> None:
 def test_an_impossible_scale_is_refused() -> None:
     with pytest.raises(InvalidValueError, match="scale"):
         OverlaySettings(scale=0.0)
+
+
+def lettering(picture: NDArray[np.uint8], points: NDArray[np.float64], names: list[str]) -> NDArray[np.uint8]:
+    draw_names(picture, Lettering(12), points, names, [WHITE] * len(names), BLACK)
+    return picture
+
+
+def test_a_name_stands_above_its_animal() -> None:
+    picture = lettering(np.full((100, 200, 3), 90, np.uint8), np.array([[[100.0, 70], [96, 66], [104, 74]]]), ["ada"])
+    rows, columns = np.nonzero((picture > 150).any(-1))
+    assert rows.max() < 66
+    assert rows.min() > 40
+    assert columns.mean() == pytest.approx(100, abs=4)
+
+
+def test_an_outlier_does_not_carry_the_name_away() -> None:
+    body = [[100.0, 70], [96, 66], [104, 74], [98, 68]]
+    pictures = [
+        lettering(np.full((100, 200, 3), 90, np.uint8), np.array([[*body, far]]), ["ada"])
+        for far in ([100.0, 72], [190.0, 5])
+    ]
+    middles = [np.mean(np.nonzero((picture > 150).any(-1)), axis=1) for picture in pictures]
+    np.testing.assert_allclose(middles[0], middles[1], atol=4)
+
+
+def test_names_of_animals_at_one_place_do_not_cover_each_other() -> None:
+    one, two = np.array([[100.0, 70], [96, 66]]), np.array([[101.0, 70], [97, 66]])
+    both = lettering(np.full((100, 200, 3), 90, np.uint8), np.stack([one, two]), ["ada", "bob"])
+    alone = lettering(np.full((100, 200, 3), 90, np.uint8), one[None], ["ada"])
+    letters = [(picture > 150).any(-1) for picture in (both, alone)]
+    assert (letters[0] & letters[1]).sum() == letters[1].sum()
+    assert np.nonzero(letters[0])[0].min() < np.nonzero(letters[1])[0].min() - 10
+
+
+def test_who_is_not_in_the_picture_has_no_name() -> None:
+    for points in (np.full((1, 2, 2), np.nan), np.full((1, 2, 2), -50.0), np.full((1, 2, 2), 500.0)):
+        assert (lettering(np.full((100, 200, 3), 90, np.uint8), points, ["ada"]) == 90).all()
+
+
+def test_at_the_edge_a_name_stays_in_the_picture() -> None:
+    picture = lettering(np.full((60, 120, 3), 90, np.uint8), np.array([[[1.0, 2.0], [2, 3]]]), ["adalbert"])
+    whole = lettering(np.full((60, 120, 3), 90, np.uint8), np.array([[[60.0, 50.0], [61, 51]]]), ["adalbert"])
+    assert (picture > 150).any(-1).sum() == (whole > 150).any(-1).sum()
+
+
+def test_the_overlay_names_several_animals_and_not_a_single_one(video: Path) -> None:
+    points = np.array([[0.0, 8.0, 0.0], [20.0, 8.0, 0.0]])
+    for count in (1, 2):
+        poses3d = make_poses3d(
+            np.moveaxis(points[:count], 0, 1)[None, :, None],
+            individuals=["ada", "bob"][:count],
+            keypoints=["k0"],
+            unit="mm",
+            frames=[3],
+            frame_rate=25.0,
+        )
+        image = next(overlay_frames(video, None, poses3d, RIG, "left"))
+        x, y = np.round(RIG["left"].project(points[0])).astype(int)
+        above = np.abs(image[y - 20 : y - 5, x - 12 : x + 12].astype(float) - 35).max(-1) > 40
+        assert above.any() == (count > 1)
