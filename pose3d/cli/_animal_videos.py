@@ -154,7 +154,14 @@ def _write_project(output: Path, scene: Scene, plan: AnimalPlan, visibility: Any
     with LabelStore.create(root / "labels.sqlite", scene.skeleton, author=ANNOTATOR) as store:
         store.import_labels(labels, note="pose3d simulate")
     save_project(
-        Project(root, root.name, scene.skeleton, scene.rig.names, {_SESSION: videos}, default_settings(scene.skeleton))
+        Project(
+            root,
+            root.name,
+            scene.skeleton,
+            scene.rig.names,
+            {_SESSION: videos},
+            default_settings(scene.skeleton, scene.settings.individuals),
+        )
     )
 
 

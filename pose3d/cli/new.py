@@ -16,9 +16,17 @@ __all__ = ["new"]
 @click.argument("folder", metavar="NAME", type=click.Path(path_type=Path))
 @click.option("--cameras", required=True, metavar="A,B,...", help="Names of the cameras, with commas between.")
 @click.option("--skeleton", required=True, metavar="PRESET|FILE", help="The keypoints: a preset, or a TOML file.")
+@click.option(
+    "--individuals",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many animals there are in a picture; 0: not known.",
+)
 @click.option("--title", metavar="TEXT", help="What reports call the project; the name of the folder by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
-def new(folder: Path, cameras: str, skeleton: str, title: str | None, as_json: bool) -> None:
+def new(folder: Path, cameras: str, skeleton: str, individuals: int, title: str | None, as_json: bool) -> None:
     """Make a project: a folder with a file project.toml that holds the skeleton, the cameras and all settings.
 
     NAME is a new folder. Nothing that exists is overwritten.
@@ -27,13 +35,14 @@ def new(folder: Path, cameras: str, skeleton: str, title: str | None, as_json: b
     from pose3d.skeleton import find_skeleton
 
     names = [name.strip() for name in cameras.split(",") if name.strip()]
-    project = new_project(folder, cameras=names, skeleton=find_skeleton(skeleton), name=title)
+    project = new_project(folder, cameras=names, skeleton=find_skeleton(skeleton), name=title, individuals=individuals)
     if as_json:
         print_json(
             {
                 "project": str(folder),
                 "cameras": list(project.cameras),
                 "keypoints": list(project.skeleton.keypoints),
+                "individuals": individuals,
                 "written": [str(folder / project.file.name)],
             }
         )

@@ -28,8 +28,8 @@ def run(project_path: Path, sessions: tuple[str, ...], dry_run: bool, as_json: b
     """Do all that is not done yet, for every session of a project.
 
     The rig from the board videos in PROJECT/calibration (when it is missing); 2D poses by the newest network in
-    PROJECT/models; 3D poses; overlay videos; a report. What is done and unchanged is skipped. A session that fails
-    does not stop the others. After an interruption the same command goes on.
+    PROJECT/models; of several animals, who is who; 3D poses; overlay videos; a report. What is done and unchanged is
+    skipped. A session that fails does not stop the others. After an interruption the same command goes on.
     """
     from pose3d.pipeline.stages import names_of
     from pose3d.project import find_project

@@ -12,7 +12,7 @@ from pose3d.detection.cropping import CroppingDetector
 from pose3d.detection.detector import Detector, RawDetections
 from pose3d.detection.network import NetworkDetector, export_run
 from pose3d.detection.registry import DETECTORS, DetectorKind, model_path, open_detector
-from pose3d.detection.settings import PredictionSettings
+from pose3d.detection.settings import PredictionSettings, candidates_for
 from pose3d.detection.streaming import CHUNK, DetectedFrames, detect_video, find_batch_size
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "NetworkDetector",
     "PredictionSettings",
     "RawDetections",
+    "candidates_for",
     "detect_video",
     "export_run",
     "find_batch_size",

@@ -63,7 +63,7 @@ def check_agreement(found: Sequence[tuple[int, int, str]]) -> None:
 
 
 def match_names(found: Sequence[tuple[int, int, str]], count: int) -> tuple[Fixed, dict[int, str]]:
-    """Which number each name gets: that of the chains on which a person saw it most often.
+    """Which number each name gets: that of the chain on which a person saw it first, as names begin with the chains.
 
     Args:
         found: (frame, chain, name) of every anchor.
@@ -82,8 +82,10 @@ def match_names(found: Sequence[tuple[int, int, str]], count: int) -> tuple[Fixe
         )
     check_agreement(found)
     votes = np.zeros((len(names), count))
-    for _, chain, name in found:
-        votes[names.index(name), chain] += 1
+    ordered = sorted(found)
+    for place, (_, chain, name) in enumerate(ordered):
+        own = names.index(name)
+        votes[own, chain] += len(found) * (len(found) - place) if not votes[own].any() else 1
     rows, columns = linear_sum_assignment(-votes)
     number = {names[row]: int(column) for row, column in zip(rows, columns, strict=True)}
     return [(row, chain, number[name]) for row, chain, name in found], {place: name for name, place in number.items()}
@@ -120,7 +122,8 @@ def anchors_by_chain(
             raise _unknown(anchor, f"one of the cameras {', '.join(cameras)}", f"camera '{anchor.camera}'")
         place = cameras.index(anchor.camera)
         nearest = _nearest(instances, row, place, np.array([anchor.x, anchor.y]))
-        here = (followed.rows.time == row) & (followed.rows.instance[:, place] == nearest)
+        rows = followed.rows
+        here = (rows.time == row) & ((rows.instance[:, place] == nearest) | (rows.further[:, place] == nearest))
         chain = chain_of[followed.rows.track[here]]
         if nearest < 0 or not (chain >= 0).any():
             raise _unknown(anchor, "an animal that is followed", "none at that point")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -21,8 +22,11 @@ __all__ = [
     "TWO_CAMERAS",
     "Solution",
     "identity_dataset",
-    "names_at",
     "poses2d_of_instances",
+    "raise_in_meeting",
+    "risk_variables",
+    "step_variables",
+    "steps_of",
 ]
 
 SEEN, NOT_SEEN, ONE_CAMERA, TWO_CAMERAS = range(4)
@@ -64,7 +68,10 @@ def identity_dataset(source: xr.Dataset, followed: Followed, solution: Solution)
     for number, path in enumerate(solution.paths):
         chain_of[followed.pieces.number[path]] = number
     chain = chain_of[rows.track]
-    own = chain >= 0
+    own = np.flatnonzero(chain >= 0)
+    if _overlap(followed, solution.paths):
+        # where a piece began before the one before it ended, the new one is right
+        own = own[np.lexsort((rows.track[own], rows.time[own]))]
     time, chain = rows.time[own].astype(np.int64), chain[own]
     who = names_at(solution.steps, solution.history, chain, time)
     instance, further = (np.full((frames, cameras, count), -1, np.int16) for _ in range(2))
@@ -79,7 +86,7 @@ def identity_dataset(source: xr.Dataset, followed: Followed, solution: Solution)
     used = (instance >= 0).sum(2) + (further >= 0).sum(2)
     variables: dict[str, object] = {
         "instance": (IDENTITY.variables["instance"].dims, instance, {"units": "1"}),
-        "identity_confidence": (("time", "individual"), _confidence(odds, solution), {"units": "1"}),
+        "identity_confidence": (("time", "individual"), _confidence(odds, chains, solution), {"units": "1"}),
         "identity_status": (("time", "individual"), _status(instance, unclear), _status_words()),
         "unassigned": (("time", "camera"), (followed.present - used).astype(np.int16), {"units": "1"}),
         "chain": (("time", "individual"), chains, {"units": "1"}),
@@ -89,6 +96,11 @@ def identity_dataset(source: xr.Dataset, followed: Followed, solution: Solution)
     if (further >= 0).any():
         variables["further"] = (IDENTITY.variables["further"].dims, further, {"units": "1"})
     return check(_dataset(variables, source, solution.individuals), IDENTITY)
+
+
+def _overlap(followed: Followed, paths: Sequence[Sequence[int]]) -> bool:
+    first, last = followed.pieces.first, followed.pieces.last
+    return any(first[after] <= last[before] for path in paths for before, after in pairwise(path))
 
 
 def _dataset(variables: dict[str, object], source: xr.Dataset, individuals: Sequence[str]) -> xr.Dataset:
@@ -121,22 +133,29 @@ def _status_words() -> dict[str, object]:
     }
 
 
-def _confidence(odds: NDArray[np.float64], solution: Solution) -> NDArray[np.float32]:
+def _confidence(odds: NDArray[np.float64], chains: NDArray[np.int16], solution: Solution) -> NDArray[np.float32]:
     """(time, individual) from the odds of every frame; in meetings, from what was found of the whole meeting."""
     with np.errstate(over="ignore"):
         result = (1.0 / (1.0 + np.exp(-odds))).astype(np.float32)
     for number, step in enumerate(solution.steps):
         if step.begin >= 0:
-            raise_in_meeting(result, step, solution.history, number)
+            raise_in_meeting(result, chains, step, float(solution.history.probability[number]))
     return result
 
 
-def raise_in_meeting(confidence: NDArray[np.float32], step: Step, history: History, number: int) -> None:
-    """Give the frames of a meeting the confidence in its outcome, where somebody was seen."""
+def raise_in_meeting(
+    confidence: NDArray[np.float32], chains: NDArray[np.int16], step: Step, probability: float
+) -> None:
+    """Give the two of a meeting the confidence in its outcome, in the frames in which they were seen.
+
+    Args:
+        confidence, chains: (time, individual).
+        step: the meeting.
+        probability: that its outcome is right.
+    """
     rows = slice(step.begin, step.row)
-    for chain in (step.first, step.second):
-        column = confidence[rows, history.names[number][chain]]
-        column[np.isfinite(column)] = history.probability[number]
+    own = (chains[rows] == step.first) | (chains[rows] == step.second)
+    confidence[rows][own & np.isfinite(confidence[rows])] = probability
 
 
 def step_variables(steps: Sequence[Step], count: int) -> dict[str, object]:
@@ -193,6 +212,9 @@ def poses2d_of_instances(instances: xr.Dataset, identity: xr.Dataset) -> xr.Data
         identity: Identity Dataset of the same frames and cameras.
     """
     order = ("time", "camera", "instance", "keypoint")
+    # those of a rig are in its order, and some may not be in it
+    if not np.array_equal(instances["camera"].values, identity["camera"].values):
+        instances = instances.sel(camera=identity["camera"].values)
     place = identity["instance"].transpose("time", "camera", "individual").values.astype(np.int64)
     further = None
     if "further" in identity:

@@ -28,6 +28,7 @@ __all__ = [
     "State",
     "Told",
     "Views",
+    "aim_rays",
     "group_frames",
     "group_residuals",
     "place_groups",
@@ -45,7 +46,7 @@ RADIUS = 2  # square of the radius of an animal, in units of the world
 DRIFT = 3  # variance of the change of velocity per frame, units^2 / frame^2
 FADING = 4  # frames in which the velocity of what is unseen fades
 ABSENCE = 5  # frames after which a track that nobody sees ends
-TEMPER = 6  # what a unit of evidence is worth: keypoints and cameras are not independent
+ALIKE = 6  # correlation of what keypoints and cameras say
 CLOSE = 7  # margins below it begin an episode in which two animals may be exchanged
 APART = 8  # margins above it end one
 SURE = 9  # evidence, in the units of a logarithm of odds, that two cameras need
@@ -85,6 +86,7 @@ class State(NamedTuple):
     pos: Any  # (slot, keypoint, 3) place
     vel: Any  # (slot, keypoint, 3) velocity per frame
     cov: Any  # (slot, keypoint, 3) variances: of the place, with the velocity, of the velocity
+    free: Any  # (slot, keypoint, 5) direction that one camera leaves free, more variance of place and velocity there
     known: Any  # (slot, keypoint) whether it was ever placed
     body: Any  # (slot, 3) velocity of the body
     unseen: Any  # frames since it was seen
@@ -92,6 +94,8 @@ class State(NamedTuple):
     first_row: Any  # of the piece
     last_row: Any  # in which it was seen
     start: Any  # (slot, keypoint, 3) place at the start of the piece
+    seen_pos: Any  # (slot, keypoint, 3) place where it was last seen
+    seen_body: Any  # (slot, 3) velocity of the body then
     last_hint: Any  # (slot, camera) track of the source
     blocks: Any  # (slot, edge, 3) number of blocks, their mean, and sum of squares around it
     block: (
@@ -136,6 +140,7 @@ class _Frame(NamedTuple):
 
     camera: Any  # (node,) its camera
     instance: Any  # (node,) its place there
+    seen: Any  # (node,) number of its keypoints
     claim: Any  # (slot, node) what speaks for the node being of the track
     owner: Any  # (slot, camera) the node that the track gets, -1 for none
     further: Any  # (slot, camera) a second part of the animal
@@ -159,9 +164,17 @@ _GATE = 13.8
 # only 2 n - 3 distances from the point.
 _PAIR_SHARE = np.array([0.0, 0.0, 1.0, 1.0, 5.0 / 6.0, 0.7, 0.6])
 # What a newcomer's claim to an instance is lowered by, beside that of a track that is known.
-_MODESTY = 6.0
+_MODESTY, _MODESTY_EACH = 6.0, 1.5
+# Of animals with few keypoints less is asked: so much of what a group must weigh to become a track for each of them.
+_BIRTH_EACH = 2.5
+# Variance of a newcomer's velocity: a tenth of its radius per frame.
+_FIRST_SPEED = 0.01
 # Two tracks contest an instance if what speaks for them differs by less than so much for each keypoint.
 _CONTEST = 6.0
+# Place and velocity along a ray that nothing else measures vary together, as they do of a motion of constant velocity.
+_TOGETHER = 0.87
+# So many times more alike is what keypoints say of two cameras alone.
+_ONE_PLANE = 5
 # A claim below this is none.
 _LEAST = 1.0
 _SWEEPS = 6
@@ -173,19 +186,26 @@ def _share(cameras):
 
 
 @_jit
-def _collect(conf, node_camera, node_instance):
+def _collect(conf, node_camera, node_instance, node_seen):
     """Number the instances of a frame that have a keypoint; returns how many."""
     cameras, places, keypoints = conf.shape
     count = 0
     for c in range(cameras):
         for i in range(places):
+            seen = 0
             for k in range(keypoints):
                 if conf[c, i, k] > 0.0:
-                    node_camera[count] = c
-                    node_instance[count] = i
-                    count += 1
-                    break
+                    seen += 1
+            if seen > 0:
+                node_camera[count], node_instance[count], node_seen[count] = c, i, seen
+                count += 1
     return count
+
+
+@_jit
+def _worth(observations, p):
+    """What each of so many observations is worth that say nearly the same (the design effect of Kish, 1965)."""
+    return 1.0 / (1.0 + p[ALIKE] * max(observations - 1.0, 0.0))
 
 
 @_jit
@@ -376,8 +396,11 @@ def _polish(nodes, count, node_camera, cameras, pair, group, member, groups):
 
 
 @_jit
-def _doubt(m, node_camera, cameras, pair, group, member, count, temper):
-    """Probability, in units of a logarithm of odds, that a group is right: how much worse its best alternative is."""
+def _doubt(m, node_camera, node_seen, cameras, pair, group, member, count, p, alone):
+    """Probability, in units of a logarithm of odds, that a group is right: how much worse its best alternative is.
+
+    That an instance is alone is an alternative only with `alone`.
+    """
     least = np.inf
     own = _size(member[m], cameras)
     for c in range(cameras):
@@ -385,7 +408,10 @@ def _doubt(m, node_camera, cameras, pair, group, member, count, temper):
         if n < 0:
             continue
         now = _support(n, c, member[m], pair, cameras)
-        least = min(least, now * _share(own))  # to be alone
+        # two cameras have one plane for all keypoints of a small animal: what one of them says the others say as well
+        worth = _worth(node_seen[n] * (own - 1) * (_ONE_PLANE if own == 2 else 1), p)
+        if alone:
+            least = min(least, worth * now * _share(own))
         for other in range(count):
             # another instance of the same camera in its place
             if node_camera[other] != c or other == n or group[other] < 0:
@@ -394,8 +420,8 @@ def _doubt(m, node_camera, cameras, pair, group, member, count, temper):
             loss = now - _support(other, c, member[m], pair, cameras)
             back = _support(other, c, member[g], pair, cameras)
             loss += back - max(0.0, _support(n, c, member[g], pair, cameras))
-            least = min(least, loss * _share(own))
-    return temper * least
+            least = min(least, worth * loss * _share(own))
+    return least
 
 
 @_jit_and_keep
@@ -413,21 +439,21 @@ def group_frames(ray, conf, angle, base, extent, p, group, odds):
     """
     times, cameras, places, _, _ = ray.shape
     most = cameras * places
-    node_camera, node_instance = np.empty(most, np.int64), np.empty(most, np.int64)
+    node_camera, node_instance, node_seen = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
     nodes, node_group = np.arange(most), np.empty(most, np.int64)
     pair, together = np.empty((most, most)), np.empty((most, most))
     member = np.empty((2 * most + 1, cameras), np.int64)
     for t in range(times):
         group[t] = _NONE
         odds[t] = np.nan
-        count = _collect(conf[t], node_camera, node_instance)
+        count = _collect(conf[t], node_camera, node_instance, node_seen)
         _pairs(nodes, count, node_camera, node_instance, ray[t], conf[t], angle[t], base, extent, p, pair)
         groups = _agglomerate(nodes, count, node_camera, cameras, pair, node_group, member, together)
         groups = _polish(nodes, count, node_camera, cameras, pair, node_group, member, groups)
         for m in range(groups):
             doubt = np.nan
             if _size(member[m], cameras) > 1:
-                doubt = _doubt(m, node_camera, cameras, pair, node_group, member, count, p[TEMPER])
+                doubt = _doubt(m, node_camera, node_seen, cameras, pair, node_group, member, count, p, True)
             for c in range(cameras):
                 n = member[m, c]
                 if n >= 0:
@@ -435,11 +461,48 @@ def group_frames(ray, conf, angle, base, extent, p, group, odds):
                     odds[t, c, node_instance[n]] = doubt
 
 
+@_jit_and_keep
+def aim_rays(normalized, slope, rotation, least, conf, ray, angle):
+    """Unit rays in the world of normalized image coordinates, and the angle of a pixel there.
+
+    Args:
+        normalized: (time, instance, keypoint, camera, 2), NaN where not seen.
+        slope: (time, instance, keypoint, camera, 2, 2) derivative of the pixels by them.
+        rotation: (camera, 3, 3) of the camera from the world.
+        least: confidence below which a keypoint counts as not seen.
+        conf: (time, camera, instance, keypoint) gets 0 where not seen.
+        ray, angle: (time, camera, instance, keypoint, 3) and (time, camera, instance, keypoint) get the result.
+    """
+    times, cameras, places, keypoints = conf.shape
+    for t in range(times):
+        for c in range(cameras):
+            for i in range(places):
+                for k in range(keypoints):
+                    x, y = normalized[t, i, k, c, 0], normalized[t, i, k, c, 1]
+                    q = conf[t, c, i, k]
+                    area = abs(
+                        slope[t, i, k, c, 0, 0] * slope[t, i, k, c, 1, 1]
+                        - slope[t, i, k, c, 0, 1] * slope[t, i, k, c, 1, 0]
+                    )
+                    if not (q > 0.0 and q >= least and np.isfinite(x) and np.isfinite(y) and area > 0.0):
+                        conf[t, c, i, k] = 0.0
+                        angle[t, c, i, k] = 1.0
+                        for s in range(3):
+                            ray[t, c, i, k, s] = 0.0
+                        continue
+                    length = np.sqrt(1.0 + x * x + y * y)
+                    # a solid angle is dx dy / (1 + x^2 + y^2)^1.5
+                    angle[t, c, i, k] = 1.0 / np.sqrt(length * length * length * area)
+                    for s in range(3):
+                        toward = rotation[c, 0, s] * x + rotation[c, 1, s] * y + rotation[c, 2, s]
+                        ray[t, c, i, k, s] = toward / length
+
+
 # ---- tracks ----
 
 
 @_jit
-def _predict(j, pos, vel, cov, known, body, unseen, frames, p):
+def _predict(j, pos, vel, cov, free, known, body, unseen, frames, p):
     """Move a track on by some frames."""
     keypoints = pos.shape[1]
     fade = np.exp(-frames / p[FADING]) if unseen[j] > 0.0 else 1.0
@@ -462,12 +525,25 @@ def _predict(j, pos, vel, cov, known, body, unseen, frames, p):
         limit = np.sqrt(cov[j, k, 0] * cov[j, k, 2])
         if cov[j, k, 1] > limit:
             cov[j, k, 1] = limit
+        if free[j, k, 3] > 0.0:
+            more, faster = free[j, k, 3], free[j, k, 4]
+            more += 2.0 * _TOGETHER * frames * np.sqrt(more * faster) + frames * frames * faster + q * frames**3 / 3.0
+            free[j, k, 3], free[j, k, 4] = min(more, most), min(faster + q * frames, most)
     for s in range(3):
         body[j, s] *= fade
 
 
 @_jit
-def _claim(pos, cov, known, ray, conf, angle, center, p):
+def _across(free, ray):
+    """How much more a place varies across a ray, since it is free along another one."""
+    if free[3] <= 0.0:
+        return 0.0
+    cosine = free[0] * ray[0] + free[1] * ray[1] + free[2] * ray[2]
+    return free[3] * max(1.0 - cosine * cosine, 0.0)
+
+
+@_jit
+def _claim(pos, cov, free, known, ray, conf, angle, center, p):
     """What speaks for an instance being of a track, from where its keypoints are expected."""
     total = 0.0
     bound = p[BOUND]
@@ -478,7 +554,7 @@ def _claim(pos, cov, known, ray, conf, angle, center, p):
         x, y, z = pos[k, 0] - center[0], pos[k, 1] - center[1], pos[k, 2] - center[2]
         far = x * x + y * y + z * z
         along = x * ray[k, 0] + y * ray[k, 1] + z * ray[k, 2]
-        variance = p[NOISE] * angle[k] * angle[k] * far + cov[k, 0]
+        variance = p[NOISE] * angle[k] * angle[k] * far + cov[k, 0] + 0.5 * _across(free[k], ray[k])
         squared = (far - along * along) / variance
         if along <= 0.0 or squared > 2.0 * (bound + 12.0):
             total -= q * bound
@@ -655,12 +731,13 @@ def _solve3(a, b, out):
 
 
 @_jit
-def _meet(k, row, cameras, node_instance, ray, conf, angle, center, p, use, prior, variance, far, out):
+def _meet(k, row, cameras, node_instance, ray, conf, angle, center, p, use, prior, variance, free, far, out):
     """Where the rays of a keypoint meet, by least squares, with what was expected if `variance` is positive.
 
     Args:
         use: (camera,) whether that ray counts.
-        prior: (3,) where it was expected; `far` (camera,) squared distances of that from the cameras.
+        prior: (3,) where it was expected, `free` (5,) in which direction that says less; `far` (camera,) squared
+            distances of that from the cameras.
         out: (3,) gets the place.
 
     Returns:
@@ -669,9 +746,11 @@ def _meet(k, row, cameras, node_instance, ray, conf, angle, center, p, use, prio
     a = np.zeros((3, 3))
     b = np.zeros(3)
     if variance > 0.0:
+        less = free[3] / (variance + free[3])  # Sherman and Morrison (1950)
         for s in range(3):
-            a[s, s] = 1.0 / variance
-            b[s] = prior[s] / variance
+            for u in range(3):
+                a[s, u] = ((1.0 if s == u else 0.0) - less * free[s] * free[u]) / variance
+                b[s] += a[s, u] * prior[u]
     if p[PLANAR] > 0.0:
         a[2, 2] += 1e12
     for c in range(cameras):
@@ -700,11 +779,12 @@ def _residual(k, c, i, ray, angle, center, place, p):
 
 
 @_jit
-def _locate(k, row, cameras, node_instance, ray, conf, angle, center, p, prior, variance, scene, place):
+def _locate(k, row, cameras, node_instance, ray, conf, angle, center, p, prior, variance, free, scene, place):
     """A keypoint from the rays of its group, robustly: the ray that fits worst is left out, one after the other.
 
     Returns:
-        (variance of the place, negative where it is not found; number of rays that were used)
+        (variance of the place, negative where it is not found; number of rays that were used; the last of their
+        cameras). Of one ray and an expectation it is the variance across the ray.
     """
     use = np.zeros(cameras, np.bool_)
     far = np.empty(cameras)
@@ -721,77 +801,141 @@ def _locate(k, row, cameras, node_instance, ray, conf, angle, center, p, prior, 
     needed = 1 if (p[PLANAR] > 0.0 or variance > 0.0) else 2
     expected = variance
     while rays >= needed:
-        found = _meet(k, row, cameras, node_instance, ray, conf, angle, center, p, use, prior, expected, far, place)
+        found = _meet(
+            k, row, cameras, node_instance, ray, conf, angle, center, p, use, prior, expected, free, far, place
+        )
         if found <= 0.0:
-            return -1.0, 0
-        worst, which = _GATE, -1
+            return -1.0, 0, _NONE
+        worst, which, last = _GATE, _NONE, _NONE
         for c in range(cameras):
             if use[c]:
+                last = c
                 i = node_instance[row[c]]
                 off = _residual(k, c, i, ray, angle, center, place, p)
                 # one ray and an expectation share the distance between them
                 if expected > 0.0:
-                    off /= 1.0 + expected / (p[NOISE] * angle[c, i, k] ** 2 * far[c]) / max(rays, 1)
+                    loose = expected + 0.5 * _across(free, ray[c, i, k])
+                    off /= 1.0 + loose / (p[NOISE] * angle[c, i, k] ** 2 * far[c]) / max(rays, 1)
                 if off > worst:
                     worst, which = off, c
         if which < 0:
-            return found, rays
+            if rays == 1 and expected > 0.0 and p[PLANAR] == 0.0:
+                i = node_instance[row[last]]
+                weight = conf[last, i, k] / (p[NOISE] * angle[last, i, k] ** 2 * far[last])
+                found = 1.0 / (weight + 1.0 / (expected + 0.5 * _across(free, ray[last, i, k])))
+            return found, rays, last
         use[which] = False
         rays -= 1
-    return -1.0, 0
+    return -1.0, 0, _NONE
 
 
 @_jit
-def _update(j, row, cameras, node_instance, ray, conf, angle, center, p, scene, pos, vel, cov, known, body, fresh):
+def _place_anew(j, k, place, variance, p, state):
+    """Put a keypoint where rays alone say that it is."""
+    for s in range(3):
+        state.pos[j, k, s] = place[s]
+        if not state.known[j, k]:
+            state.vel[j, k, s] = state.body[j, s]
+    faster = max(state.cov[j, k, 2], p[DRIFT]) if state.known[j, k] else 9.0 * p[DRIFT]
+    state.cov[j, k, 0], state.cov[j, k, 1], state.cov[j, k, 2] = variance, 0.0, faster
+    state.free[j, k, 3] = state.free[j, k, 4] = 0.0
+    state.known[j, k] = True
+
+
+@_jit
+def _filter(j, k, place, variance, lone, state):
+    """Correct a keypoint by a place (Kalman); `lone` is the ray of the only camera, or no direction.
+
+    Of a place from one ray, only what is across the ray was measured; along it the keypoint is as free as before.
+    """
+    pos, vel, cov, free = state.pos[j, k], state.vel[j, k], state.cov[j, k], state.free[j, k]
+    ratio = cov[1] / cov[0]
+    along, stiff = 0.0, ratio
+    if free[3] > 0.0:
+        along = (place[0] - pos[0]) * free[0] + (place[1] - pos[1]) * free[1] + (place[2] - pos[2]) * free[2]
+        stiff = _TOGETHER * np.sqrt(free[4] / free[3])
+    for s in range(3):
+        step = place[s] - pos[s]
+        vel[s] += ratio * (step - along * free[s]) + stiff * along * free[s]
+        pos[s] = place[s]
+    share = min(variance / cov[0], 1.0)
+    faster = cov[2]
+    before = cov[0]
+    cov[2] = max(cov[2] - ratio * cov[1] * (1.0 - share), 1e-12)
+    cov[0], cov[1] = min(variance, cov[0]), cov[1] * share
+    if lone[0] == 0.0 and lone[1] == 0.0 and lone[2] == 0.0:
+        free[3] = free[4] = 0.0
+        return
+    cosine = free[0] * lone[0] + free[1] * lone[1] + free[2] * lone[2] if free[3] > 0.0 else 0.0
+    free[3] = max(before + free[3] * cosine * cosine - cov[0], 1e-3 * cov[0])
+    free[4] = max(faster + free[4] * cosine * cosine - cov[2], 1e-12)
+    for s in range(3):
+        free[s] = lone[s]
+
+
+@_jit
+def _update(j, row, cameras, node_instance, ray, conf, angle, views, p, state, fresh):
     """Correct a track by what was seen; `fresh` (keypoint,) gets by how many rays each keypoint was placed."""
-    keypoints = pos.shape[1]
-    place, alone = np.empty(3), np.empty(3)
-    gain = np.zeros(3)
-    counted = 0
+    keypoints = state.pos.shape[1]
+    place, alone, lone = np.empty(3), np.empty(3), np.empty(3)
+    speed, shift = np.zeros(3), np.zeros(3)
+    counted = firm = 0
     for k in range(keypoints):
         fresh[k] = 0
-        variance = cov[j, k, 0] if known[j, k] else -1.0
-        found, rays = _locate(
-            k, row, cameras, node_instance, ray, conf, angle, center, p, pos[j, k], variance, scene, place
-        )
-        if known[j, k] and (found <= 0.0 or rays < 2):
+        known = state.known[j, k]
+        variance = state.cov[j, k, 0] if known else -1.0
+        found, rays, camera = _locate(
+            k, row, cameras, node_instance, ray, conf, angle, views.center, p, state.pos[j, k], variance,
+            state.free[j, k], views.scene, place,
+        )  # fmt: skip
+        if known and (found <= 0.0 or rays < 2):
             # where the rays agree with each other and not with what was expected, the rays are right
-            free, many = _locate(
-                k, row, cameras, node_instance, ray, conf, angle, center, p, pos[j, k], -1.0, scene, alone
-            )
+            free, many, _ = _locate(
+                k, row, cameras, node_instance, ray, conf, angle, views.center, p, state.pos[j, k], -1.0,
+                state.free[j, k], views.scene, alone,
+            )  # fmt: skip
             if free > 0.0 and many >= 2 and free < p[RADIUS]:
-                for s in range(3):
-                    pos[j, k, s] = alone[s]
-                cov[j, k, 0], cov[j, k, 1] = free, 0.0
-                cov[j, k, 2] = max(cov[j, k, 2], p[DRIFT])
+                _place_anew(j, k, alone, free, p, state)
                 fresh[k] = many
                 continue
         if found <= 0.0:
             continue
-        if not known[j, k]:
+        if not known:
             if found < p[RADIUS]:
-                for s in range(3):
-                    pos[j, k, s] = place[s]
-                    vel[j, k, s] = body[j, s]
-                cov[j, k, 0], cov[j, k, 1], cov[j, k, 2] = found, 0.0, 9.0 * p[DRIFT]
-                known[j, k] = True
+                _place_anew(j, k, place, found, p, state)
                 fresh[k] = rays
             continue
-        old = cov[j, k, 0]
-        ratio = cov[j, k, 1] / old
-        kept_share = min(found / old, 1.0)
+        single = rays == 1 and p[PLANAR] == 0.0
         for s in range(3):
-            step = place[s] - pos[j, k, s]
-            pos[j, k, s] = place[s]
-            vel[j, k, s] += ratio * step
-            gain[s] += vel[j, k, s]
+            lone[s] = ray[camera, node_instance[row[camera]], k, s] if single else 0.0
+            if not single:
+                shift[s] += place[s] - state.pos[j, k, s]
+        firm += 0 if single else 1
+        _filter(j, k, place, found, lone, state)
+        for s in range(3):
+            speed[s] += state.vel[j, k, s]
         counted += 1
-        cov[j, k, 2] = max(cov[j, k, 2] - ratio * cov[j, k, 1] * (1.0 - kept_share), 1e-12)
-        cov[j, k, 0], cov[j, k, 1] = min(found, old), cov[j, k, 1] * kept_share
         fresh[k] = rays
     if counted > 0:
         for s in range(3):
-            body[j, s] += 0.3 * (gain[s] / counted - body[j, s])
+            state.body[j, s] += 0.3 * (speed[s] / counted - state.body[j, s])
+    if firm >= p[FEWEST]:
+        _follow_body(j, shift, firm, p, state, fresh)
+
+
+@_jit
+def _follow_body(j, shift, firm, p, state, fresh):
+    """What several cameras saw of the body moves the keypoints that none saw, and those of one camera along its ray."""
+    for k in range(state.pos.shape[1]):
+        if not state.known[j, k] or fresh[k] > 1:
+            continue
+        free = state.free[j, k]
+        along = (shift[0] * free[0] + shift[1] * free[1] + shift[2] * free[2]) / firm if free[3] > 0.0 else 0.0
+        for s in range(3):
+            state.pos[j, k, s] += along * free[s] if fresh[k] == 1 else shift[s] / firm
+        # it cannot be further from the body than the animal is large
+        free[3] = min(free[3], 0.5 * p[RADIUS])
+        state.cov[j, k, 0] = min(state.cov[j, k, 0], 0.5 * p[RADIUS])
 
 
 @_jit
@@ -874,9 +1018,9 @@ def _finish(j, state, p, done):
         done.variance[at, k] = state.cov[j, k, 0]
         for s in range(3):
             done.start[at, k, s] = state.start[j, k, s]
-            done.end[at, k, s] = state.pos[j, k, s]
+            done.end[at, k, s] = state.seen_pos[j, k, s]
     for s in range(3):
-        done.velocity[at, s] = state.body[j, s]
+        done.velocity[at, s] = state.seen_body[j, s]
     for e in range(state.blocks.shape[1]):
         for s in range(3):
             done.lengths[at, e, s] = state.blocks[j, e, s]
@@ -922,7 +1066,7 @@ def _expect(row, step, slots, state, p, frame, told, done):
             _finish(j, state, p, done)
             frame.used[j] = False
         else:
-            _predict(j, state.pos, state.vel, state.cov, state.known, state.body, state.unseen, step, p)
+            _predict(j, state.pos, state.vel, state.cov, state.free, state.known, state.body, state.unseen, step, p)
 
 
 @_jit
@@ -934,11 +1078,11 @@ def _claims(t, count, cameras, slots, frames, views, state, p, frame):
         frame.odds[j], frame.flag[j] = np.inf, 0
         if not frame.used[j]:
             continue
-        modesty = _MODESTY if state.hits[j] < p[NEWBORN] else 0.0
+        modesty = min(_MODESTY, _MODESTY_EACH * frames.conf.shape[3]) if state.hits[j] < p[NEWBORN] else 0.0
         for n in range(count):
             c, i = frame.camera[n], frame.instance[n]
             value = _claim(
-                state.pos[j], state.cov[j], state.known[j],
+                state.pos[j], state.cov[j], state.free[j], state.known[j],
                 frames.ray[t, c, i], frames.conf[t, c, i], frames.angle[t, c, i], views.center[c], p,
             )  # fmt: skip
             if value > _LEAST:
@@ -959,6 +1103,42 @@ def _mark_claimed(count, cameras, slots, frame):
             for c in range(cameras):
                 if frame.owner[j, c] >= 0:
                     frame.claimed[frame.owner[j, c]] = True
+
+
+@_jit
+def _rejoin(t, count, cameras, slots, frames, views, p, frame):
+    """Give a track that one camera sees what nobody has in another, where their rays meet.
+
+    A track may be where only one camera can tell that it is wrong; without this it would never be put right.
+    """
+    for j in range(slots):
+        if not frame.used[j] or _size(frame.owner[j], cameras) != 1:
+            continue
+        a = 0
+        while frame.owner[j, a] < 0:
+            a += 1
+        i = frame.instance[frame.owner[j, a]]
+        for c in range(cameras):
+            if c == a:
+                continue
+            best, second, which = min(p[BIRTH], _BIRTH_EACH * frames.conf.shape[3]), -np.inf, _NONE
+            for n in range(count):
+                if frame.camera[n] != c or frame.claimed[n]:
+                    continue
+                other = frame.instance[n]
+                weight = _pair_weight(
+                    frames.ray[t, a, i], frames.conf[t, a, i], frames.angle[t, a, i],
+                    frames.ray[t, c, other], frames.conf[t, c, other], frames.angle[t, c, other],
+                    views.base[a, c], 0.5 * (views.extent[a] + views.extent[c]), p,
+                )  # fmt: skip
+                if weight > best:
+                    second = best if which >= 0 else second
+                    best, which = weight, n
+                elif weight > second:
+                    second = weight
+            if which >= 0 and _worth(frame.seen[frame.owner[j, a]], p) * (best - second) >= p[SURE]:
+                frame.owner[j, c] = which
+                frame.claimed[which] = True
 
 
 @_jit
@@ -999,6 +1179,8 @@ def _look_together(t, count, cameras, slots, frames, views, p, frame):
         frame.group[frame.loose[0]] = 0
         groups = 1
     _mark_claimed(count, cameras, slots, frame)
+    if cameras > 1:
+        _rejoin(t, count, cameras, slots, frames, views, p, frame)
     return groups
 
 
@@ -1012,7 +1194,7 @@ def _leave_open(count, cameras, slots, p, frame):
             n = frame.owner[j, c]
             if n < 0:
                 continue
-            rival = 0.0
+            rival, worth = 0.0, _worth(frame.seen[n], p)
             for other in range(count):
                 if frame.camera[other] != c or other == n:
                     continue
@@ -1020,7 +1202,7 @@ def _leave_open(count, cameras, slots, p, frame):
                 for third in range(slots):
                     if frame.used[third] and third != j and frame.owner[third, c] == other:
                         loss += frame.claim[third, other] - max(frame.claim[third, n], 0.0)
-                rival += np.exp(-min(max(p[TEMPER] * loss, -30.0), 30.0))
+                rival += np.exp(-min(max(worth * loss, -30.0), 30.0))
             if rival > np.exp(-p[SURE]):
                 frame.flag[j] |= 1 | (2 << c)
     for j in range(slots):
@@ -1039,17 +1221,26 @@ def _meet_others(row, cameras, slots, state, p, frame):
         for other in range(j + 1, slots):
             if not frame.used[other] or state.hits[other] < p[NEWBORN]:
                 continue
-            margin, met = 0.0, False
+            margin, met, near, seen = 0.0, False, False, 0
             for c in range(cameras):
                 a, b = frame.owner[j, c], frame.owner[other, c]
                 met = met or a >= 0 or b >= 0
                 if a >= 0:
+                    seen += frame.seen[a]
                     margin += frame.claim[j, a] - max(frame.claim[other, a], 0.0)
+                    near = near or frame.claim[other, a] > min(frame.claim[j, a], 0.0)
                 if b >= 0:
+                    seen += frame.seen[b]
                     margin += frame.claim[other, b] - max(frame.claim[j, b], 0.0)
+                    near = near or frame.claim[j, b] > min(frame.claim[other, b], 0.0)
             if not met:
                 continue
-            margin *= p[TEMPER]
+            if not near:
+                # what moves suddenly fits badly, but that does not make it another that is far away
+                if state.lowest[j, other] < np.inf:
+                    state.calm[j, other] += 1.0
+                continue
+            margin *= _worth(seen, p)
             frame.odds[j], frame.odds[other] = min(frame.odds[j], margin), min(frame.odds[other], margin)
             if margin < p[CLOSE]:
                 if state.lowest[j, other] == np.inf:
@@ -1071,12 +1262,14 @@ def _correct(t, row, cameras, slots, frames, views, edges, state, p, frame):
             state.unseen[j] += frames.steps[t]
             continue
         _update(
-            j, frame.owner[j], cameras, frame.instance, frames.ray[t], frames.conf[t], frames.angle[t], views.center,
-            p, views.scene, state.pos, state.vel, state.cov, state.known, state.body, frame.fresh,
+            j, frame.owner[j], cameras, frame.instance, frames.ray[t], frames.conf[t], frames.angle[t], views, p, state,
+            frame.fresh,
         )  # fmt: skip
         state.unseen[j] = 0.0
         state.hits[j] += 1
         state.last_row[j] = row
+        state.seen_pos[j] = state.pos[j]
+        state.seen_body[j] = state.body[j]
         _lengths(j, state.pos, frame.fresh, edges, needed, state.block)
         if state.block[j, -1, 0] >= p[BLOCK]:
             _close_block(j, p[BLOCK], state.blocks, state.block)
@@ -1087,7 +1280,7 @@ def _correct(t, row, cameras, slots, frames, views, edges, state, p, frame):
 
 @_jit
 def _second_parts(t, count, slots, frames, frame):
-    """What is left of an animal that a camera has in two parts, which share no keypoint."""
+    """What is left of an animal that a camera has in two parts, which hardly share a keypoint."""
     keypoints = frames.conf.shape[3]
     for n in range(count):
         if frame.claimed[n]:
@@ -1097,11 +1290,15 @@ def _second_parts(t, count, slots, frames, frame):
         for j in range(slots):
             if not frame.used[j] or frame.owner[j, c] < 0 or frame.further[j, c] >= 0 or frame.claim[j, n] <= best:
                 continue
-            mine, apart = frame.instance[frame.owner[j, c]], True
+            mine, new, both = frame.instance[frame.owner[j, c]], 0, 0
             for k in range(keypoints):
-                if frames.conf[t, c, i, k] > 0.0 and frames.conf[t, c, mine, k] > 0.0:
-                    apart = False
-            if apart:
+                if frames.conf[t, c, i, k] > 0.0:
+                    if frames.conf[t, c, mine, k] > 0.0:
+                        both += 1
+                    else:
+                        new += 1
+            # halves may both have the keypoint where the animal was cut
+            if new > 4 * both:
                 best, target = frame.claim[j, n], j
         if target >= 0:
             frame.further[target, c] = n
@@ -1126,11 +1323,13 @@ def _is_newcomer(m, count, cameras, p, frame):
         if frame.member[m, c] >= 0:
             support = _support(frame.member[m, c], c, frame.member[m], frame.pair, cameras)
             weight += 0.5 * support * _share(size)
-    if weight < p[BIRTH]:
+    if weight < min(p[BIRTH], _BIRTH_EACH * frame.fresh.shape[0]):
         return False
     if size > 2:
         return True
-    return _doubt(m, frame.camera, cameras, frame.pair, frame.group, frame.member, count, p[TEMPER]) >= p[SURE]
+    # that rays meet by chance is what the weight above is for; here it is which of several instances
+    doubt = _doubt(m, frame.camera, frame.seen, cameras, frame.pair, frame.group, frame.member, count, p, False)
+    return doubt >= p[SURE]
 
 
 @_jit
@@ -1145,8 +1344,8 @@ def _add_newcomer(m, t, row, cameras, slots, frames, views, state, p, frame):
     state.known[j] = False
     state.body[j] = 0.0
     _update(
-        j, frame.member[m], cameras, frame.instance, frames.ray[t], frames.conf[t], frames.angle[t], views.center,
-        p, views.scene, state.pos, state.vel, state.cov, state.known, state.body, frame.fresh,
+        j, frame.member[m], cameras, frame.instance, frames.ray[t], frames.conf[t], frames.angle[t], views, p, state,
+        frame.fresh,
     )  # fmt: skip
     seen = 0
     for k in range(keypoints):
@@ -1157,7 +1356,12 @@ def _add_newcomer(m, t, row, cameras, slots, frames, views, state, p, frame):
     for other in range(slots):
         if other != j and state.number[other] >= 0 and _coincide(j, other, state.pos, state.known, p):
             return
+    for k in range(keypoints):
+        # how fast it is, nobody knows yet
+        state.cov[j, k, 2] = max(state.cov[j, k, 2], _FIRST_SPEED * p[RADIUS])
     _begin(j, row, state)
+    state.seen_pos[j] = state.pos[j]
+    state.seen_body[j] = state.body[j]
     state.unseen[j], state.hits[j], state.last_row[j] = 0.0, 1, row
     state.blocks[j] = 0.0
     state.block[j] = 0.0
@@ -1220,7 +1424,7 @@ def track_frames(frames, row0, views, edges, p, state, told, done):
     slots = min(state.number.shape[0], int(p[SLOTS]))
     most = cameras * places
     frame = _Frame(
-        np.empty(most, np.int64), np.empty(most, np.int64), np.empty((slots, most)),
+        np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64), np.empty((slots, most)),
         np.empty((slots, cameras), np.int64), np.empty((slots, cameras), np.int64), np.empty(slots, np.bool_),
         np.empty(most, np.bool_), np.empty(slots), np.empty(slots, np.int64), np.empty(slots, np.bool_),
         np.zeros(keypoints, np.int64), np.empty(most, np.int64), np.empty(most, np.int64),
@@ -1235,7 +1439,7 @@ def track_frames(frames, row0, views, edges, p, state, told, done):
             return t, rows
         row = row0 + t
         _expect(row, frames.steps[t], slots, state, p, frame, told, done)
-        count = _collect(frames.conf[t], frame.camera, frame.instance)
+        count = _collect(frames.conf[t], frame.camera, frame.instance, frame.seen)
         _claims(t, count, cameras, slots, frames, views, state, p, frame)
         groups = _look_together(t, count, cameras, slots, frames, views, p, frame)
         _leave_open(count, cameras, slots, p, frame)
@@ -1299,7 +1503,7 @@ def place_groups(ray, conf, angle, center, scene, p, group, place, variance):
     times, cameras, places, keypoints, _ = ray.shape
     row, node_instance = np.empty(cameras, np.int64), np.empty(cameras, np.int64)
     found = np.empty(3)
-    nowhere = np.zeros(3)
+    nowhere, bound = np.zeros(3), np.zeros(5)
     for t in range(times):
         place[t] = np.nan
         variance[t] = np.nan
@@ -1311,9 +1515,10 @@ def place_groups(ray, conf, angle, center, scene, p, group, place, variance):
                         row[c] = c
                         node_instance[c] = i
             for k in range(keypoints):
-                spread, _ = _locate(
-                    k, row, cameras, node_instance, ray[t], conf[t], angle[t], center, p, nowhere, -1.0, scene, found
-                )
+                spread, _, _ = _locate(
+                    k, row, cameras, node_instance, ray[t], conf[t], angle[t], center, p, nowhere, -1.0, bound, scene,
+                    found,
+                )  # fmt: skip
                 if spread > 0.0:
                     for s in range(3):
                         place[t, g, k, s] = found[s]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["IMPOSSIBLE", "History", "Step", "names_at", "ordered_steps", "solve_names"]
+__all__ = ["IMPOSSIBLE", "History", "Step", "confirmed_names", "names_at", "ordered_steps", "solve_names"]
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -87,8 +87,11 @@ def solve_names(count: int, steps: Sequence[Step]) -> History:
         return History(np.zeros(0, np.bool_), np.ones(0), np.zeros((0, count), np.int64))
     layers, best, back, forward = [], [np.zeros(1)], [], [np.zeros(1)]
     states = np.arange(count, dtype=np.int64)[None]
-    for step in steps:
-        layer = _pruned(_layer(states, step), best[-1])
+    for step, confirmed in zip(steps, confirmed_names(steps), strict=True):
+        layer = _layer(states, step, confirmed)
+        # what an anchor needs is dear until its name is told
+        if confirmed is None or step.second < 0:
+            layer = _pruned(layer, best[-1])
         least, choice = _least(layer, best[-1])
         forward.append(_sum(forward[-1][layer.source] - layer.cost, layer.target, len(layer.states)))
         layers.append(layer)
@@ -99,13 +102,29 @@ def solve_names(count: int, steps: Sequence[Step]) -> History:
 
 
 def ordered_steps(steps: Sequence[Step]) -> list[Step]:
-    """In the order of time: of one frame first what may be exchanged, then what speaks for names."""
-    return sorted(steps, key=lambda step: (step.row, _is_certain(step), step.second < 0))
+    """In the order of time: of one frame first what may be exchanged, then what speaks for names, then anchors.
+
+    What belongs to an anchor stays as it is, see `anchored_steps`: exchanges that make its name possible, and the name.
+    """
+    return sorted(steps, key=lambda step: (step.row, _is_certain(step), step.second < 0 and not _is_certain(step)))
 
 
 def _is_certain(step: Step) -> bool:
     """True for what a person confirmed, which comes last, after the exchanges that make it possible."""
     return bool(step.price.max() >= IMPOSSIBLE)
+
+
+def confirmed_names(steps: Sequence[Step]) -> list[tuple[int, int] | None]:
+    """Of the steps that belong to an anchor, its chain and name; None for others."""
+    found: list[tuple[int, int] | None] = []
+    coming: tuple[int, int] | None = None
+    for step in reversed(steps):
+        if not _is_certain(step) or step.begin >= 0:
+            coming = None
+        elif step.second < 0:
+            coming = step.first, int(np.argmin(step.price))
+        found.append(coming)
+    return found[::-1]
 
 
 def names_at(steps: Sequence[Step], history: History, chain: Places, time: Places) -> Places:
@@ -117,15 +136,21 @@ def names_at(steps: Sequence[Step], history: History, chain: Places, time: Place
     return np.asarray(table[np.searchsorted(begin, time, side="right"), chain])
 
 
-def _layer(states: Places, step: Step) -> _Layer:
+def _layer(states: Places, step: Step, confirmed: tuple[int, int] | None = None) -> _Layer:
+    """All states after a step; of an exchange that belongs to an anchor, only those that it makes right."""
     every = np.arange(len(states))
     if step.second < 0:
         return _Layer(states, every, every, step.price[states[:, step.first]], np.zeros(len(states), np.bool_))
     other = states.copy()
     other[:, [step.first, step.second]] = states[:, [step.second, step.first]]
+    source = every
+    if confirmed is not None:
+        chain, name = confirmed
+        source = np.flatnonzero(other[:, chain] == name)
+        other = other[source]
     both, target = np.unique(np.concatenate([states, other]), axis=0, return_inverse=True)
-    cost = np.repeat(step.price[:2], len(states))
-    return _Layer(both, np.tile(every, 2), target.ravel(), cost, np.repeat([False, True], len(states)))
+    swap = np.repeat([False, True], [len(states), len(other)])
+    return _Layer(both, np.concatenate([every, source]), target.ravel(), step.price[swap.astype(np.intp)], swap)
 
 
 def _pruned(layer: _Layer, before: Array) -> _Layer:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from calibration.rig import Rig
 from calibration.triangulation import normalize_pixels
+from pose3d.identity._identity_kernels import aim_rays
 
-__all__ = ["Sightings", "Stage", "make_sightings", "rig_stage", "single_stage"]
+__all__ = ["FAR", "Sightings", "Stage", "make_sightings", "rig_stage", "single_stage"]
 
 Array = NDArray[np.float64]
 
 # A camera alone looks at its own image from so far away, in image widths: nearly parallel rays, and digits to spare.
-_FAR = 200.0
+FAR = 200.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def single_stage(instances: xr.Dataset) -> Stage:
     middle = np.zeros(2)
     if "image_size" in instances and np.isfinite(instances["image_size"].values).all():
         middle = 0.5 * instances["image_size"].values[0].astype(np.float64)
-    height = _FAR * max(1000.0, float(2 * middle.max()))
+    height = FAR * max(1000.0, float(2 * middle.max()))
     center = np.array([[middle[0], middle[1], -height]])
     return Stage((str(instances["camera"].values[0]),), None, center, np.zeros((1, 1, 3)), middle)
 
@@ -95,38 +96,22 @@ def make_sightings(instances: xr.Dataset, stage: Stage, minimum_confidence: floa
     """
     order = ("time", "camera", "instance", "keypoint")
     pixels = np.asarray(instances["position"].transpose(*order, "space").values, dtype=np.float64)
-    conf = np.array(instances["confidence"].transpose(*order).values, dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        conf[~(np.isfinite(pixels).all(-1) & (conf > 0) & (conf >= minimum_confidence))] = 0.0
-    if stage.rig is None:
-        ray, angle = _parallel_rays(pixels, stage)
-    else:
-        ray, angle = _rays(pixels, stage.rig)
-    seen = np.isfinite(angle) & np.isfinite(ray).all(-1)
-    conf[~seen] = 0.0
-    ray[~seen] = 0.0
-    angle[~seen] = 1.0
+    conf = np.array(instances["confidence"].transpose(*order).values, dtype=np.float64, order="C")
     frames = np.asarray(instances["frame"].values, dtype=np.int64)
     track = np.full(conf.shape[:3], -1, dtype=np.int64)
     if "track" in instances:
-        track = np.asarray(instances["track"].transpose(*order[:3]).values, dtype=np.int64)
-    return Sightings(np.ascontiguousarray(ray), conf, np.ascontiguousarray(angle), np.ascontiguousarray(track), frames)
-
-
-def _rays(pixels: Array, rig: Rig) -> tuple[Array, Array]:
-    normalized, slope = normalize_pixels(rig, np.moveaxis(pixels, 1, -2))
-    normalized, slope = np.moveaxis(normalized, -2, 1), np.moveaxis(slope, -3, 1)
-    squared = 1.0 + (normalized**2).sum(-1)
-    with np.errstate(invalid="ignore"):
-        area = np.abs(slope[..., 0, 0] * slope[..., 1, 1] - slope[..., 0, 1] * slope[..., 1, 0])
-        # a solid angle is dx dy / (1 + r^2)^1.5
-        angle = squared**-0.75 / np.sqrt(area)
-    # in the frame of the camera, then of the world: R^T, row by row
-    toward = np.concatenate([normalized, np.ones((*normalized.shape[:-1], 1))], axis=-1) / np.sqrt(squared)[..., None]
-    turned = np.empty_like(toward)
-    for index, camera in enumerate(rig):
-        turned[:, index] = toward[:, index] @ camera.cam_from_world.rotation
-    return turned, angle
+        track = np.array(instances["track"].transpose(*order[:3]).values, dtype=np.int64, order="C")
+    if stage.rig is None:
+        ray, angle = _parallel_rays(pixels, stage)
+        with np.errstate(invalid="ignore"):
+            seen = np.isfinite(ray).all(-1) & (conf > 0) & (conf >= minimum_confidence)
+        conf[~seen] = ray[~seen] = 0.0
+        return Sightings(ray, conf, angle, track, frames)
+    normalized, slope = normalize_pixels(stage.rig, np.moveaxis(pixels, 1, -2))
+    rotation = np.stack([camera.cam_from_world.rotation for camera in stage.rig])
+    ray, angle = np.empty((*conf.shape, 3)), np.empty(conf.shape)
+    aim_rays(normalized, slope, rotation, minimum_confidence, conf, ray, angle)
+    return Sightings(ray, conf, angle, track, frames)
 
 
 def _parallel_rays(pixels: Array, stage: Stage) -> tuple[Array, Array]:

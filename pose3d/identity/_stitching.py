@@ -94,15 +94,21 @@ def _by_motion(
     order = np.array(sorted(born, key=lambda index: pieces.first[index]), dtype=np.int64)
     first = pieces.first[order]
     speed = np.linalg.norm(pieces.velocity, axis=-1)
-    usual = max(float(np.sqrt((speed**2).mean())), radius / max(absence, 1.0))
+    # of those that went astray at their end speeds say nothing, hence a median
+    usual = max(2.0 * float(np.median(speed)), radius / max(absence, 1.0))
     links = []
+    overlap = absence / 3.0
+    # a piece that was never seen since it was cut is later than those that began before it: no link goes back
+    gone = np.maximum(pieces.last, pieces.first - 1)
     for one in lost:
-        begin = int(np.searchsorted(first, pieces.last[one], side="right"))
-        close = int(np.searchsorted(first, pieces.last[one] + absence, side="right"))
+        # a track may hold on to what is nobody's for some frames after its successor began
+        begin = int(np.searchsorted(first, gone[one] - overlap, side="right"))
+        close = int(np.searchsorted(first, gone[one] + absence, side="right"))
         later = order[begin : max(close, begin + _LATER)]
+        later = later[(pieces.last[later] > gone[one]) & (later != one) & (pieces.first[later] > pieces.first[one])]
         if not len(later):
             continue
-        gap = (pieces.first[later] - pieces.last[one]).astype(np.float64)
+        gap = np.maximum((pieces.first[later] - pieces.last[one]).astype(np.float64), 1.0)
         ahead = np.minimum(gap, 0.3 * absence)  # nobody keeps a direction for longer
         with np.errstate(invalid="ignore"):
             off = pieces.start[later] - (pieces.end[one] + pieces.velocity[one] * ahead[:, None, None])

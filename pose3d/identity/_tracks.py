@@ -21,7 +21,7 @@ Places = NDArray[np.int64]
 
 T = TypeVar("T", "Rows", "Events", "Pieces")
 
-# Pieces of track and events that one call of the kernel may write down.
+# Pieces of track and events that one call of the kernel may write down, at least.
 _ROOM = 8192
 
 
@@ -104,7 +104,9 @@ class Follower:
         self._state = _empty_state(slots, keypoints, len(stage.names), len(model.edges))
         self._row = 0
         self._last_frame: int | None = None
-        self._done = _room_for_pieces(keypoints, len(model.edges))
+        # in one frame every two tracks may be cut
+        self._room = max(_ROOM, slots * slots)
+        self._done = _room_for_pieces(self._room, keypoints, len(model.edges))
 
     def feed(self, seen: Sightings) -> tuple[Rows, Events, Pieces]:
         """Go on with these frames."""
@@ -142,8 +144,8 @@ class Follower:
             state.first_row[there],
             state.last_row[there],
             state.start[there],
-            np.where(state.known[there][..., None], state.pos[there], np.nan),
-            state.body[there],
+            np.where(state.known[there][..., None], state.seen_pos[there], np.nan),
+            state.seen_body[there],
             state.cov[there, :, 0],
             lengths,
         )
@@ -159,8 +161,8 @@ class Follower:
             np.empty((room, cameras), np.int16),
             np.empty(room, np.float32),
             np.empty(room, np.int8),
-            np.empty((_ROOM, 6), np.int64),
-            np.empty(_ROOM),
+            np.empty((self._room, 6), np.int64),
+            np.empty(self._room),
         )
         frames = kernels.Frames(seen.ray, seen.conf, seen.angle, seen.track, steps)
         rows_done, count = kernels.track_frames(
@@ -187,6 +189,7 @@ def _empty_state(slots: int, keypoints: int, cameras: int, edges: int) -> kernel
         pos=np.zeros((slots, keypoints, 3)),
         vel=np.zeros((slots, keypoints, 3)),
         cov=np.zeros((slots, keypoints, 3)),
+        free=np.zeros((slots, keypoints, 5)),
         known=np.zeros((slots, keypoints), np.bool_),
         body=np.zeros((slots, 3)),
         unseen=np.zeros(slots),
@@ -194,6 +197,8 @@ def _empty_state(slots: int, keypoints: int, cameras: int, edges: int) -> kernel
         first_row=np.zeros(slots, np.int64),
         last_row=np.zeros(slots, np.int64),
         start=np.full((slots, keypoints, 3), np.nan),
+        seen_pos=np.zeros((slots, keypoints, 3)),
+        seen_body=np.zeros((slots, 3)),
         last_hint=np.full((slots, cameras), -1, np.int64),
         blocks=np.zeros((slots, edges, 3)),
         block=np.zeros((slots, edges + 1, 2)),
@@ -204,17 +209,17 @@ def _empty_state(slots: int, keypoints: int, cameras: int, edges: int) -> kernel
     )
 
 
-def _room_for_pieces(keypoints: int, edges: int) -> kernels.Done:
+def _room_for_pieces(room: int, keypoints: int, edges: int) -> kernels.Done:
     return kernels.Done(
-        number=np.empty(_ROOM, np.int64),
-        first=np.empty(_ROOM, np.int64),
-        last=np.empty(_ROOM, np.int64),
-        start=np.empty((_ROOM, keypoints, 3)),
-        end=np.empty((_ROOM, keypoints, 3)),
-        velocity=np.empty((_ROOM, 3)),
-        variance=np.empty((_ROOM, keypoints)),
-        known=np.empty((_ROOM, keypoints), np.bool_),
-        lengths=np.empty((_ROOM, edges, 3)),
+        number=np.empty(room, np.int64),
+        first=np.empty(room, np.int64),
+        last=np.empty(room, np.int64),
+        start=np.empty((room, keypoints, 3)),
+        end=np.empty((room, keypoints, 3)),
+        velocity=np.empty((room, 3)),
+        variance=np.empty((room, keypoints)),
+        known=np.empty((room, keypoints), np.bool_),
+        lengths=np.empty((room, edges, 3)),
         count=np.zeros(1, np.int64),
     )
 

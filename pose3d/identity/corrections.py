@@ -14,7 +14,7 @@ from calibration.schema import check
 from pose3d.datasets import IDENTITY
 from pose3d.identity._anchoring import Fixed, anchored_steps, check_agreement
 from pose3d.identity._identities import NOT_SEEN, raise_in_meeting, risk_variables, step_variables, steps_of
-from pose3d.identity._naming import names_at, ordered_steps, solve_names
+from pose3d.identity._naming import Step, confirmed_names, names_at, ordered_steps, solve_names
 from pose3d.identity.anchors import Anchor
 
 __all__ = ["correct_identity"]
@@ -49,7 +49,7 @@ def correct_identity(identity: xr.Dataset, anchors: Sequence[Anchor]) -> tuple[x
     identity = identity.load()
     names = [str(name) for name in identity["individual"].values]
     fixed, individuals = _fixed(identity, anchors, names)
-    before = steps_of(identity)
+    before = _agreeing(steps_of(identity), fixed)
     steps = ordered_steps([*before, *anchored_steps(fixed, len(names))])
     history = solve_names(len(names), steps)
     chain = identity["chain"].values.astype(np.int64)
@@ -60,7 +60,7 @@ def correct_identity(identity: xr.Dataset, anchors: Sequence[Anchor]) -> tuple[x
     }
     for number, step in enumerate(steps):
         if step.begin >= 0:
-            raise_in_meeting(moved["identity_confidence"], step, history, number)
+            raise_in_meeting(moved["identity_confidence"], moved["chain"], step, float(history.probability[number]))
     kept = {name: values for name, values in identity.data_vars.items() if not str(name).startswith(("step_", "risk_"))}
     result = identity.drop_vars([name for name in identity.data_vars if name not in kept]).assign(
         {name: (identity[name].dims, values, identity[name].attrs) for name, values in moved.items()}
@@ -99,6 +99,17 @@ def _fixed(identity: xr.Dataset, anchors: Sequence[Anchor], names: list[str]) ->
     fixed += [(row, chain, called.index(name)) for row, chain, name in found if name not in names]
     check_agreement([(row, chain, called[number]) for row, chain, number in fixed])
     return fixed, called
+
+
+def _agreeing(steps: Sequence[Step], fixed: Fixed) -> list[Step]:
+    """Without earlier anchors of the same frames that speak of the same animals or names: the last word counts."""
+    animals = {(row, chain) for row, chain, _ in fixed}
+    taken = {(row, name) for row, _, name in fixed}
+    return [
+        step
+        for step, confirmed in zip(steps, confirmed_names(steps), strict=True)
+        if confirmed is None or ((step.row, confirmed[0]) not in animals and (step.row, confirmed[1]) not in taken)
+    ]
 
 
 def _followed(identity: xr.Dataset, anchor: Anchor, names: list[str]) -> tuple[int, int]:

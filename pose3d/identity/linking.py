@@ -20,6 +20,7 @@ from pose3d.identity._meetings import find_meetings
 from pose3d.identity._naming import History, Step, names_at, ordered_steps, solve_names
 from pose3d.identity._stitching import chains, find_links
 from pose3d.identity.anchors import Anchor
+from pose3d.identity.corrections import correct_identity
 from pose3d.identity.models import IdentityModel, learn_identity
 from pose3d.identity.settings import IdentitySettings
 from pose3d.skeleton import Skeleton
@@ -30,6 +31,8 @@ Places = NDArray[np.int64]
 
 # A name of the source's tracks is taken over where at least this share of an animal's instances have it.
 _CLEAR = 0.6
+# Frames in which somebody must have been seen to be an animal.
+_LASTING = 20
 # Share of the frames in which one more animal than declared is worth a warning.
 _SURPLUS = 0.05
 
@@ -56,7 +59,7 @@ def identify(
         rig: the cameras; those of the instances are taken from it. None for one camera.
         skeleton: whose edges tell animals apart by their lengths.
         settings: how.
-        anchors: which animals a person recognized where.
+        anchors: which animals a person recognized where; `called` is the name that it has without those anchors.
         model: what noise and animals are like; learned from the instances where None.
         progress: called with what is done and the number of frames done since the last call.
 
@@ -79,10 +82,14 @@ def identify(
     stage, ordered = known.on(instances, rig)
     followed = follow(ordered, stage, known.values, chosen, progress=lambda frames: told("following", frames))
     told("linking", 0)
-    solution = _solve(ordered, followed, known.values, chosen, anchors)
-    _warn_of_count(followed, solution, chosen, instances.sizes["time"])
-    result = identity_dataset(ordered, followed, solution)
-    return result.assign_attrs(noise=known.noise, individuals_declared=chosen.individuals)
+    points = [anchor for anchor in anchors if anchor.called is None]
+    solution = _solve(ordered, followed, known.values, chosen, points)
+    surplus = _warn_of_count(followed, solution, chosen, instances.sizes["time"])
+    result = identity_dataset(ordered, followed, solution).assign_attrs(
+        noise=known.noise, individuals_declared=chosen.individuals, surplus=surplus
+    )
+    by_name = [anchor for anchor in anchors if anchor.called is not None]
+    return correct_identity(result, by_name)[0] if by_name else result
 
 
 def _solve(
@@ -100,8 +107,9 @@ def _solve(
             "identify",
             expected="an animal that is seen in one frame at least"
             + ("" if model.scene.size == 1 else ", by two cameras"),
-            got="none",
-            remedy="Check calibration and 2D poses: `pose3d report` shows what the cameras agree on.",
+            got="none of which that is sure",
+            remedy="Check calibration and 2D poses. Where two cameras see few keypoints, lower `sure`: others may then "
+            "be taken for one.",
         )
     meetings = find_meetings(pieces, followed.events, links, paths)
     count = len(paths)
@@ -184,21 +192,24 @@ def _called(
     return tuple(called[name] if name in called else next(unused) for name in range(count))
 
 
-def _warn_of_count(followed: Followed, solution: Solution, settings: IdentitySettings, frames: int) -> None:
+def _warn_of_count(followed: Followed, solution: Solution, settings: IdentitySettings, frames: int) -> float:
+    """Say where more or fewer animals are seen than declared; returns the share of frames in which one more is."""
     declared = settings.individuals
     if not declared:
-        return
+        return 0.0
     if len(solution.individuals) < declared:
         warnings.warn(
             f"identity: {len(solution.individuals)} of {declared} animals were seen", SuiteWarning, stacklevel=3
         )
     used = {piece for path in solution.paths for piece in path}
-    others = [piece for piece in range(len(followed.seen)) if piece not in used]
-    share = int(followed.seen[others].sum()) / max(frames, 1)
+    # what was seen for a moment is no animal
+    others = [piece for piece, seen in enumerate(followed.seen) if piece not in used and seen >= _LASTING]
+    share = min(int(followed.seen[others].sum()) / max(frames, 1), 1.0)
     if share > _SURPLUS:
         warnings.warn(
-            f"identity: {declared} animals were declared; one more is seen in about {min(share, 1.0):.0%} of the "
-            "frames, and left out. Give the right number, or none",
+            f"identity: {declared} animals were declared; one more is seen in about {share:.0%} of the frames, and "
+            "left out. Give the right number, or none",
             SuiteWarning,
             stacklevel=3,
         )
+    return share

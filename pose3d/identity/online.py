@@ -13,9 +13,9 @@ from pose3d.identity._following import Followed
 from pose3d.identity._identities import Solution, identity_dataset
 from pose3d.identity._looks import Looks
 from pose3d.identity._naming import History
-from pose3d.identity._sightings import make_sightings
+from pose3d.identity._sightings import Sightings, make_sightings
 from pose3d.identity._stitching import find_links
-from pose3d.identity._tracks import Events, Follower, Pieces, joined
+from pose3d.identity._tracks import Events, Follower, Pieces, Rows, joined
 from pose3d.identity.models import IdentityModel
 from pose3d.identity.settings import IdentitySettings
 
@@ -23,6 +23,8 @@ __all__ = ["OnlineIdentity"]
 
 # Frames that a track must have been seen in before it gets a name: false ones do not last.
 _PATIENCE = 5
+# A cost of a link above which a track is not one that was lost.
+_NEAR = 10.0
 
 
 class OnlineIdentity:
@@ -50,10 +52,9 @@ class OnlineIdentity:
         self._settings = settings or IdentitySettings()
         self._rate = frame_rate
         self._follower: Follower | None = None
-        self._row = 0
         self._name: dict[int, int] = {}  # of pieces of track
         self._count = 0
-        self._lost: list[tuple[int, Pieces]] = []
+        self._lost: dict[int, Pieces] = {}  # by name
         self._seen: dict[int, int] = {}
 
     def follow(self, instances: xr.Dataset) -> xr.Dataset:
@@ -79,20 +80,34 @@ class OnlineIdentity:
                 rate=self._rate,
             )
         seen = make_sightings(ordered, stage, self._settings.minimum_confidence)
+        present = (seen.conf > 0).any(-1).sum(-1).astype(np.int16)
+        # frame by frame, so that it does not matter how many come at once
+        rows = [self._next(seen.part(slice(row, row + 1)), row) for row in range(len(seen.frame))]
+        return self._told(ordered, joined(Rows, rows), present)
+
+    def _next(self, seen: Sightings, row: int) -> Rows:
+        """The rows of one frame, `track` being the number of the name."""
+        assert self._follower is not None
         rows, events, ended = self._follower.feed(seen)
-        for number, count in zip(*np.unique(rows.track, return_counts=True), strict=True):
-            self._seen[int(number)] = self._seen.get(int(number), 0) + int(count)
+        for number in rows.track.tolist():
+            self._seen[number] = self._seen.get(number, 0) + 1
+        names = np.array([self._name.get(number, -1) for number in rows.track.tolist()], np.int64)
         self._pass_on(events)
         current = self._follower.finish()
-        self._name_new(joined(Pieces, [ended, current]))
-        self._lost += [
-            (self._name[int(number)], _one(ended, place))
-            for place, number in enumerate(ended.number)
-            if int(number) in self._name and self._name[int(number)] not in self._named_now(current)
-        ]
-        local = replace(rows, time=rows.time - self._row)
-        self._row += len(seen.frame)
-        return self._told(ordered, local, (seen.conf > 0).any(-1).sum(-1).astype(np.int16))
+        there = self._named_now(current)
+        lost = [(self._name.get(number, -1), place) for place, number in enumerate(ended.number.tolist())]
+        lost = [(name, place) for name, place in lost if name >= 0 and name not in there]
+        for name, place in lost:
+            self._lost[name] = _one(ended, place)
+        self._name_new(current)
+        # who got a name in this frame has it in this frame
+        fresh = np.array([self._name.get(number, -1) for number in rows.track.tolist()], np.int64)
+        names = np.where(names >= 0, names, fresh)
+        living = set(current.number.tolist())
+        self._name = {number: name for number, name in self._name.items() if number in living}
+        self._seen = {number: count for number, count in self._seen.items() if number in living}
+        told = Rows(*(getattr(rows, each)[names >= 0] for each in Rows.__dataclass_fields__))
+        return replace(told, time=np.full(len(told.time), row, np.int64), track=names[names >= 0])
 
     def _pass_on(self, events: Events) -> None:
         """After a meeting names go to whom they more probably belong."""
@@ -112,22 +127,17 @@ class OnlineIdentity:
         for place, number in enumerate(pieces.number.tolist()):
             if number in self._name or self._seen.get(number, 0) < _PATIENCE:
                 continue
-            taken = self._named_now(pieces)
-            candidates = [index for index, (name, _) in enumerate(self._lost) if name not in taken]
-            best = self._most_probable(_one(pieces, place), candidates)
-            if best >= 0 and (self._settings.individuals or self._near(_one(pieces, place), best)):
-                self._name[number] = self._lost.pop(best)[0]
+            piece, taken = _one(pieces, place), self._named_now(pieces)
+            cost = {name: self._cost(lost, piece) for name, lost in self._lost.items() if name not in taken}
+            # where it is not known how many there are, one that is far from those that were lost is another
+            limit_of_cost = np.inf if self._settings.individuals else _NEAR
+            best = min(cost, key=lambda name: cost[name], default=-1)
+            if best >= 0 and cost[best] < limit_of_cost:
+                self._name[number] = best
+                del self._lost[best]
             elif self._count < limit:
                 self._name[number] = self._count
                 self._count += 1
-
-    def _most_probable(self, piece: Pieces, candidates: list[int]) -> int:
-        costs = [self._cost(self._lost[index][1], piece) for index in candidates]
-        return candidates[int(np.argmin(costs))] if costs and np.isfinite(min(costs)) else -1
-
-    def _near(self, piece: Pieces, candidate: int) -> bool:
-        """Whether a lost animal can be there; with an unknown number of animals a far one is another."""
-        return self._cost(self._lost[candidate][1], piece) < 10.0
 
     def _cost(self, lost: Pieces, piece: Pieces) -> float:
         absence = max(self._settings.longest_absence * (self._rate or 1.0), 3.0)
@@ -138,16 +148,16 @@ class OnlineIdentity:
         wanted = (links.start == 0) & (links.end == 1)
         return float(links.cost[wanted].min()) if wanted.any() else np.inf
 
-    def _told(self, instances: xr.Dataset, rows: object, present: NDArray[np.int16]) -> xr.Dataset:
-        numbers = np.array(sorted(self._name), np.int64)
-        names = np.array([self._name[int(number)] for number in numbers], np.int64)
-        paths = [np.flatnonzero(names == name).tolist() for name in range(self._count)]
-        count, empty = len(numbers), np.zeros(0, np.int64)
-        pieces = Pieces(numbers, *(np.zeros(count) for _ in range(7)))  # type: ignore[arg-type]
-        followed = Followed(rows, Events(empty.reshape(0, 6), np.zeros(0)), pieces, empty, present, Looks(False), {})  # type: ignore[arg-type]
-        history = History(np.zeros(0, bool), np.ones(0), np.zeros((0, self._count), np.int64))
-        individuals = tuple(f"individual_{name}" for name in range(self._count))
-        return identity_dataset(instances, followed, Solution(paths, [], history, individuals))
+    def _told(self, instances: xr.Dataset, rows: Rows, present: NDArray[np.int16]) -> xr.Dataset:
+        count, empty = self._count, np.zeros(0, np.int64)
+        pieces = Pieces(np.arange(count), *(np.zeros(count) for _ in range(7)))  # type: ignore[arg-type]
+        events = Events(empty.reshape(0, 6), np.zeros(0))
+        followed = Followed(rows, events, pieces, empty, present, Looks(False), {})
+        history = History(np.zeros(0, bool), np.ones(0), np.zeros((0, count), np.int64))
+        individuals = tuple(f"individual_{name}" for name in range(count))
+        return identity_dataset(
+            instances, followed, Solution([[name] for name in range(count)], [], history, individuals)
+        )
 
 
 def _one(pieces: Pieces, place: int) -> Pieces:

@@ -48,7 +48,7 @@ class IdentitySettings:
 
     def __post_init__(self) -> None:
         rules = {
-            "individuals": (f"0 (not known) to {MOST_INDIVIDUALS}", 0 <= self.individuals <= MOST_INDIVIDUALS),
+            "individuals": (f"0 (not known) to {MOST_INDIVIDUALS}", self.individuals in range(MOST_INDIVIDUALS + 1)),
             "noise": ("a positive number of pixels", self.noise is None or 0 < self.noise < np.inf),
             "minimum_confidence": ("0 to 1", 0 <= self.minimum_confidence <= 1),
             "longest_absence": ("a positive time", 0 < self.longest_absence < np.inf),

@@ -116,7 +116,8 @@ def apply(candidates: Candidates, calibration: ConfidenceCalibration | None) -> 
 def fit_confidence(comparison: Comparison, threshold: float, *, seed: int = 0) -> ConfidenceCalibration | None:
     """What the heights of peaks mean, from images that the network was not trained on.
 
-    A keypoint that is absent counts as an error, whatever was found. The reported errors are cross-validated: the line
+    A keypoint that is absent counts as an error, whatever was found, and so does every peak of several that is at none
+    of the animals: such peaks are given out as candidates as well. The reported errors are cross-validated: the line
     is found anew five times without a fifth of the images, and judged by these.
 
     Args:
@@ -128,7 +129,8 @@ def fit_confidence(comparison: Comparison, threshold: float, *, seed: int = 0) -
         None where fewer than 30 labels are there.
     """
     height, correct, _ = _samples(comparison, threshold)
-    if len(height) < _FEWEST:
+    labels = len(height) - int(np.isfinite(comparison.surplus).sum())
+    if labels < _FEWEST:
         return None
     square, place = _squares(comparison)
     parts = _parts(comparison.group_numbers, seed)
@@ -143,7 +145,7 @@ def fit_confidence(comparison: Comparison, threshold: float, *, seed: int = 0) -
         tuple(logits.tolist()),
         tuple(probabilities.tolist()),
         _scale(square),
-        len(height),
+        labels,
         calibration_error(*plain_probability(comparison, threshold)),
         calibration_error(*left_out_probability(comparison, threshold, seed=seed)),
         float(inside[tested].mean()) if tested.any() else 0.0,
@@ -171,10 +173,18 @@ def left_out_probability(
 
 
 def _samples(comparison: Comparison, threshold: float) -> tuple[Doubles, NDArray[np.bool_], NDArray[np.int64]]:
-    """Height, whether the error is below the threshold, and image, of all that was labeled or said to be absent."""
+    """Height, whether the error is below the threshold, and image, of all that was labeled or said to be absent.
+
+    Peaks that are at none of several animals come last; their error is not below anything.
+    """
     distance = comparison.distance
     used = (~np.isnan(distance) | comparison.absent) & np.isfinite(comparison.logit)
-    return comparison.logit[used], (distance < threshold)[used], np.nonzero(used)[0]
+    wrong = np.isfinite(comparison.surplus)
+    return (
+        np.concatenate([comparison.logit[used], comparison.surplus[wrong]]),
+        np.concatenate([(distance < threshold)[used], np.zeros(int(wrong.sum()), dtype=np.bool_)]),
+        np.concatenate([np.nonzero(used)[0], np.nonzero(wrong)[0]]),
+    )
 
 
 def _squares(comparison: Comparison) -> tuple[Doubles, NDArray[np.int64]]:

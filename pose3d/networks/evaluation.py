@@ -17,7 +17,7 @@ from calibration.errors import InvalidValueError
 from pose3d.networks._bootstrap import Draws, interval, weighted_median
 from pose3d.networks.predicting import Maps, locate
 from pose3d.networks.settings import NetworkSettings
-from pose3d.networks.targets import ABSENT, OCCLUDED, VISIBLE
+from pose3d.networks.targets import ABSENT, OCCLUDED, UNKNOWN, VISIBLE
 
 if TYPE_CHECKING:
     from pose3d.networks.training import TrainingData
@@ -76,7 +76,10 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What was labeled in images, and what was found there. Of several candidates the nearest counts.
+    """What was labeled in images, and what was found there.
+
+    Of several candidates the nearest counts, each for one animal only; the nearest pair of label and candidate comes
+    first. What is left then is found beside what is labeled.
 
     Attributes:
         keypoints: names.
@@ -87,6 +90,8 @@ class Comparison:
         absent: (image, individual, keypoint) True where somebody looked, and it is not in the image.
         images: numbers of the images in the labels.
         groups: name of the group of each image: what was filmed together.
+        surplus: (image, candidate, keypoint) height of the peaks that are at none of the animals, of several; -inf
+            where there is none, and where an animal without a label may be.
     """
 
     keypoints: tuple[str, ...]
@@ -97,6 +102,7 @@ class Comparison:
     absent: NDArray[np.bool_]
     images: Integers
     groups: tuple[str, ...] = field(default=())
+    surplus: Floats = field(default_factory=lambda: np.empty((0, 0, 0)))
 
     @property
     def distance(self) -> Floats:
@@ -139,28 +145,57 @@ def compare(
     there = (points[..., 2] == VISIBLE) | (points[..., 2] == OCCLUDED)
     labeled = np.where(there[..., None], points[..., :2], np.nan)
     candidates = 1 if individuals == 1 else 2 * individuals
+    surplus = np.full((shape[0], candidates, shape[2]), -np.inf)
+    all_known = (points[..., 2] != UNKNOWN).all(axis=1)
     images = (data.read(int(index)) for index in chosen)
     done = 0
     for batch in locate(maps, images, network, candidates=candidates, batch_size=batch_size):
         for row, position in enumerate(batch.position):
-            # (individual, candidate, keypoint): the nearest of the candidates; the first where nothing is labeled
-            distance = np.linalg.norm(labeled[done][:, None] - position[None], axis=-1)
-            best = np.where(np.isfinite(distance), distance, np.inf).argmin(axis=1)
-            place = (best, np.arange(shape[2]))
-            found[done], logit[done] = position[place], batch.logit[row][place]
-            covariance[done] = batch.covariance[row][place]
+            taken, free = _matched(labeled[done], position.astype(np.float64))
+            own = np.nonzero(taken >= 0)  # individual, keypoint
+            place = (taken[own], own[1])
+            found[done][own], logit[done][own] = position[place], batch.logit[row][place]
+            covariance[done][own] = batch.covariance[row][place]
+            surplus[done] = np.where(free & all_known[done], batch.logit[row], -np.inf)
             done += 1
     names = tuple(groups[int(index)] for index in chosen) if len(groups) else ()
-    return Comparison(
-        network.keypoints, labeled, found, logit, covariance, points[..., 2] == ABSENT, np.asarray(chosen), names
-    )
+    absent = points[..., 2] == ABSENT
+    return Comparison(network.keypoints, labeled, found, logit, covariance, absent, np.asarray(chosen), names, surplus)
+
+
+def _matched(labeled: Floats, position: Floats) -> tuple[Integers, NDArray[np.bool_]]:
+    """Which candidate is whose keypoint: the nearest pair first, then the nearest of what is left.
+
+    Args:
+        labeled: (individual, keypoint, 2), NaN without a label.
+        position: (candidate, keypoint, 2), NaN without a candidate.
+
+    Returns:
+        (individual, keypoint) number of the candidate, -1 for none; (candidate, keypoint) whether it is left over. Of
+        one animal the only candidate is its own even where nothing is labeled.
+    """
+    individuals, keypoints = labeled.shape[:2]
+    if individuals == 1 and len(position) == 1:
+        return np.zeros((1, keypoints), dtype=np.int64), np.zeros((1, keypoints), dtype=np.bool_)
+    distance = np.linalg.norm(labeled[:, None] - position[None], axis=-1)  # (individual, candidate, keypoint)
+    distance = np.where(np.isfinite(distance), distance, np.inf)
+    taken = np.full((individuals, keypoints), -1)
+    free = np.asarray(np.isfinite(position).all(axis=-1))
+    for _ in range(individuals):
+        who, which = np.divmod(distance.reshape(-1, keypoints).argmin(axis=0), len(position))
+        near = np.flatnonzero(np.isfinite(distance[who, which, np.arange(keypoints)]))
+        taken[who[near], near] = which[near]
+        free[which[near], near] = False
+        distance[who[near], :, near] = np.inf
+        distance[:, which[near], near] = np.inf
+    return taken, free
 
 
 def joined_comparisons(parts: Sequence[Comparison]) -> Comparison:
     """Comparisons of several networks of the same keypoints, one after the other: the folds of a cross-validation."""
     arrays = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("labeled", "found", "logit", "covariance", "absent", "images")
+        for name in ("labeled", "found", "logit", "covariance", "absent", "images", "surplus")
     }
     return Comparison(parts[0].keypoints, **arrays, groups=tuple(name for part in parts for name in part.groups))
 

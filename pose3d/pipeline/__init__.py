@@ -6,6 +6,15 @@ from pose3d.pipeline.alignment import WorldChoice, align_rig
 from pose3d.pipeline.calibration import CalibrationFiles, save_calibration, save_lenses
 from pose3d.pipeline.evaluation import evaluate_folds, evaluate_run, find_run
 from pose3d.pipeline.extraction import SessionFrames, extract_frames
+from pose3d.pipeline.identification import (
+    AssemblySummary,
+    FollowedIndividual,
+    IdentitySummary,
+    SwapRisk,
+    assemble_session,
+    identify_session,
+    summarize_identity,
+)
 from pose3d.pipeline.kinematics import KinematicsSummary, kinematics_session
 from pose3d.pipeline.kinematics_export import KinematicsFiles, export_kinematics
 from pose3d.pipeline.labels import export_labels, import_labels
@@ -21,9 +30,12 @@ from pose3d.pipeline.training_inputs import TrainingOptions, training_options
 from pose3d.pipeline.triangulation import TriangulationSummary, triangulate_session
 
 __all__ = [
+    "AssemblySummary",
     "CalibrationFiles",
     "CameraMove",
     "Disagreement",
+    "FollowedIndividual",
+    "IdentitySummary",
     "KinematicsFiles",
     "KinematicsSummary",
     "PredictedCamera",
@@ -37,16 +49,19 @@ __all__ = [
     "StageOutcome",
     "StageState",
     "SuggestedFrame",
+    "SwapRisk",
     "TrainingOptions",
     "TriangulationSummary",
     "WorldChoice",
     "align_rig",
+    "assemble_session",
     "evaluate_folds",
     "evaluate_run",
     "export_kinematics",
     "export_labels",
     "extract_frames",
     "find_run",
+    "identify_session",
     "import_labels",
     "kinematics_session",
     "new_project",
@@ -57,6 +72,7 @@ __all__ = [
     "save_calibration",
     "save_lenses",
     "suggest_frames",
+    "summarize_identity",
     "train_folds",
     "train_project",
     "training_options",

@@ -96,6 +96,7 @@ def predict_session(
     *,
     settings: PredictionSettings | None = None,
     detector: Detector | None = None,
+    individuals: int = 1,
     progress: Callable[[int, int], None] | None = None,
     chunk: int = CHUNK,
 ) -> PredictionSummary:
@@ -110,6 +111,7 @@ def predict_session(
         output: netCDF file to write; it appears when it is complete.
         settings: how to look.
         detector: to look with, instead of opening the model; `model` is its name then.
+        individuals: how many animals there are, see `open_detector`; 0: not known.
         progress: told how many frames are done, and how many there are.
         chunk: frames after which what was found is safe.
 
@@ -126,8 +128,8 @@ def predict_session(
     output = Path(output)
     recordings = _look_at({str(name): Path(path) for name, path in videos.items()})
     rate = _common_rate(recordings)
-    detector = detector or open_detector(str(model), settings)
-    parts = _Parts(output, _key(model, recordings, settings, chunk))
+    detector = detector or open_detector(str(model), settings, individuals=individuals)
+    parts = _Parts(output, _key(model, recordings, settings, chunk) | {"individuals": individuals})
     total, start, new, before = sum(one.frames for one in recordings), time.perf_counter(), 0, 0
     told = []
     sizes: dict[tuple[int, int], int] = {}

@@ -29,6 +29,7 @@ def reconstruct_session(
     settings: TrajectorySettings | None = None,
     candidates: xr.Dataset | None = None,
     uncertainty: RigUncertainty | None = None,
+    identity: xr.Dataset | None = None,
     provenance: Mapping[str, object] | None = None,
     compression: int = 0,
     workers: int | None = None,
@@ -49,6 +50,7 @@ def reconstruct_session(
         settings: how to reconstruct.
         candidates: Detections that the 2D poses are the most probable candidates of, see `pose3d.reconstruct`.
         uncertainty: of the rig, to be added to the covariance.
+        identity: Identity Dataset that the 2D poses were made by, to be kept in the group /identity.
         provenance: what stands in the file's attribute of that name.
         compression: zlib level of the file, 0 to 9.
         workers: threads; as many as processors by default.
@@ -66,6 +68,8 @@ def reconstruct_session(
     check_recording(poses2d, rig)
     _check_skeleton(skeleton, poses2d)
     with SessionWriter(output, rig=rig, provenance=provenance, compression=compression) as writer:
+        if identity is not None:
+            writer.append(identity=identity)
         planned = plan(
             poses2d, rig, skeleton=skeleton, settings=settings, candidates=candidates, uncertainty=uncertainty
         )

@@ -24,6 +24,7 @@ STAGES = (
     "augmentation",
     "evaluation",
     "prediction",
+    "identity",
     "reconstruction",
     "kinematics",
 )

@@ -7,9 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from discs import DiscDetector
 
 from calibration.errors import FileFormatError, InvalidValueError, SuiteWarning
-from pose3d.detection import DETECTORS, NetworkDetector, PredictionSettings, open_detector
+from pose3d.detection import (
+    DETECTORS,
+    CroppingDetector,
+    NetworkDetector,
+    PredictionSettings,
+    candidates_for,
+    open_detector,
+    registry,
+)
 from pose3d.detection import network as network_module
 from pose3d.detection.network import export_run
 from pose3d.networks.backbones import Backbone
@@ -175,3 +184,39 @@ def test_a_kind_that_is_not_known_is_told() -> None:
 def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
     with pytest.raises(InvalidValueError, match=f"prediction, {name}"):
         PredictionSettings(**{name: value})
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[PredictionSettings]:
+    """What detectors of the kind "some" were asked for; they give as many candidates, seven at most."""
+    made: list[PredictionSettings] = []
+
+    def open_some(_path: Path, settings: PredictionSettings) -> DiscDetector:
+        made.append(settings)
+        return DiscDetector(candidates=min(settings.candidates, 7))
+
+    kinds = {**registry.DETECTORS, "some": registry.DetectorKind("some", "for tests", open_some)}
+    monkeypatch.setattr(registry, "DETECTORS", kinds)
+    return made
+
+
+def test_of_several_animals_twice_as_many_candidates_are_kept(asked: list[PredictionSettings]) -> None:
+    for individuals in (1, 2, 3, 0):
+        open_detector("some:model", individuals=individuals)
+    open_detector("some:model", PredictionSettings(candidates=9), individuals=2)
+    assert [one.candidates for one in asked] == [1, 4, 6, 16, 9]
+    assert [candidates_for(individuals) for individuals in (1, 50, 64)] == [1, 100, 100]
+
+
+def test_a_detector_of_too_few_candidates_is_refused(asked: list[PredictionSettings]) -> None:
+    with pytest.raises(InvalidValueError, match=r"at least 8 candidates per keypoint.*got 7"):
+        open_detector("some:model", individuals=8)
+
+
+def test_a_window_follows_so_many_animals_or_none(asked: list[PredictionSettings]) -> None:
+    crop = PredictionSettings(crop=True)
+    detector = open_detector("some:model", crop, individuals=3)
+    assert isinstance(detector, CroppingDetector)
+    assert detector.candidates == 6
+    with pytest.raises(InvalidValueError, match="a known number of animals"):
+        open_detector("some:model", crop, individuals=0)

@@ -1,12 +1,14 @@
 """Metrics: equal to what they are defined as, with intervals that hold, by images that belong together."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from calibration.errors import InvalidValueError
 from pose3d.networks._bootstrap import Draws, weighted_median
+from pose3d.networks.confidence import fit_confidence
 from pose3d.networks.evaluation import (
     Comparison,
     EvaluationSettings,
@@ -15,7 +17,10 @@ from pose3d.networks.evaluation import (
     evaluate,
     joined_comparisons,
 )
-from pose3d.networks.training import held_out_errors
+from pose3d.networks.predicting import keras_maps
+from pose3d.networks.settings import TrainingSettings
+from pose3d.networks.targets import ABSENT, UNKNOWN, VISIBLE
+from pose3d.networks.training import TrainingData, held_out_errors, train
 
 
 def comparison(error, *, groups=(), logit=None, spacing=40.0) -> Comparison:  # type: ignore[no-untyped-def]
@@ -157,3 +162,103 @@ def test_training_and_evaluation_measure_the_same(dots, network) -> None:
     np.testing.assert_allclose(found.distance, expected, rtol=1e-5)
     np.testing.assert_array_equal(held_out_errors(maps, dots, chosen, network), found.distance)
     np.testing.assert_allclose(found.logit, 5.0, atol=0.5)
+
+
+# Pictures of several animals: what is white in channel k at the center of a cell of 4 pixels is a peak of keypoint k.
+
+
+def white_cells(images):  # type: ignore[no-untyped-def]
+    heatmap = images[:, 1::4, 1::4, :2].astype(np.float32) / 255 * 12 - 8
+    return heatmap, np.zeros((*heatmap.shape[:3], 4), np.float32), np.zeros_like(heatmap)
+
+
+def several(peaks, points) -> TrainingData:  # type: ignore[no-untyped-def]
+    """Pictures with peaks (picture -> (column, row, height 0 to 255)) of the first keypoint, and its labels.
+
+    Args:
+        peaks: of every picture.
+        points: (picture, individual) of (column, row) or a code of no position.
+    """
+    images = np.zeros((len(peaks), 64, 64, 3), np.uint8)
+    labels = np.zeros((len(peaks), len(points[0]), 2, 3), np.float32)
+    labels[:, :, 1, 2] = ABSENT
+    for picture, (given, animals) in enumerate(zip(peaks, points, strict=True)):
+        for column, row, height in given:
+            images[picture, 4 * row + 1, 4 * column + 1, 0] = height
+        for animal, place in enumerate(animals):
+            code = (*(4 * np.array(place) + 1.5), VISIBLE) if isinstance(place, tuple) else (0, 0, place)
+            labels[picture, animal, 0] = code
+    return TrainingData(images.__getitem__, labels, ((64, 64),) * len(peaks), ("red", "green"))
+
+
+HERE, THERE, FALSE = (2, 3), (9, 4), (13, 13)
+
+
+def test_every_candidate_is_of_one_animal_only_and_the_rest_is_surplus(network) -> None:  # type: ignore[no-untyped-def]
+    data = several(
+        [
+            [(*HERE, 250), (*THERE, 230), (*FALSE, 150)],
+            [(*HERE, 250), (*FALSE, 150)],  # one is not found: the other's peak is not its own
+            [(*HERE, 250), (*FALSE, 150)],  # one is not in the picture
+            [(*HERE, 250), (*FALSE, 150)],  # of one it is not known whether it is
+            [],
+        ],
+        [(THERE, HERE), (THERE, HERE), (ABSENT, HERE), (UNKNOWN, HERE), (THERE, HERE)],
+    )
+    found = compare(white_cells, data, np.arange(5), network)
+    distance = found.distance[:, :, 0]
+    np.testing.assert_allclose(distance[0], 0, atol=0.1)
+    assert distance[1, 0] == pytest.approx(4 * np.hypot(4, 9), abs=0.5)
+    assert distance[1:4, 1] == pytest.approx([0, 0, 0], abs=0.1)
+    assert np.isnan(distance[2:4, 0]).all()
+    assert np.isinf(distance[4]).all()
+    left = [found.surplus[picture, :, 0][np.isfinite(found.surplus[picture, :, 0])] for picture in range(5)]
+    assert [len(each) for each in left] == [1, 0, 1, 0, 0]
+    assert np.concatenate(left) == pytest.approx([150 / 255 * 12 - 8] * 2, abs=0.3)
+    assert not np.isfinite(found.logit[2:4, 0, 0]).any()
+    assert not np.isfinite(found.surplus[:, :, 1]).any()
+    whole = joined_comparisons([found, found])
+    np.testing.assert_array_equal(whole.surplus[5:], found.surplus)
+
+
+def test_false_peaks_make_confidence_smaller(network) -> None:  # type: ignore[no-untyped-def]
+    """A false peak in every picture that is as high as those of the animals: two of three are right."""
+    rng = np.random.default_rng(0)
+    heights = rng.integers(200, 250, (40, 3))
+    peaks = [[(*HERE, a), (*THERE, b), (*FALSE, c)] for a, b, c in heights.tolist()]
+    data = several(peaks, [(HERE, THERE)] * 40)
+    found = compare(white_cells, data, np.arange(40), network)
+    calibration = fit_confidence(found, 3.0)
+    assert calibration is not None
+    assert calibration.count == 80
+    assert calibration.probability(found.logit[:, :, 0]).mean() == pytest.approx(2 / 3, abs=0.08)
+    blind = replace(found, surplus=np.empty((0, 0, 0)))
+    assert fit_confidence(blind, 3.0).probability(found.logit[:, :, 0]).mean() > 0.9
+
+
+@pytest.mark.slow
+def test_a_network_learns_pictures_of_two_animals(backbones, network) -> None:  # type: ignore[no-untyped-def]
+    """Both are found in what was not seen in training, and what is left over is not believed."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:64, :64]
+    images, points = [], np.zeros((60, 2, 2, 3), dtype=np.float32)
+    for index in range(60):
+        image = rng.integers(0, 40, (64, 64, 3))
+        for animal, channel in np.ndindex(2, 2):
+            center = np.add(rng.uniform((4, 8), (28, 56)), (32 * animal, 0))
+            image[(x - center[0]) ** 2 + (y - center[1]) ** 2 < 16, channel] = 255
+            points[index, animal, channel] = (*center, VISIBLE)
+        images.append(image.astype(np.uint8))
+    data = TrainingData(images.__getitem__, points, ((64, 64),) * 60, ("red", "green"))
+    settings = TrainingSettings(
+        steps=400, batch_size=8, crop=(64, 64), evaluate_every=100, learning_rate=5e-3, average=0.9
+    )
+    trained = train(data, np.arange(40), np.arange(40, 60), network, settings, backbones=backbones)
+    found = compare(keras_maps(trained.model), data, np.arange(40, 60), network)
+    assert (found.distance < 3).mean() > 0.95
+    calibration = fit_confidence(found, 3.0)
+    assert calibration is not None
+    surplus = found.surplus[np.isfinite(found.surplus)]
+    if len(surplus):
+        assert calibration.probability(surplus).mean() < 0.5
+    assert np.median(calibration.probability(found.logit)) > 0.8
