@@ -78,9 +78,8 @@ def read_animals(
     from pose3d.formats import holds_candidates, load_candidates, load_instances, open_session
 
     with console().status("Reading the animals ..."):
-        assembled = not holds_candidates(list(sources.paths), format=sources.format)
-        if assembled:
-            found = load_instances(
+        if not holds_candidates(list(sources.paths), format=sources.format):
+            return load_instances(
                 list(sources.paths),
                 rig=rig,
                 format=sources.format,
@@ -88,7 +87,6 @@ def read_animals(
                 keypoints=sources.keypoints,
                 skeleton=skeleton,
             )
-            return _synchronized(found, sources.sync)
         candidates = load_candidates(list(sources.paths), rig=rig, format=sources.format, frame_rate=sources.frame_rate)
     from pose3d.pipeline.identification import assemble_session
 
@@ -101,7 +99,7 @@ def read_animals(
             file,
             progress=lambda frames: bar.advance(bar.task_ids[0], frames),
         )
-    return _synchronized(stack.enter_context(open_session(file)).require("instances"), sources.sync)
+    return stack.enter_context(open_session(file)).require("instances")
 
 
 def _assembling(skeleton: Skeleton | None, candidates: xr.Dataset) -> Skeleton | None:
@@ -109,21 +107,13 @@ def _assembling(skeleton: Skeleton | None, candidates: xr.Dataset) -> Skeleton |
     return skeleton if skeleton is not None and names & set(skeleton.keypoints) else None
 
 
-def _synchronized(instances: xr.Dataset, path: Path | None) -> xr.Dataset:
-    if path is None:
-        return instances
-    from calibration.synchronization import load_synchronization
-    from pose3d.reconstruction import apply_synchronization
-
-    return apply_synchronization(instances, load_synchronization(path))
-
-
 def _folder_beside(output: Path, stack: ExitStack) -> Path:
     """A folder beside a file to write, on the same disk, that is gone in the end."""
     from calibration.errors import OutputError
 
     try:
-        folder = TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent if str(output.parent) else None)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)
     except OSError as error:
         raise OutputError(
             output, expected="a folder that can be written to", got=str(error), remedy="Choose another place."
@@ -139,10 +129,12 @@ def follow_animals(
     skeleton: Skeleton | None,
     settings: IdentitySettings,
     anchors_path: Path | None,
+    sync: Path | None,
     provenance: dict[str, object] | None,
     compression: int = 0,
 ) -> IdentitySummary:
     """Tell animals apart, and write who is who, with a progress bar."""
+    from calibration.synchronization import load_synchronization
     from pose3d.formats import read_anchors
     from pose3d.pipeline.identification import identify_session
 
@@ -168,6 +160,7 @@ def follow_animals(
             skeleton=skeleton,
             settings=settings,
             anchors=anchors,
+            synchronization=None if sync is None else load_synchronization(sync),
             provenance=provenance,
             progress=tell,
             compression=compression,
@@ -190,7 +183,14 @@ def find_animals(
     instances = read_animals(sources, rig, skeleton, settings.individuals, output, stack)
     file = _folder_beside(output, stack) / "identity.nc"
     summary = follow_animals(
-        instances, rig, file, skeleton=skeleton, settings=settings, anchors_path=anchors_path, provenance=None
+        instances,
+        rig,
+        file,
+        skeleton=skeleton,
+        settings=settings,
+        anchors_path=anchors_path,
+        sync=sources.sync,
+        provenance=None,
     )
     session = stack.enter_context(open_session(file))
     return session.require("poses2d"), session.require("identity").load(), summary

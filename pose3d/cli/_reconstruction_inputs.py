@@ -217,8 +217,9 @@ def read_recording(
     if found is not None and ensemble:
         raise click.UsageError("--ensemble needs animals that are told apart: do it with `pose3d identify` before.")
     with console().status("Reading the 2D poses ..."):
-        poses2d = _poses2d(files, rig, ensemble) if found is None else found[0]
+        # first, since to close a file closes it for all that read it
         who = _kept_identity(files) if found is None and apart is not None else None
+        poses2d = _poses2d(files, rig, ensemble) if found is None else found[0]
         provenance = provenance_of([*files.read, *ensemble, *further], settings, seed)
     if files.others["trc"] is not None and "fps" not in poses2d.attrs:
         raise click.UsageError("--trc needs the frame rate, which the 2D poses do not tell: add --frame-rate.")

@@ -137,6 +137,7 @@ def _find(sources: tuple[str, ...], rig_path: Path | None, output: Path, options
             skeleton=bones,
             settings=settings,
             anchors_path=options["anchors_path"],
+            sync=options["sync_path"],
             provenance=provenance_of([*files, *further], settings),
             compression=options["compression"],
         )

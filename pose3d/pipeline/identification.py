@@ -24,7 +24,6 @@ from pose3d.identity import (
     IdentityModel,
     IdentitySettings,
     assemble_pieces,
-    correct_identity,
     identify,
     learn_assembly,
     poses2d_of_instances,
@@ -164,7 +163,7 @@ def identify_session(
         compression: zlib level of the file, 0 to 9.
 
     Raises:
-        InvalidValueError, MismatchError: see `pose3d.identity.identify`, `pose3d.identity.correct_identity` and
+        InvalidValueError, MismatchError: see `pose3d.identity.identify` and
             `pose3d.reconstruction.apply_synchronization`.
         OutputError: the file cannot be written.
 
@@ -175,12 +174,9 @@ def identify_session(
     shared = None if synchronization is None else common_instants(instances, synchronization)
     source = instances if shared is None else shared.instances
     with SessionWriter(output, rig=rig, provenance=provenance, compression=compression) as writer:
-        points = [anchor for anchor in anchors if anchor.called is None]
         identity = identify(
-            source, rig, skeleton=skeleton, settings=settings, anchors=points, model=model, progress=progress
+            source, rig, skeleton=skeleton, settings=settings, anchors=anchors, model=model, progress=progress
         )
-        if len(points) < len(anchors):
-            identity, _ = correct_identity(identity, [anchor for anchor in anchors if anchor.called is not None])
         if shared is not None:
             identity = shared.with_frames(identity)
         # What an Identity says of the whole recording is complete in any of its rows, so all go at once.
