@@ -1,6 +1,7 @@
 """How well animals are told apart, on made crowds with truth. Run by hand:
 
     python tests/benchmarks/accuracy_identity.py [association|crowds|meetings] [--frames 10000] [--seeds 3] [--json F]
+    python tests/benchmarks/accuracy_identity.py --draw F.json docs/identity-accuracy.svg
 
 `association`: instances of all cameras grouped frame by frame, and with what was seen before (F1 of pairs of instances,
 PCP), of crowds that are seen well ("easy") and badly ("hard": 5 px of noise, a quarter of the animals missed in each
@@ -158,6 +159,41 @@ def _scored(crowd: Crowd) -> Any:
     return score_identity(triangulate(poses, crowd.rig), crowd.poses3d, skeleton=crowd.skeleton)
 
 
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """IDF1 and switches over the number of animals, a line for each number of cameras, a column for each occlusion."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    plt.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "identity", "font.size": 9}
+    figure, axes = plt.subplots(2, len(OCCLUSION), figsize=(8.5, 4.6), sharex=True, sharey="row", layout="constrained")
+    colors = {2: "#d1495b", 3: "#e8a33d", 4: "#3f88c5", 6: "#2a4d69"}
+    for column, occlusion in enumerate(OCCLUSION):
+        for cameras, color in colors.items():
+            own = [row for row in rows if row["occlusion"] == occlusion and row["cameras"] == cameras]
+            animals = [row["animals"] for row in own]
+            for line, name in enumerate(("idf1", "switches")):
+                axes[line, column].plot(
+                    animals, [row[name] for row in own], "o-", color=color, label=f"{cameras} cameras", ms=4
+                )
+        missing, missed, lasting = OCCLUSION[occlusion]
+        length = f", {lasting:g} s each" if lasting else ""
+        axes[0, column].set_title(f"{missing:.0%} of keypoints,\n{missed:.0%} of animals missing{length}", fontsize=9)
+        axes[1, column].set_xlabel("animals")
+        axes[1, column].set_yscale("symlog", linthresh=1)
+    for line, label in enumerate(("IDF1", "switches in 10,000 frames")):
+        axes[line, 0].set_ylabel(label)
+    axes[0, 0].set_ylim(0, 1.03)
+    axes[1, 0].set_ylim(bottom=-0.2)
+    for panel in axes.flat:
+        panel.set_xticks([2, 4, 6, 10])
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].legend(frameon=False, loc="lower right")
+    figure.savefig(path, metadata={"Date": None})
+
+
 def _mean(scores: list[Any], name: str) -> float:
     return float(np.mean([getattr(one, name) for one in scores]))
 
@@ -168,7 +204,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--draw", type=Path, nargs=2, metavar=("JSON", "SVG"))
     options = parser.parse_args()
+    if options.draw is not None:
+        draw(json.loads(options.draw[0].read_text()), options.draw[1])
+        return
     warnings.simplefilter("ignore", SuiteWarning)
     rows = []
     for row in {"association": association, "crowds": crowds, "meetings": meetings}[options.what](

@@ -249,3 +249,37 @@ def test_several_animals_of_deeplabcut_tables(session, tmp_path):
     with open_session(output) as opened:
         poses = opened.require("poses3d").load()
     assert score_identity(poses, crowd.poses3d.isel(time=slice(0, 80))).overall.idf1 > 0.98
+
+
+@pytest.mark.filterwarnings("ignore::calibration.errors.SuiteWarning")
+def test_sleap_projects_without_tracks(session, tmp_path):
+    """Instances in any order, of one project file for each camera."""
+    sio = pytest.importorskip("sleap_io")
+    _, crowd = session
+    rig = Rig(tuple(crowd.rig)[:3])
+    save_rig(rig, tmp_path / "rig.toml")
+    names = [str(name) for name in crowd.instances["keypoint"].values]
+    skeleton = sio.Skeleton(names)
+    seen = crowd.instances["position"].values
+    for number, camera in enumerate(rig):
+        video = sio.Video(filename=f"{camera.name}.mp4", open_backend=False)
+        frames = []
+        for frame in range(120):
+            there = [pose for pose in seen[frame, number] if np.isfinite(pose).any()]
+            instances = [
+                sio.PredictedInstance.from_numpy(
+                    pose, skeleton=skeleton, point_scores=np.full(len(names), 0.9), score=1.0
+                )
+                for pose in there
+            ]
+            frames.append(sio.LabeledFrame(video=video, frame_idx=frame, instances=instances))
+        sio.Labels(frames, videos=[video], skeletons=[skeleton]).save(str(tmp_path / f"{camera.name}.slp"))
+    output = tmp_path / "out.nc"
+    inputs = [tmp_path / f"{name}.slp" for name in rig.names]
+    options = ("--frame-rate", "30", "--individuals", "3")
+    assert run("reconstruct", "--rig", tmp_path / "rig.toml", *inputs, *options, "-o", output) == 0
+    with open_session(output) as opened:
+        poses = opened.require("poses3d").load()
+    scores = score_identity(poses, crowd.poses3d.isel(time=slice(0, 120)))
+    assert scores.overall.idf1 > 0.98
+    assert scores.overall.switches == 0
