@@ -564,23 +564,27 @@ def _claim(pos, cov, free, known, ray, conf, angle, center, p):
 
 
 @_jit
-def _choose(camera, slots, used, count, node_camera, claim, owner):
-    """Give the instances of one camera to tracks, so that the sum of claims is largest; greedy, then improved."""
+def _choose(camera, first, last, slots, used, claim, owner, taken):
+    """Give the instances of one camera to tracks, so that the sum of claims is largest; greedy, then improved.
+
+    Args:
+        camera: whose nodes are those from `first` to before `last`.
+        owner: (slot, camera) gets the nodes.
+        taken: (node,) scratch.
+    """
+    for n in range(first, last):
+        taken[n] = False
     while True:
-        best, first, node = _LEAST, -1, -1
+        best, slot, node = _LEAST, _NONE, _NONE
         for j in range(slots):
             if used[j] and owner[j, camera] < 0:
-                for n in range(count):
-                    if node_camera[n] == camera and claim[j, n] > best:
-                        taken = False
-                        for other in range(slots):
-                            if used[other] and owner[other, camera] == n:
-                                taken = True
-                        if not taken:
-                            best, first, node = claim[j, n], j, n
-        if first < 0:
+                for n in range(first, last):
+                    if not taken[n] and claim[j, n] > best:
+                        best, slot, node = claim[j, n], j, n
+        if slot < 0:
             break
-        owner[first, camera] = node
+        owner[slot, camera] = node
+        taken[node] = True
     for _ in range(_SWEEPS):
         changed = False
         for j in range(slots):
@@ -588,7 +592,8 @@ def _choose(camera, slots, used, count, node_camera, claim, owner):
             if not used[j] or a < 0:
                 continue
             for other in range(slots):
-                if other == j or not used[other]:
+                # of what the other does not claim nothing can be gained
+                if other == j or not used[other] or claim[other, a] <= _LEAST:
                     continue
                 b = owner[other, camera]
                 now = claim[j, a] + (claim[other, b] if b >= 0 else 0.0)
@@ -596,17 +601,16 @@ def _choose(camera, slots, used, count, node_camera, claim, owner):
                 best = claim[other, a] + (claim[j, b] if b >= 0 else 0.0)
                 take = b
                 if b < 0:
-                    for n in range(count):
-                        if node_camera[n] == camera and n != a and claim[j, n] > _LEAST:
-                            taken = False
-                            for third in range(slots):
-                                if used[third] and owner[third, camera] == n:
-                                    taken = True
-                            if not taken and claim[other, a] + claim[j, n] > best:
-                                best, take = claim[other, a] + claim[j, n], n
+                    for n in range(first, last):
+                        if not taken[n] and claim[j, n] > _LEAST and claim[other, a] + claim[j, n] > best:
+                            best, take = claim[other, a] + claim[j, n], n
                 if best > now + 1e-9:
-                    owner[other, camera] = a if claim[other, a] > _LEAST else _NONE
+                    if b >= 0:
+                        taken[b] = False
+                    owner[other, camera] = a
                     owner[j, camera] = take if take >= 0 and claim[j, take] > _LEAST else _NONE
+                    if owner[j, camera] >= 0:
+                        taken[owner[j, camera]] = True
                     changed = True
                     break
         if not changed:
@@ -1090,8 +1094,13 @@ def _claims(t, count, cameras, slots, frames, views, state, p, frame):
                 if frames.hint[t, c, i] >= 0 and frames.hint[t, c, i] == state.last_hint[j, c]:
                     value += p[TRUST]
             frame.claim[j, n] = value
+    first = 0
     for c in range(cameras):
-        _choose(c, slots, frame.used, count, frame.camera, frame.claim, frame.owner)
+        last = first
+        while last < count and frame.camera[last] == c:
+            last += 1
+        _choose(c, first, last, slots, frame.used, frame.claim, frame.owner, frame.claimed)
+        first = last
 
 
 @_jit

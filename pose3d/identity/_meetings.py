@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pose3d.identity._naming import Step
 from pose3d.identity._stitching import Links
@@ -19,7 +20,9 @@ def _meeting(first_row: int, last_row: int, first: int, second: int, odds: float
     return Step(last_row + 1, first, second, price, begin=first_row, unseen=unseen)
 
 
-def find_meetings(pieces: Pieces, events: Events, links: Links, paths: list[list[int]]) -> list[Step]:
+def find_meetings(
+    pieces: Pieces, events: Events, links: Links, paths: list[list[int]], frames: NDArray[np.int64] | None = None
+) -> list[Step]:
     """All meetings, in the order of time.
 
     Args:
@@ -27,6 +30,7 @@ def find_meetings(pieces: Pieces, events: Events, links: Links, paths: list[list
         events: times at which tracks were close.
         links: which piece may follow which.
         paths: the chains, as places in `pieces`.
+        frames: (row,) frame numbers; None: there is a row for every frame.
     """
     chain = np.full(len(pieces.number), -1, np.int64)
     for number, path in enumerate(paths):
@@ -42,17 +46,18 @@ def find_meetings(pieces: Pieces, events: Events, links: Links, paths: list[list
             continue
         straight = goes_on == one
         meetings.append(_meeting(begin, end, int(one), int(two), odds if straight else -odds, unseen=False))
-    meetings += _gaps(pieces, links, paths)
+    meetings += _gaps(pieces, links, paths, frames)
     return sorted(meetings, key=lambda step: (step.row, step.first, step.second))
 
 
-def _gaps(pieces: Pieces, links: Links, paths: list[list[int]]) -> list[Step]:
+def _gaps(pieces: Pieces, links: Links, paths: list[list[int]], frames: NDArray[np.int64] | None) -> list[Step]:
     """Two chains that were unseen at the same time: each may go on as the other."""
     price = dict(zip(zip(links.start.tolist(), links.end.tolist(), strict=True), links.cost.tolist(), strict=True))
     gaps: list[tuple[int, int, int, int, int]] = []
+    begins, ends = (rows if frames is None else frames[rows] for rows in (pieces.first, pieces.last))
     for number, path in enumerate(paths):
         for one, other in pairwise(path):
-            if pieces.first[other] > pieces.last[one] + 1:
+            if begins[other] > ends[one] + 1:
                 gaps.append((int(pieces.last[one]), int(pieces.first[other]), number, one, other))
     gaps.sort()
     meetings = []
@@ -66,5 +71,5 @@ def _gaps(pieces: Pieces, links: Links, paths: list[list[int]]) -> list[Step]:
             if crossed[0] is None or crossed[1] is None:
                 continue
             odds = crossed[0] + crossed[1] - price[one, other] - price[one2, other2]
-            meetings.append(_meeting(lost2 + 1, min(found, found2) - 1, number, number2, odds, unseen=True))
+            meetings.append(_meeting(lost2, min(found, found2) - 1, number, number2, odds, unseen=True))
     return meetings

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from calibration.errors import InvalidValueError
 from calibration.rig import Rig
 from calibration.triangulation import normalize_pixels
 from pose3d.identity._identity_kernels import aim_rays
@@ -98,6 +99,14 @@ def make_sightings(instances: xr.Dataset, stage: Stage, minimum_confidence: floa
     pixels = np.asarray(instances["position"].transpose(*order, "space").values, dtype=np.float64)
     conf = np.array(instances["confidence"].transpose(*order).values, dtype=np.float64, order="C")
     frames = np.asarray(instances["frame"].values, dtype=np.int64)
+    if np.isinf(pixels).any():
+        time, camera = np.argwhere(np.isinf(pixels))[0][:2]
+        raise InvalidValueError(
+            f"instances, camera '{stage.names[camera]}', frame {frames[time]}",
+            expected="finite pixels, NaN where missing",
+            got="an infinite one",
+            remedy="Set what is missing to NaN.",
+        )
     track = np.full(conf.shape[:3], -1, dtype=np.int64)
     if "track" in instances:
         track = np.array(instances["track"].transpose(*order[:3]).values, dtype=np.int64, order="C")

@@ -46,7 +46,9 @@ class Links:
     cost: Array
 
 
-def find_links(pieces: Pieces, events: Events, *, radius: float, absence: float, arena: float) -> Links:
+def find_links(
+    pieces: Pieces, events: Events, *, radius: float, absence: float, arena: float, frames: Places | None = None
+) -> Links:
     """All links that are possible.
 
     Args:
@@ -55,6 +57,7 @@ def find_links(pieces: Pieces, events: Events, *, radius: float, absence: float,
         radius: of an animal.
         absence: frames over which motion says where an animal is.
         arena: extent of where the animals are.
+        frames: (row,) frame numbers; None: there is a row for every frame.
     """
     place = {int(number): index for index, number in enumerate(pieces.number)}
     start, end, cost = [], [], []
@@ -78,7 +81,7 @@ def find_links(pieces: Pieces, events: Events, *, radius: float, absence: float,
             grown.add(other)
     lost = [index for index, number in enumerate(pieces.number.tolist()) if number not in cut]
     born = [index for index, number in enumerate(pieces.number.tolist()) if number not in grown]
-    for one, other, price in _by_motion(pieces, lost, born, radius=radius, absence=absence, arena=arena):
+    for one, other, price in _by_motion(pieces, lost, born, frames, radius=radius, absence=absence, arena=arena):
         start.append(one)
         end.append(other)
         cost.append(price)
@@ -86,29 +89,37 @@ def find_links(pieces: Pieces, events: Events, *, radius: float, absence: float,
 
 
 def _by_motion(
-    pieces: Pieces, lost: list[int], born: list[int], *, radius: float, absence: float, arena: float
+    pieces: Pieces,
+    lost: list[int],
+    born: list[int],
+    frames: Places | None,
+    *,
+    radius: float,
+    absence: float,
+    arena: float,
 ) -> list[tuple[int, int, float]]:
     """Links from where animals were lost to where some appear later."""
     if not lost or not born:
         return []
+    begins, ends = (rows if frames is None else frames[rows] for rows in (pieces.first, pieces.last))
     order = np.array(sorted(born, key=lambda index: pieces.first[index]), dtype=np.int64)
-    first = pieces.first[order]
+    first = begins[order]
     speed = np.linalg.norm(pieces.velocity, axis=-1)
     # of those that went astray at their end speeds say nothing, hence a median
     usual = max(2.0 * float(np.median(speed)), radius / max(absence, 1.0))
     links = []
     overlap = absence / 3.0
     # a piece that was never seen since it was cut is later than those that began before it: no link goes back
-    gone = np.maximum(pieces.last, pieces.first - 1)
+    gone = np.maximum(ends, begins - 1)
     for one in lost:
         # a track may hold on to what is nobody's for some frames after its successor began
         begin = int(np.searchsorted(first, gone[one] - overlap, side="right"))
         close = int(np.searchsorted(first, gone[one] + absence, side="right"))
         later = order[begin : max(close, begin + _LATER)]
-        later = later[(pieces.last[later] > gone[one]) & (later != one) & (pieces.first[later] > pieces.first[one])]
+        later = later[(ends[later] > gone[one]) & (later != one) & (begins[later] > begins[one])]
         if not len(later):
             continue
-        gap = np.maximum((pieces.first[later] - pieces.last[one]).astype(np.float64), 1.0)
+        gap = np.maximum((begins[later] - ends[one]).astype(np.float64), 1.0)
         ahead = np.minimum(gap, 0.3 * absence)  # nobody keeps a direction for longer
         with np.errstate(invalid="ignore"):
             off = pieces.start[later] - (pieces.end[one] + pieces.velocity[one] * ahead[:, None, None])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from calibration.errors import InvalidValueError
 from calibration.schema import check
 from pose3d.datasets import IDENTITY
-from pose3d.identity._anchoring import Fixed, anchored_steps, check_agreement
+from pose3d.identity._anchoring import Fixed, anchored_steps, place_names
 from pose3d.identity._identities import NOT_SEEN, raise_in_meeting, risk_variables, step_variables, steps_of
 from pose3d.identity._naming import Step, confirmed_names, names_at, ordered_steps, solve_names
 from pose3d.identity.anchors import Anchor
@@ -48,9 +48,10 @@ def correct_identity(identity: xr.Dataset, anchors: Sequence[Anchor]) -> tuple[x
     check(identity, IDENTITY, values=False)
     identity = identity.load()
     names = [str(name) for name in identity["individual"].values]
-    fixed, individuals = _fixed(identity, anchors, names)
+    found = [(*_followed(identity, one, names), one.individual, names.index(str(one.called))) for one in anchors]
+    fixed, individuals, renamed = place_names(found, names)
     before = _agreeing(steps_of(identity), fixed)
-    steps = ordered_steps([*before, *anchored_steps(fixed, len(names))])
+    steps = ordered_steps([*before, *anchored_steps(fixed, len(names), renamed)])
     history = solve_names(len(names), steps)
     chain = identity["chain"].values.astype(np.int64)
     time, column = np.nonzero(chain >= 0)
@@ -71,34 +72,6 @@ def correct_identity(identity: xr.Dataset, anchors: Sequence[Anchor]) -> tuple[x
     changed = np.zeros(identity.sizes["time"], bool)
     changed[time[new != column]] = True
     return check(result, IDENTITY), _runs(changed, identity["frame"].values)
-
-
-def _fixed(identity: xr.Dataset, anchors: Sequence[Anchor], names: list[str]) -> tuple[Fixed, list[str]]:
-    """(row, chain, number of the name) of every anchor, and what everybody is called."""
-    found = [(*_followed(identity, anchor, names), anchor.individual) for anchor in anchors]
-    fixed: Fixed = [(row, chain, names.index(name)) for row, chain, name in found if name in names]
-    called = list(names)
-    # a new name takes the place of the one that its animal has now, unless a person uses that one as well
-    free = [number for number in range(len(names)) if number not in {name for _, _, name in fixed}]
-    for name in dict.fromkeys(name for _, _, name in found if name not in names):
-        columns = [
-            names.index(str(anchor.called))
-            for anchor in anchors
-            if anchor.individual == name and anchor.called in names
-        ]
-        if not free:
-            raise InvalidValueError(
-                "anchors",
-                expected=f"at most {len(names)} individuals, as many as there are",
-                got=f"one more: {name}",
-                remedy="Correct the names.",
-            )
-        place = next((column for column in columns if column in free), free[0])
-        free.remove(place)
-        called[place] = name
-    fixed += [(row, chain, called.index(name)) for row, chain, name in found if name not in names]
-    check_agreement([(row, chain, called[number]) for row, chain, number in fixed])
-    return fixed, called
 
 
 def _agreeing(steps: Sequence[Step], fixed: Fixed) -> list[Step]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from calibration.errors import InvalidValueError, SuiteWarning
 from calibration.rig import Rig
-from pose3d.identity._anchoring import anchored_steps, anchors_by_chain
+from pose3d.identity._anchoring import anchored_steps, anchors_by_chain, place_names
 from pose3d.identity._following import Followed, follow
 from pose3d.identity._identities import Solution, identity_dataset
 from pose3d.identity._learning import Model
@@ -33,6 +33,8 @@ Places = NDArray[np.int64]
 _CLEAR = 0.6
 # Frames in which somebody must have been seen to be an animal.
 _LASTING = 20
+# Share of the instances of a camera that may belong to nobody; networks see hardly more false animals than true ones.
+_STRANGERS = 0.6
 # Share of the frames in which one more animal than declared is worth a warning.
 _SURPLUS = 0.05
 
@@ -88,6 +90,7 @@ def identify(
     result = identity_dataset(ordered, followed, solution).assign_attrs(
         noise=known.noise, individuals_declared=chosen.individuals, surplus=surplus
     )
+    _warn_of_strangers(result)
     by_name = [anchor for anchor in anchors if anchor.called is not None]
     return correct_identity(result, by_name)[0] if by_name else result
 
@@ -100,8 +103,18 @@ def _solve(
     absence = max(settings.longest_absence * rate, 3.0)
     middle = np.nanmean(np.where(np.isfinite(pieces.end), pieces.end, np.nan), axis=1) if len(pieces.number) else None
     arena = model.radius if middle is None else max(model.radius, 2.0 * float(np.sqrt(np.nanvar(middle, axis=0).sum())))
-    links = find_links(pieces, followed.events, radius=model.radius, absence=absence, arena=arena)
+    frames = instances["frame"].values.astype(np.int64)
+    links = find_links(pieces, followed.events, radius=model.radius, absence=absence, arena=arena, frames=frames)
     paths = chains(pieces, links, followed.seen, individuals=settings.individuals, rows=rows)
+    # what was seen for a moment is no animal, however many there are said to be
+    paths = [path for path in paths if followed.seen[path].sum() >= min(_LASTING, 0.1 * rows)]
+    if not followed.present.any():
+        raise InvalidValueError(
+            "identify",
+            expected=f"keypoints with a confidence of at least {settings.minimum_confidence:g}",
+            got="none",
+            remedy="Check the confidences in the 2D poses, or lower the limit.",
+        )
     if not paths:
         raise InvalidValueError(
             "identify",
@@ -111,23 +124,32 @@ def _solve(
             remedy="Check calibration and 2D poses. Where two cameras see few keypoints, lower `sure`: others may then "
             "be taken for one.",
         )
-    meetings = find_meetings(pieces, followed.events, links, paths)
+    meetings = find_meetings(pieces, followed.events, links, paths, frames)
     count = len(paths)
-    fixed, individuals = anchors_by_chain(anchors, instances, followed, paths)
-    fixed_steps = anchored_steps(fixed, count)
+    seen = anchors_by_chain(anchors, instances, followed, paths)
     names = _seed(paths, followed)
     by_motion = np.full(len(pieces.number), -1, np.int64)
     for number, path in enumerate(paths):
         by_motion[path] = number
     features = piece_features(pieces, followed.looks, names, by_motion, shape=settings.shape)
-    costs = np.zeros((len(pieces.number), count))
-    for _ in range(ROUNDS if features.tells else 1):
-        if features.tells:
+
+    def solve(names: Places, fixed: list[Step]) -> tuple[list[Step], History, Places]:
+        for _ in range(ROUNDS if features.tells else 1):
             costs = name_costs(features, names, count)
-        steps = ordered_steps([*meetings, *_name_steps(paths, followed, costs), *fixed_steps])
-        history = solve_names(count, steps)
-        names = _piece_names(paths, followed, steps, history)
-    return Solution(paths, steps, history, _called(individuals, instances, followed, names, count))
+            steps = ordered_steps([*meetings, *_name_steps(paths, followed, costs), *fixed])
+            history = solve_names(count, steps)
+            names = _piece_names(paths, followed, steps, history)
+        return steps, history, names
+
+    steps, history, names = solve(names, [])
+    individuals = _called(instances, followed, names, count)
+    if seen:
+        rows_seen, chains_seen = (np.array([one[place] for one in seen], np.int64) for place in range(2))
+        now = names_at(steps, history, chains_seen, rows_seen)
+        found = [(*one, int(number)) for one, number in zip(seen, now, strict=True)]
+        fixed, individuals, renamed = place_names(found, individuals)
+        steps, history, names = solve(names, anchored_steps(fixed, count, renamed))
+    return Solution(paths, steps, history, individuals)
 
 
 def _name_steps(paths: list[list[int]], followed: Followed, costs: NDArray[np.float64]) -> list[Step]:
@@ -169,11 +191,8 @@ def _piece_names(paths: list[list[int]], followed: Followed, steps: Sequence[Ste
     return names
 
 
-def _called(
-    given: dict[int, str], instances: xr.Dataset, followed: Followed, names: Places, count: int
-) -> tuple[str, ...]:
-    """What everybody is called: as anchors say, as the source says, or by number."""
-    called = dict(given)
+def _called(instances: xr.Dataset, followed: Followed, names: Places, count: int) -> tuple[str, ...]:
+    """What everybody is called: as the tracks of the source say, where they agree with what was found; or by number."""
     if "track_name" in instances and followed.votes:
         known = [str(name) for name in instances["track_name"].values]
         place = {int(number): index for index, number in enumerate(followed.pieces.number)}
@@ -181,15 +200,26 @@ def _called(
         for (piece, track), number in followed.votes.items():
             if names[place[piece]] >= 0:
                 votes[names[place[piece]], track] += number
-        total = votes.sum(1)
         best = votes.argmax(1)
-        clear = [total[name] > 0 and votes[name, best[name]] >= _CLEAR * total[name] for name in range(count)]
-        if all(clear) and len(set(best.tolist())) == count:
-            called = {name: known[best[name]] for name in range(count)} | called
-    free = (f"individual_{number}" for number in range(10**6))
-    taken = set(called.values())
-    unused = (name for name in free if name not in taken)
-    return tuple(called[name] if name in called else next(unused) for name in range(count))
+        clear = (votes.sum(1) > 0) & (votes.max(1) >= _CLEAR * votes.sum(1))
+        if clear.all() and len(set(best.tolist())) == count:
+            return tuple(known[number] for number in best)
+    return tuple(f"individual_{number}" for number in range(count))
+
+
+def _warn_of_strangers(identity: xr.Dataset) -> None:
+    """Say where most of what a camera sees belongs to nobody."""
+    left = identity["unassigned"].sum("time").values.astype(float)
+    taken = (identity["instance"] >= 0).sum(("time", "individual")).values
+    share = np.divide(left, left + taken, out=np.zeros_like(left), where=left + taken > 0)
+    for name, one in zip(identity["camera"].values, share, strict=True):
+        if one > _STRANGERS:
+            warnings.warn(
+                f"identity, camera '{name}': {one:.0%} of its instances belong to no animal that other cameras see; is "
+                "it calibrated as it was then, and are cameras and files named alike?",
+                SuiteWarning,
+                stacklevel=3,
+            )
 
 
 def _warn_of_count(followed: Followed, solution: Solution, settings: IdentitySettings, frames: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import xarray as xr
 
 from calibration.errors import InvalidValueError, MismatchError
@@ -96,6 +97,13 @@ def cameras_of(instances: xr.Dataset, rig: Rig | None) -> tuple[Stage, xr.Datase
             expected="at least one frame, camera, keypoint and instance",
             got=f"no {empty[0].replace('time', 'frame')}",
             remedy="Check that anything was found in the videos.",
+        )
+    if (np.diff(instances["frame"].values.astype(np.int64)) <= 0).any():
+        raise InvalidValueError(
+            "instances, frame numbers",
+            expected="increasing numbers, each once",
+            got="some that are not larger than the one before",
+            remedy="Sort the rows by frame, and keep one row per frame.",
         )
     if len(names) == 1:
         return single_stage(instances), instances

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.errors import InvalidValueError
-from pose3d.identity._anchoring import anchored_steps, check_agreement, match_names
+from pose3d.identity._anchoring import anchored_steps, check_agreement, place_names
 from pose3d.identity._naming import Step, names_at, ordered_steps, solve_names
 
 SEEDS = st.integers(0, 10**6)
@@ -140,16 +140,47 @@ def test_it_does_not_matter_in_which_order_steps_come() -> None:
 # names of anchors
 
 
-def test_a_name_gets_the_number_of_the_chain_on_which_it_was_seen_first() -> None:
+NUMBERED = ("individual_0", "individual_1", "individual_2")
+
+
+def test_a_new_name_takes_the_place_of_the_one_that_its_animal_has_where_it_was_seen_first() -> None:
     """Later it may be on another chain, as chains may be exchanged; before, there is nothing that says so."""
-    fixed, called = match_names([(50, 0, "Max"), (60, 0, "Max"), (1, 2, "Max")], 3)
-    assert called == {2: "Max"}
+    found = [(50, 0, "Max", 0), (60, 0, "Max", 0), (1, 2, "Max", 2)]
+    fixed, called, renamed = place_names(found, NUMBERED)
+    assert called == ("individual_0", "individual_1", "Max")
     assert [name for _, _, name in fixed] == [2, 2, 2]
+    assert renamed == [2]
 
 
-def test_the_name_that_was_seen_first_on_a_chain_gets_its_number() -> None:
-    _, called = match_names([(50, 1, "Moritz"), (3, 1, "Max"), (50, 0, "Max")], 2)
-    assert called == {1: "Max", 0: "Moritz"}
+def test_the_name_that_was_seen_first_in_a_place_gets_it() -> None:
+    _, called, _ = place_names([(50, 1, "Moritz", 1), (3, 1, "Max", 1), (50, 0, "Max", 0)], NUMBERED[:2])
+    assert called == ("Moritz", "Max")
+
+
+def test_a_name_that_is_there_already_renames_nobody() -> None:
+    fixed, called, renamed = place_names([(5, 0, "individual_1", 0)], NUMBERED)
+    assert (fixed, called, renamed) == ([(5, 0, 1)], NUMBERED, [])
+
+
+def test_new_names_after_a_meeting_say_nothing_about_what_happened_before() -> None:
+    """Who has the new names before it, nobody has said: the risk stays what it was."""
+    doubtful = meeting(10, 0, 1, 1.5)
+    before = solve_names(2, [doubtful])
+    fixed, _, renamed = place_names([(30, 0, "ada", 0), (30, 1, "bob", 1)], NUMBERED[:2])
+    steps = ordered_steps([doubtful, *anchored_steps(fixed, 2, renamed)])
+    after = solve_names(2, steps)
+    place = steps.index(doubtful)
+    assert after.probability[place] == pytest.approx(before.probability[0], abs=1e-3)
+    assert not after.exchanged.any()
+
+
+def test_new_names_before_and_after_a_meeting_decide_it() -> None:
+    doubtful = meeting(10, 0, 1, 1.5)
+    fixed, _, renamed = place_names([(5, 0, "ada", 0), (30, 1, "ada", 1)], NUMBERED[:2])
+    steps = ordered_steps([doubtful, *anchored_steps(fixed, 2, renamed)])
+    history = solve_names(2, steps)
+    assert history.exchanged[steps.index(doubtful)]
+    assert history.probability[steps.index(doubtful)] == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("found", [[(3, 0, "a"), (3, 0, "b")], [(3, 0, "a"), (3, 1, "a")]])
@@ -160,4 +191,4 @@ def test_anchors_of_a_frame_that_contradict_each_other_are_refused(found: list[t
 
 def test_more_names_than_animals_are_refused() -> None:
     with pytest.raises(InvalidValueError, match="at most 2 individuals"):
-        match_names([(1, 0, "a"), (2, 1, "b"), (3, 0, "c")], 2)
+        place_names([(1, 0, "a", 0), (2, 1, "b", 1), (3, 0, "c", 0)], NUMBERED[:2])
