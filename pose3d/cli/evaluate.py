@@ -313,7 +313,9 @@ def _scores(scores: IdentityScores) -> Table:
     for name, (title, meaning) in _COUNTS.items():
         table.add_row(title, str(getattr(overall, name)), meaning)
     table.add_row(
-        "per 10,000 frames", digits(overall.switches_per_10000), f"switches; there are {overall.frames} frames"
+        "per 10,000 frames",
+        digits(overall.switches_per_10000),
+        f"switches; there are {overall.frames} frames{' of all cameras together' if scores.cameras else ''}",
     )
     return table
 

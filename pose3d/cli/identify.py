@@ -76,7 +76,8 @@ def identify(
     read = [Path(text.split("=", 1)[-1]) if not Path(text).exists() else Path(text) for text in sources]
     others = [path for path in (rig_path, options["anchors_path"], options["sync_path"]) if path is not None]
     check_outputs([*read, *others], {"-o": output})
-    if _was_identified(sources) and options["anchors_path"] is not None:
+    if _was_identified(sources):
+        _check_correction(rig_path, options)
         summary, changed = _correct(Path(sources[0]), output, options["anchors_path"], options["compression"])
     else:
         summary, changed = _find(sources, rig_path, output, options), None
@@ -89,6 +90,17 @@ def identify(
         runs = ", ".join(f"{first} to {last}" for first, last in changed[:8])
         console(result=True).print(f"Frames with other names now: {runs or 'none'}" + (" ..." if changed[8:] else ""))
     console(result=True).print(f"wrote [bold]{output}[/]")
+
+
+def _check_correction(rig_path: Path | None, options: dict[str, Any]) -> None:
+    """A correction needs anchors, and finds nothing but names."""
+    if options["anchors_path"] is None:
+        raise click.UsageError("In this file animals were told apart: say with --anchors what to correct.")
+    given = {"--rig": rig_path, "--individuals": options["individuals"], "--skeleton": options["skeleton"]}
+    given |= {"--noise": options["noise"], "--sync": options["sync_path"]}
+    ignored = [name for name, value in given.items() if value is not None]
+    if ignored:
+        raise click.UsageError(f"A correction finds names again and nothing else: leave out {', '.join(ignored)}.")
 
 
 def _was_identified(sources: tuple[str, ...]) -> bool:
@@ -107,10 +119,13 @@ def _was_identified(sources: tuple[str, ...]) -> bool:
 
 def _find(sources: tuple[str, ...], rig_path: Path | None, output: Path, options: dict[str, Any]) -> IdentitySummary:
     from calibration.formats import load_rig
+    from pose3d.formats import read_anchors
     from pose3d.formats.provenance import provenance_of
     from pose3d.identity import IdentitySettings
     from pose3d.skeleton import PRESETS, find_skeleton
 
+    if options["anchors_path"] is not None:
+        read_anchors(options["anchors_path"])  # what is wrong in it is better told now than later
     skeleton = options["skeleton"]
     bones = None if skeleton is None else find_skeleton(skeleton)
     rig = None if rig_path is None else load_rig(rig_path, format=options["rig_format"], unit=options["unit"])

@@ -111,7 +111,7 @@ def _solve(
     if not followed.present.any():
         raise InvalidValueError(
             "identify",
-            expected=f"keypoints with a confidence of at least {settings.minimum_confidence:g}",
+            expected=f"keypoints with a position and a confidence of at least {settings.minimum_confidence:g}",
             got="none",
             remedy="Check the confidences in the 2D poses, or lower the limit.",
         )
