@@ -74,7 +74,8 @@ def evaluate(
     is shown beside the errors of the network.
 
     Of a RESULT with --identity, every animal is compared with a TRUTH of the same frames: 3D poses with 3D poses, or 2D
-    poses with 2D poses. Animals are matched by where they are, whatever their names.
+    poses with 2D poses, into which a truth in 3D is projected where the result has a rig. In 2D an animal that a camera
+    did not report counts as missed there. Animals are matched by where they are, whatever their names.
     """
     if truth is None:
         for option, given in (("--threshold", threshold), ("--skeleton", skeleton)):

@@ -39,6 +39,10 @@ def read_anchors(path: str | os.PathLike[str]) -> tuple[Anchor, ...]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise FileFormatError(file, expected=_WHAT, got=reason, remedy="Check the path and the file.") from error
+    if not found:
+        raise FileFormatError(
+            file, expected=_WHAT, got="no line under the header", remedy="Add a line for each animal."
+        )
     _check_contradictions(found, file)
     return tuple(sorted(dict.fromkeys(found), key=lambda anchor: anchor.frame))
 
@@ -84,6 +88,13 @@ def _contradiction(path: Path, frame: int, expected: str, first: str, second: st
 
 def _anchors(lines: Iterator[list[str]], path: Path) -> Iterator[Anchor]:
     header = [name.strip().casefold() for name in next(lines, [])]
+    if len(header) == 1 and ";" in header[0]:
+        raise FileFormatError(
+            path,
+            expected="commas between the cells",
+            got="semicolons",
+            remedy="Save it as CSV with commas, and with points in decimal numbers.",
+        )
     odd = [name for name in header if name not in _COLUMNS]
     lacking = [name for name in _NEEDED if name not in header]
     if lacking or odd or len(set(header)) < len(header):
