@@ -165,11 +165,14 @@ def _correct(
     from pose3d.formats.provenance import provenance_of
     from pose3d.pipeline.correction import correct_session
 
+    anchors = read_anchors(anchors_path)
+    if not anchors:
+        raise click.UsageError(f"{anchors_path} has a header and no line: there is nothing to correct.")
     with console().status("Finding names again ..."):
         return correct_session(
             source,
             output,
-            read_anchors(anchors_path),
+            anchors,
             provenance=provenance_of([source, anchors_path]),
             compression=compression,
         )

@@ -39,10 +39,6 @@ def read_anchors(path: str | os.PathLike[str]) -> tuple[Anchor, ...]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise FileFormatError(file, expected=_WHAT, got=reason, remedy="Check the path and the file.") from error
-    if not found:
-        raise FileFormatError(
-            file, expected=_WHAT, got="no line under the header", remedy="Add a line for each animal."
-        )
     _check_contradictions(found, file)
     return tuple(sorted(dict.fromkeys(found), key=lambda anchor: anchor.frame))
 

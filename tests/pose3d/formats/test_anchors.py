@@ -44,7 +44,6 @@ def test_either_kind_of_column_alone_in_any_order_and_as_a_spreadsheet_saves_it(
         ("frame,individual,called,color\n", "the columns frame, individual, called, color"),
         ("frame,individual,frame\n", "the columns frame, individual, frame"),
         ("frame;individual;called\n1;a;b\n", "expected commas between the cells, got semicolons"),
-        ("frame,individual,called\n", "no line under the header"),
         ("frame,individual,called\n1,a,b\n2,a\n", "line 3: expected 3 cells, as in the header, got 2"),
         ("frame,individual,called\n-1,a,b\n", "line 2, frame: expected a frame number, got '-1'"),
         ("frame,individual,called\n1.5,a,b\n", "line 2, frame: expected a frame number, got '1.5'"),
