@@ -18,7 +18,7 @@ from pose3d.identity._learning import Model
 from pose3d.identity._looks import ROUNDS, name_costs, piece_features
 from pose3d.identity._meetings import find_meetings
 from pose3d.identity._naming import History, Step, names_at, ordered_steps, solve_names
-from pose3d.identity._stitching import chains, find_links
+from pose3d.identity._stitching import Links, chains, find_links
 from pose3d.identity.anchors import Anchor
 from pose3d.identity.corrections import correct_identity
 from pose3d.identity.models import IdentityModel, learn_identity
@@ -90,7 +90,8 @@ def identify(
     result = identity_dataset(ordered, followed, solution).assign_attrs(
         noise=known.noise, individuals_declared=chosen.individuals, surplus=surplus
     )
-    _warn_of_strangers(result)
+    if surplus <= _SURPLUS:  # else it is known whose they are
+        _warn_of_strangers(result)
     by_name = [anchor for anchor in anchors if anchor.called is not None]
     return correct_identity(result, by_name)[0] if by_name else result
 
@@ -98,40 +99,13 @@ def identify(
 def _solve(
     instances: xr.Dataset, followed: Followed, model: Model, settings: IdentitySettings, anchors: Sequence[Anchor]
 ) -> Solution:
-    rows, pieces = instances.sizes["time"], followed.pieces
-    rate = float(instances.attrs.get("fps", 1.0))
-    absence = max(settings.longest_absence * rate, 3.0)
-    middle = np.nanmean(np.where(np.isfinite(pieces.end), pieces.end, np.nan), axis=1) if len(pieces.number) else None
-    arena = model.radius if middle is None else max(model.radius, 2.0 * float(np.sqrt(np.nanvar(middle, axis=0).sum())))
-    frames = instances["frame"].values.astype(np.int64)
-    links = find_links(pieces, followed.events, radius=model.radius, absence=absence, arena=arena, frames=frames)
-    paths = chains(pieces, links, followed.seen, individuals=settings.individuals, rows=rows)
-    # what was seen for a moment is no animal, however many there are said to be
-    paths = [path for path in paths if followed.seen[path].sum() >= min(_LASTING, 0.1 * rows)]
-    if not followed.present.any():
-        raise InvalidValueError(
-            "identify",
-            expected=f"keypoints with a position and a confidence of at least {settings.minimum_confidence:g}",
-            got="none",
-            remedy="Check the confidences in the 2D poses, or lower the limit.",
-        )
-    if not paths:
-        raise InvalidValueError(
-            "identify",
-            expected="an animal that is seen in one frame at least"
-            + ("" if model.scene.size == 1 else ", by two cameras"),
-            got="none of which that is sure",
-            remedy="Check calibration and 2D poses. Where two cameras see few keypoints, lower `sure`: others may then "
-            "be taken for one.",
-        )
-    meetings = find_meetings(pieces, followed.events, links, paths, frames)
+    """Chains of pieces of track, and whose they are."""
+    paths, links = _chains(instances, followed, model, settings)
+    meetings = find_meetings(followed.pieces, followed.events, links, paths, _frames(instances))
     count = len(paths)
     seen = anchors_by_chain(anchors, instances, followed, paths)
     names = _seed(paths, followed)
-    by_motion = np.full(len(pieces.number), -1, np.int64)
-    for number, path in enumerate(paths):
-        by_motion[path] = number
-    features = piece_features(pieces, followed.looks, names, by_motion, shape=settings.shape)
+    features = piece_features(followed.pieces, followed.looks, names, _by_chain(paths, followed), shape=settings.shape)
 
     def solve(names: Places, fixed: list[Step]) -> tuple[list[Step], History, Places]:
         for _ in range(ROUNDS if features.tells else 1):
@@ -144,12 +118,63 @@ def _solve(
     steps, history, names = solve(names, [])
     individuals = _called(instances, followed, names, count)
     if seen:
-        rows_seen, chains_seen = (np.array([one[place] for one in seen], np.int64) for place in range(2))
-        now = names_at(steps, history, chains_seen, rows_seen)
+        rows, chain = (np.array([one[place] for one in seen], np.int64) for place in range(2))
+        now = names_at(steps, history, chain, rows)
         found = [(*one, int(number)) for one, number in zip(seen, now, strict=True)]
         fixed, individuals, renamed = place_names(found, individuals)
         steps, history, names = solve(names, anchored_steps(fixed, count, renamed))
     return Solution(paths, steps, history, individuals)
+
+
+def _chains(
+    instances: xr.Dataset, followed: Followed, model: Model, settings: IdentitySettings
+) -> tuple[list[list[int]], Links]:
+    """The pieces of every animal, and all links that there could be.
+
+    Raises:
+        InvalidValueError: there is no animal.
+    """
+    if not followed.present.any():
+        raise InvalidValueError(
+            "identify",
+            expected=f"keypoints with a position and a confidence of at least {settings.minimum_confidence:g}",
+            got="none",
+            remedy="Check the confidences in the 2D poses, or lower the limit.",
+        )
+    pieces, rows = followed.pieces, instances.sizes["time"]
+    absence = max(settings.longest_absence * float(instances.attrs.get("fps", 1.0)), 3.0)
+    arena = model.radius
+    if len(pieces.number):
+        middle = np.nanmean(pieces.end, axis=1)
+        arena = max(arena, 2.0 * float(np.sqrt(np.nanvar(middle, axis=0).sum())))
+    links = find_links(
+        pieces, followed.events, radius=model.radius, absence=absence, arena=arena, frames=_frames(instances)
+    )
+    paths = chains(pieces, links, followed.seen, individuals=settings.individuals, rows=rows)
+    # what was seen for a moment is no animal, however many there are said to be
+    paths = [path for path in paths if followed.seen[path].sum() >= min(_LASTING, 0.1 * rows)]
+    if not paths:
+        raise InvalidValueError(
+            "identify",
+            expected="an animal that is seen in one frame at least"
+            + ("" if model.scene.size == 1 else ", by two cameras"),
+            got="none of which that is sure",
+            remedy="Check calibration and 2D poses. Where two cameras see few keypoints, lower `sure`: others may then "
+            "be taken for one.",
+        )
+    return paths, links
+
+
+def _frames(instances: xr.Dataset) -> Places:
+    return np.asarray(instances["frame"].values, dtype=np.int64)
+
+
+def _by_chain(paths: list[list[int]], followed: Followed) -> Places:
+    """(piece,) the chain of each, -1 for none."""
+    chain = np.full(len(followed.pieces.number), -1, np.int64)
+    for number, path in enumerate(paths):
+        chain[path] = number
+    return chain
 
 
 def _name_steps(paths: list[list[int]], followed: Followed, costs: NDArray[np.float64]) -> list[Step]:
