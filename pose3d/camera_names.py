@@ -64,7 +64,8 @@ def distinguishing_names(paths: Sequence[str]) -> list[str]:
 
 
 def _without_suffix(part: str) -> str:
-    return _SCORER.sub("", _SUFFIXES.sub("", part))
+    # a scorer reaches to the end: what DeepLabCut appends to it as well goes with it
+    return _SUFFIXES.sub("", _SCORER.sub("", part))
 
 
 def _words(text: str) -> list[str]:

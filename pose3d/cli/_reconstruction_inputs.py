@@ -262,7 +262,7 @@ def _told_apart(files: Files, rig: Rig, apart: Apart) -> tuple[xr.Dataset, xr.Da
     paths = list(files.poses2d)
     if apart.way == "keep" or (apart.way == "automatic" and are_told_apart(paths, format=files.format)):
         return None
-    if apart.way == "automatic" and not holds_candidates(paths, format=files.format) and not _are_several(files, rig):
+    if apart.way == "automatic" and not _are_several(files, rig, apart, candidates=holds_candidates(paths)):
         return None
     sources = Sources(files.poses2d, files.format, files.frame_rate, files.keypoints, files.sync)
     return find_animals(
@@ -276,12 +276,15 @@ def _told_apart(files: Files, rig: Rig, apart: Apart) -> tuple[xr.Dataset, xr.Da
     )
 
 
-def _are_several(files: Files, rig: Rig) -> bool:
+def _are_several(files: Files, rig: Rig, apart: Apart, *, candidates: bool) -> bool:
     """Whether there is more than one animal in a camera.
 
     Where there are names that no two cameras share, or animals that nobody put together, only `load_instances` reads
-    them.
+    them. Of candidates the most probable ones are one animal's where nobody says that there are more, and where they
+    are of this suite's networks, which order them so.
     """
+    if candidates and apart.settings.individuals != 0:
+        return apart.settings.individuals > 1
     from pose3d.formats import load_instances
 
     with warnings.catch_warnings(), console().status("Reading the 2D poses ..."):
@@ -289,7 +292,8 @@ def _are_several(files: Files, rig: Rig) -> bool:
         try:
             return int(_loaded(files, rig, files.poses2d).sizes["individual"]) > 1
         except SuiteError:
-            pass
+            if candidates:
+                return True
         try:
             found = load_instances(list(files.poses2d), rig=rig, format=files.format, keypoints=files.keypoints)
             return int(found.sizes["instance"]) > 1

@@ -18,7 +18,7 @@ __all__ = ["new"]
 @click.option("--skeleton", required=True, metavar="PRESET|FILE", help="The keypoints: a preset, or a TOML file.")
 @click.option(
     "--individuals",
-    type=click.IntRange(0, 64),
+    type=click.IntRange(min=0),
     default=1,
     show_default=True,
     metavar="N",

@@ -32,7 +32,7 @@ class Followed:
         rows, events: see `_tracks`.
         pieces: sorted by number.
         seen: (piece,) frames in which each was seen.
-        present: (time, camera) instances that there are.
+        present: (time, camera) instances that there are, without fragments.
         looks: what the pieces look like.
         votes: for each piece, how often the source had it in which of its tracks.
     """
@@ -87,7 +87,7 @@ def follow(
         rows.append(replace(row, time=row.time.astype(np.int32), track=row.track.astype(np.int32)))
         events.append(event)
         pieces.append(piece)
-        present.append((seen.conf > 0).any(-1).sum(-1).astype(np.int16))
+        present.append(((seen.conf > 0).any(-1) & seen.whole).sum(-1).astype(np.int16))
         first += len(seen.frame)
         if progress is not None:
             progress(len(seen.frame))

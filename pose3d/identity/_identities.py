@@ -83,12 +83,14 @@ def identity_dataset(source: xr.Dataset, followed: Followed, solution: Solution)
     unclear[time, who] = rows.flag[own] > 0
     odds = np.full((frames, count), np.nan)
     odds[time, who] = rows.odds[own]
-    used = (instance >= 0).sum(2) + (further >= 0).sum(2)
+    used = (instance >= 0).sum(2)
+    if "fragment" not in source:
+        used = used + (further >= 0).sum(2)
     variables: dict[str, object] = {
         "instance": (IDENTITY.variables["instance"].dims, instance, {"units": "1"}),
         "identity_confidence": (("time", "individual"), _confidence(odds, chains, solution), {"units": "1"}),
         "identity_status": (("time", "individual"), _status(instance, unclear), _status_words()),
-        "unassigned": (("time", "camera"), (followed.present - used).astype(np.int16), {"units": "1"}),
+        "unassigned": (("time", "camera"), np.maximum(followed.present - used, 0).astype(np.int16), {"units": "1"}),
         "chain": (("time", "individual"), chains, {"units": "1"}),
         **step_variables(solution.steps, count),
         **risk_variables(source["frame"].values, solution.steps, solution.history, solution.individuals),

@@ -54,6 +54,7 @@ class Sightings:
         conf: 0 where not seen.
         angle: radians per pixel there.
         track: (time, camera, instance) track of the source, -1 for none.
+        whole: (time, camera, instance) false for fragments, which are too little of an animal.
         frame: (time,) frame numbers.
     """
 
@@ -61,11 +62,14 @@ class Sightings:
     conf: Array
     angle: Array
     track: NDArray[np.int64]
+    whole: NDArray[np.bool_]
     frame: NDArray[np.int64]
 
     def part(self, rows: slice) -> Sightings:
         """Some of the frames."""
-        return Sightings(self.ray[rows], self.conf[rows], self.angle[rows], self.track[rows], self.frame[rows])
+        return Sightings(
+            self.ray[rows], self.conf[rows], self.angle[rows], self.track[rows], self.whole[rows], self.frame[rows]
+        )
 
 
 def rig_stage(rig: Rig) -> Stage:
@@ -110,17 +114,20 @@ def make_sightings(instances: xr.Dataset, stage: Stage, minimum_confidence: floa
     track = np.full(conf.shape[:3], -1, dtype=np.int64)
     if "track" in instances:
         track = np.array(instances["track"].transpose(*order[:3]).values, dtype=np.int64, order="C")
+    whole = np.ones(conf.shape[:3], dtype=np.bool_)
+    if "fragment" in instances:
+        whole = instances["fragment"].transpose(*order[:3]).values == 0
     if stage.rig is None:
         ray, angle = _parallel_rays(pixels, stage)
         with np.errstate(invalid="ignore"):
             seen = np.isfinite(ray).all(-1) & (conf > 0) & (conf >= minimum_confidence)
         conf[~seen] = ray[~seen] = 0.0
-        return Sightings(ray, conf, angle, track, frames)
+        return Sightings(ray, conf, angle, track, whole, frames)
     normalized, slope = normalize_pixels(stage.rig, np.moveaxis(pixels, 1, -2))
     rotation = np.stack([camera.cam_from_world.rotation for camera in stage.rig])
     ray, angle = np.empty((*conf.shape, 3)), np.empty(conf.shape)
     aim_rays(normalized, slope, rotation, minimum_confidence, conf, ray, angle)
-    return Sightings(ray, conf, angle, track, frames)
+    return Sightings(ray, conf, angle, track, whole, frames)
 
 
 def _parallel_rays(pixels: Array, stage: Stage) -> tuple[Array, Array]:
