@@ -15,6 +15,7 @@ from calibration.errors import MismatchError
 from pose3d.cli._calibration_detection import look_for_board
 from pose3d.cli._calibration_inputs import Inputs
 from pose3d.cli._console import console, plain_number, print_json
+from pose3d.cli._paths import path_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +87,7 @@ def _are_pictures(texts: Sequence[str]) -> bool:
     """Whether there are videos or images, and nothing beside them that could be 2D poses."""
     from calibration.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
-    paths = [Path(text if Path(text).exists() else text.split("=", 1)[-1]) for text in texts]
+    paths = [path_of(text) for text in texts]
     inside = [file for path in paths for file in ([*path.glob("*"), *path.glob("*/*")] if path.is_dir() else [path])]
     pictures = {suffix.lower() for suffix in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)}
     kinds = {file.suffix.lower() for file in inside if not file.is_dir() and not _is_beside(file)}

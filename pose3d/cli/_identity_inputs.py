@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from calibration.rig import Rig
-    from pose3d.identity import IdentitySettings
+    from pose3d.identity import Anchor, IdentitySettings
     from pose3d.pipeline.identification import IdentitySummary
     from pose3d.skeleton import Skeleton
 
@@ -128,17 +128,15 @@ def follow_animals(
     *,
     skeleton: Skeleton | None,
     settings: IdentitySettings,
-    anchors_path: Path | None,
+    anchors: Sequence[Anchor],
     sync: Path | None,
     provenance: dict[str, object] | None,
     compression: int = 0,
 ) -> IdentitySummary:
     """Tell animals apart, and write who is who, with a progress bar."""
     from calibration.synchronization import load_synchronization
-    from pose3d.formats import read_anchors
     from pose3d.pipeline.identification import identify_session
 
-    anchors = () if anchors_path is None else read_anchors(anchors_path)
     words = {
         "learning": "Learning noise and size (kernels are compiled once, 60 s)",
         "following": "Following the animals",
@@ -175,7 +173,7 @@ def find_animals(
     *,
     skeleton: Skeleton | None,
     settings: IdentitySettings,
-    anchors_path: Path | None,
+    anchors: Sequence[Anchor],
 ) -> tuple[xr.Dataset, xr.Dataset, IdentitySummary]:
     """The Poses2D of animals that nobody told apart, lazily, their Identity, and what there is to say of it."""
     from pose3d.formats import open_session
@@ -188,7 +186,7 @@ def find_animals(
         file,
         skeleton=skeleton,
         settings=settings,
-        anchors_path=anchors_path,
+        anchors=anchors,
         sync=sources.sync,
         provenance=None,
     )

@@ -1,4 +1,4 @@
-"""What a command reads and writes must be different files."""
+"""What a command reads and writes: paths with names, and that they are different files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from pathlib import Path
 
 import click
 
-__all__ = ["check_outputs"]
+__all__ = ["check_outputs", "path_of"]
+
+
+def path_of(text: str) -> Path:
+    """The path in what a user named: `NAME=PATH`, or a path, which may have an equals sign in it itself."""
+    return Path(text if Path(text).exists() or "=" not in text else text.split("=", 1)[1])
 
 
 def check_outputs(inputs: Iterable[str | Path | None], outputs: Mapping[str, Path | None]) -> None:

@@ -14,7 +14,7 @@ import click
 from calibration.errors import SuiteError
 from pose3d.cli._console import console
 from pose3d.cli._identity_inputs import Sources, find_animals
-from pose3d.cli._paths import check_outputs
+from pose3d.cli._paths import check_outputs, path_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -117,8 +117,7 @@ class Files:
     @property
     def read(self) -> list[str | Path]:
         """All that is read, without the names of `NAME=PATH`."""
-        poses = [text if Path(text).exists() or "=" not in text else text.split("=", 1)[1] for text in self.poses2d]
-        return [self.rig, *([] if self.sync is None else [self.sync]), *poses]
+        return [self.rig, *([] if self.sync is None else [self.sync]), *map(path_of, self.poses2d)]
 
 
 def take_files(options: dict[str, Any], *, further: Sequence[Path | None] = ()) -> Files:
@@ -257,13 +256,14 @@ def _loaded(files: Files, rig: Rig, paths: Sequence[str]) -> xr.Dataset:
 
 def _told_apart(files: Files, rig: Rig, apart: Apart) -> tuple[xr.Dataset, xr.Dataset, IdentitySummary] | None:
     """2D poses of animals that nobody told apart, with their Identity; None where somebody did, or there is one."""
-    from pose3d.formats import are_told_apart, holds_candidates
+    from pose3d.formats import are_told_apart, holds_candidates, read_anchors
 
     paths = list(files.poses2d)
     if apart.way == "keep" or (apart.way == "automatic" and are_told_apart(paths, format=files.format)):
         return None
     if apart.way == "automatic" and not _are_several(files, rig, apart, candidates=holds_candidates(paths)):
         return None
+    anchors = () if apart.anchors is None else read_anchors(apart.anchors)
     sources = Sources(files.poses2d, files.format, files.frame_rate, files.keypoints, files.sync)
     return find_animals(
         sources,
@@ -272,7 +272,7 @@ def _told_apart(files: Files, rig: Rig, apart: Apart) -> tuple[xr.Dataset, xr.Da
         apart.stack,
         skeleton=apart.skeleton,
         settings=apart.settings,
-        anchors_path=apart.anchors,
+        anchors=anchors,
     )
 
 

@@ -11,7 +11,7 @@ import click
 from pose3d.cli._console import console, print_json
 from pose3d.cli._identity_inputs import Sources, follow_animals, identity_options, read_animals
 from pose3d.cli._identity_tables import identity_as_json, show_identity
-from pose3d.cli._paths import check_outputs
+from pose3d.cli._paths import check_outputs, path_of
 
 if TYPE_CHECKING:
     from pose3d.pipeline.identification import IdentitySummary
@@ -73,14 +73,14 @@ def identify(
     sources = (*named, *paths)
     if not sources:
         raise click.UsageError("Say where the 2D poses are: --poses2d PATH...")
-    read = [Path(text.split("=", 1)[-1]) if not Path(text).exists() else Path(text) for text in sources]
+    read = [path_of(text) for text in sources]
     others = [path for path in (rig_path, options["anchors_path"], options["sync_path"]) if path is not None]
     check_outputs([*read, *others], {"-o": output})
     if _was_identified(sources):
         _check_correction(rig_path, options)
         summary, changed = _correct(Path(sources[0]), output, options["anchors_path"], options["compression"])
     else:
-        summary, changed = _find(sources, rig_path, output, options), None
+        summary, changed = _find(sources, [*read, *others], rig_path, output, options), None
     if as_json:
         told = identity_as_json(summary) | {"written": [str(output)]}
         print_json(told if changed is None else told | {"changed": changed})
@@ -117,15 +117,17 @@ def _was_identified(sources: tuple[str, ...]) -> bool:
         return False  # who reads it says what is wrong
 
 
-def _find(sources: tuple[str, ...], rig_path: Path | None, output: Path, options: dict[str, Any]) -> IdentitySummary:
+def _find(
+    sources: tuple[str, ...], read: list[Path], rig_path: Path | None, output: Path, options: dict[str, Any]
+) -> IdentitySummary:
     from calibration.formats import load_rig
     from pose3d.formats import read_anchors
     from pose3d.formats.provenance import provenance_of
     from pose3d.identity import IdentitySettings
     from pose3d.skeleton import PRESETS, find_skeleton
 
-    if options["anchors_path"] is not None:
-        read_anchors(options["anchors_path"])  # what is wrong in it is better told now than later
+    # what is wrong in it is better told now than later
+    anchors = () if options["anchors_path"] is None else read_anchors(options["anchors_path"])
     skeleton = options["skeleton"]
     bones = None if skeleton is None else find_skeleton(skeleton)
     rig = None if rig_path is None else load_rig(rig_path, format=options["rig_format"], unit=options["unit"])
@@ -140,9 +142,7 @@ def _find(sources: tuple[str, ...], rig_path: Path | None, output: Path, options
         sure=options["sure"],
     )
     given = Sources(sources, options["format_"], options["frame_rate"], options["keypoints"], options["sync_path"])
-    further = [path for path in (rig_path, options["anchors_path"], options["sync_path"]) if path is not None]
-    further += [] if skeleton is None or skeleton in PRESETS else [Path(skeleton)]
-    files = [Path(text) if Path(text).exists() else Path(text.split("=", 1)[-1]) for text in sources]
+    own = [] if skeleton is None or skeleton in PRESETS else [Path(skeleton)]
     with ExitStack() as stack:
         instances = read_animals(given, rig, bones, settings.individuals, output, stack)
         return follow_animals(
@@ -151,9 +151,9 @@ def _find(sources: tuple[str, ...], rig_path: Path | None, output: Path, options
             output,
             skeleton=bones,
             settings=settings,
-            anchors_path=options["anchors_path"],
+            anchors=anchors,
             sync=options["sync_path"],
-            provenance=provenance_of([*files, *further], settings),
+            provenance=provenance_of([*read, *own], settings),
             compression=options["compression"],
         )
 

@@ -120,9 +120,7 @@ def anchors_by_chain(
     """
     if not anchors:
         return []
-    chain_of = np.full(int(followed.pieces.number.max(initial=-1)) + 2, -1, np.int64)
-    for number, path in enumerate(paths):
-        chain_of[followed.pieces.number[path]] = number
+    chain_of = followed.row_chains(paths)
     frames = instances["frame"].values
     cameras = [str(name) for name in instances["camera"].values]
     found = []
@@ -138,7 +136,7 @@ def anchors_by_chain(
         nearest = _nearest(instances, row, place, anchor)
         rows = followed.rows
         here = (rows.time == row) & ((rows.instance[:, place] == nearest) | (rows.further[:, place] == nearest))
-        chain = chain_of[followed.rows.track[here]]
+        chain = chain_of[here]
         if nearest < 0 or not (chain >= 0).any():
             raise _unknown(anchor, "an animal that is followed", "none at that point")
         found.append((row, int(chain.max()), anchor.individual))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pose3d.identity._learning import Model, learn
 from pose3d.identity._looks import Looks
 from pose3d.identity._sightings import Sightings, Stage, make_sightings
+from pose3d.identity._stitching import piece_chains
 from pose3d.identity._tracks import Events, Follower, Pieces, Rows, joined
 from pose3d.identity.settings import IdentitySettings
 from pose3d.skeleton import Skeleton
@@ -44,6 +45,12 @@ class Followed:
     present: NDArray[np.int16]
     looks: Looks
     votes: dict[tuple[int, int], int]
+
+    def row_chains(self, paths: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+        """(row,) the chain that each row is of, -1 for none; the chains are places in `pieces`."""
+        chain = np.full(int(self.pieces.number.max(initial=-1)) + 2, -1, np.int64)
+        chain[self.pieces.number] = piece_chains(paths, len(self.pieces.number))
+        return chain[self.rows.track]
 
 
 def learn_model(instances: xr.Dataset, stage: Stage, settings: IdentitySettings, skeleton: Skeleton | None) -> Model:

@@ -64,10 +64,7 @@ def identity_dataset(source: xr.Dataset, followed: Followed, solution: Solution)
     """
     frames, cameras, count = source.sizes["time"], source.sizes["camera"], len(solution.individuals)
     rows = followed.rows
-    chain_of = np.full(int(followed.pieces.number.max(initial=-1)) + 2, -1, np.int64)
-    for number, path in enumerate(solution.paths):
-        chain_of[followed.pieces.number[path]] = number
-    chain = chain_of[rows.track]
+    chain = followed.row_chains(solution.paths)
     own = np.flatnonzero(chain >= 0)
     if _overlap(followed, solution.paths):
         # where a piece began before the one before it ended, the new one is right

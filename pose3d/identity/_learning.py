@@ -14,7 +14,7 @@ from pose3d.identity._sightings import FAR, Sightings, Stage
 from pose3d.identity.settings import IdentitySettings
 from pose3d.skeleton import Skeleton
 
-__all__ = ["Model", "chi_square_median", "learn", "parameters"]
+__all__ = ["CHI_SQUARE_MEDIAN", "Model", "learn", "parameters"]
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -25,7 +25,7 @@ _ROUNDS = 4
 # A network that repeats itself to the last digit is not that good.
 _LEAST_NOISE = 0.3
 # The median of the square of a normal number.
-chi_square_median = 0.4549
+CHI_SQUARE_MEDIAN = 0.4549
 # Animals are so much larger than the root mean square distance of their keypoints from the middle.
 _REACH = 2.0
 # Sudden motion is rare: the variance of the usual change of velocity is raised by this.
@@ -187,7 +187,7 @@ def _noise(blocks: Sequence[Sightings], stage: Stage, groups: Sequence[Places], 
     squared = np.concatenate(found)
     if len(squared) < 20:
         return before
-    return max(float(np.sqrt(np.median(squared) / chi_square_median)), _LEAST_NOISE)
+    return max(float(np.sqrt(np.median(squared) / CHI_SQUARE_MEDIAN)), _LEAST_NOISE)
 
 
 def _places(block: Sightings, stage: Stage, group: Places, model: Model, settings: IdentitySettings) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.identity._learning import CHI_SQUARE_MEDIAN
 from pose3d.identity._tracks import Pieces, Rows
 
 __all__ = ["ROUNDS", "Features", "Looks", "name_costs", "piece_features"]
@@ -19,8 +20,6 @@ _LOOK = 50.0
 # Pieces of one animal differ for reasons that last (posture, a keypoint that slips) by more than the blocks in them
 # say: by this factor of the variance where fewer pieces than `_ENOUGH` show by how much.
 _LASTING, _ENOUGH = 3.0, 8
-# The median of the square of a normal number.
-_MEDIAN = 0.4549
 # Animals differ in a feature where they do by so many times the variance of its errors: 1 % by chance, of four.
 _SIGNIFICANT = 3.8
 # Features are not independent of each other; and no look decides all alone.
@@ -146,7 +145,7 @@ def _lasting(mean: Array, variance: Array, chains: Places) -> Array:
         told = every[:, feature][np.isfinite(every[:, feature])]
         if len(told) >= _ENOUGH:
             # a median, since some pieces are of another animal than their chain says
-            result[feature] = max(float(np.median(told)) / _MEDIAN, 1.0)
+            result[feature] = max(float(np.median(told)) / CHI_SQUARE_MEDIAN, 1.0)
     return result
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.identity._naming import Step
-from pose3d.identity._stitching import Links
+from pose3d.identity._stitching import Links, piece_chains
 from pose3d.identity._tracks import Events, Pieces
 
 __all__ = ["find_meetings"]
@@ -32,9 +32,7 @@ def find_meetings(
         paths: the chains, as places in `pieces`.
         frames: (row,) frame numbers; None: there is a row for every frame.
     """
-    chain = np.full(len(pieces.number), -1, np.int64)
-    for number, path in enumerate(paths):
-        chain[path] = number
+    chain = piece_chains(paths, len(pieces.number))
     place = {int(number): index for index, number in enumerate(pieces.number)}
     meetings = []
     for (begin, end, a, b, after, other), odds in zip(events.row.tolist(), events.odds.tolist(), strict=True):

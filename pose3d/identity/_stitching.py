@@ -7,6 +7,7 @@ program is whole, scipy's simplex solves it exactly.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy.sparse import coo_array
 
 from pose3d.identity._tracks import Events, Pieces
 
-__all__ = ["Links", "chains", "find_links"]
+__all__ = ["Links", "chains", "find_links", "piece_chains"]
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -176,6 +177,19 @@ def chains(pieces: Pieces, links: Links, seen: Places, *, individuals: int, rows
     )
     assert solution.x is not None, "nothing flowing at all is always possible"
     return _follow(solution.x > 0.5, links, count, seen)
+
+
+def piece_chains(paths: Sequence[Sequence[int]], count: int) -> Places:
+    """(piece,) the chain that each piece is in, -1 for none.
+
+    Args:
+        paths: the pieces of every chain.
+        count: number of pieces.
+    """
+    chain = np.full(count, -1, np.int64)
+    for number, path in enumerate(paths):
+        chain[list(path)] = number
+    return chain
 
 
 def _follow(chosen: NDArray[np.bool_], links: Links, count: int, seen: Places) -> list[list[int]]:

@@ -18,7 +18,7 @@ from pose3d.identity._learning import Model
 from pose3d.identity._looks import ROUNDS, name_costs, piece_features
 from pose3d.identity._meetings import find_meetings
 from pose3d.identity._naming import History, Step, names_at, ordered_steps, solve_names
-from pose3d.identity._stitching import Links, chains, find_links
+from pose3d.identity._stitching import Links, chains, find_links, piece_chains
 from pose3d.identity.anchors import Anchor
 from pose3d.identity.corrections import correct_identity
 from pose3d.identity.models import IdentityModel, learn_identity
@@ -105,7 +105,9 @@ def _solve(
     count = len(paths)
     seen = anchors_by_chain(anchors, instances, followed, paths)
     names = _seed(paths, followed)
-    features = piece_features(followed.pieces, followed.looks, names, _by_chain(paths, followed), shape=settings.shape)
+    features = piece_features(
+        followed.pieces, followed.looks, names, piece_chains(paths, len(followed.pieces.number)), shape=settings.shape
+    )
 
     def solve(names: Places, fixed: list[Step]) -> tuple[list[Step], History, Places]:
         for _ in range(ROUNDS if features.tells else 1):
@@ -167,14 +169,6 @@ def _chains(
 
 def _frames(instances: xr.Dataset) -> Places:
     return np.asarray(instances["frame"].values, dtype=np.int64)
-
-
-def _by_chain(paths: list[list[int]], followed: Followed) -> Places:
-    """(piece,) the chain of each, -1 for none."""
-    chain = np.full(len(followed.pieces.number), -1, np.int64)
-    for number, path in enumerate(paths):
-        chain[path] = number
-    return chain
 
 
 def _name_steps(paths: list[list[int]], followed: Followed, costs: NDArray[np.float64]) -> list[Step]:
