@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from calibration.pickles import NotPlainDataError, Unfinished, Vocabulary, Word, read_pickle_as_data
 
-__all__ = ["NotPlainDataError", "plain_data"]
+__all__ = ["NotPlainDataError", "array_of", "array_vocabulary", "plain_data"]
 
 _NUMBERS = re.compile(r"b1|[iu][1248]|f[248]")
 
@@ -56,12 +58,15 @@ class _Type(Unfinished):
         return _Type(self.code, order)
 
 
+@dataclass(frozen=True)
 class _Unfilled(Unfinished):
-    """An array whose numbers are still to come."""
+    """An array whose numbers are still to come, and what makes it of them."""
+
+    array: Callable[..., NDArray[Any]]
 
     def finished(self, state: Any) -> NDArray[Any]:
         _, shape, kind, fortran, data = state
-        return _array(data, kind, shape, "F" if fortran else "C")
+        return self.array(data, kind, shape, "F" if fortran else "C")
 
 
 def _dtype(code: object, *_: object) -> _Type:
@@ -83,22 +88,26 @@ def _no_bytes(*arguments: object) -> bytes:
     return b""
 
 
-def _reconstruct(kind: object, *_: object) -> _Unfilled:
+def _reconstruct(array: Callable[..., NDArray[Any]], kind: object, *_: object) -> _Unfilled:
     if kind != _NDARRAY:
         raise NotPlainDataError("it asks to run code (_reconstruct)")
-    return _Unfilled()
+    return _Unfilled(array)
 
 
-def _scalar(kind: object, data: object) -> Any:
-    return _array(data, kind, (), "C")[()]
+def array_of(data: Any, kind: Any, shape: Any, order: Any) -> NDArray[Any]:
+    """The array that its pickle describes, in the byte order of this machine.
 
+    Args:
+        data: the bytes of its numbers.
+        kind: what stands for their type.
+        shape, order: of the array.
 
-def _array(data: Any, kind: Any, shape: Any, order: Any) -> NDArray[Any]:
-    if isinstance(data, str):  # bytes of Python 2
-        data = data.encode("latin-1")
+    Raises:
+        NotPlainDataError: it is none of numbers, or the bytes are not as many as the shape says.
+    """
     if not isinstance(kind, _Type) or not isinstance(data, bytes) or not isinstance(shape, tuple):
         raise NotPlainDataError("it has an array of something else than numbers")
-    if not all(isinstance(length, int) and length >= 0 for length in shape) or order not in ("C", "F"):
+    if not all(type(length) is int and length >= 0 for length in shape) or order not in ("C", "F"):
         raise NotPlainDataError(f"damaged: an array of shape {str(shape)[:40]}")
     # The bytes must be there, so that a shape alone takes no memory.
     if math.prod(shape) * kind.dtype.itemsize != len(data):
@@ -106,17 +115,37 @@ def _array(data: Any, kind: Any, shape: Any, order: Any) -> NDArray[Any]:
     return np.frombuffer(data, kind.dtype).reshape(shape, order=order).astype(kind.dtype.newbyteorder("="))
 
 
+def _array_of_any_python(data: Any, kind: Any, shape: Any, order: Any) -> NDArray[Any]:
+    if isinstance(data, str):  # bytes of Python 2
+        data = data.encode("latin-1")
+    return array_of(data, kind, shape, order)
+
+
+def array_vocabulary(array: Callable[..., NDArray[Any]], number: Callable[[NDArray[Any]], Any]) -> Vocabulary:
+    """What the pickles of NumPy (1: numpy.core, 2: numpy._core) and Python 2 name when an array is in them.
+
+    Args:
+        array: makes an array of what describes it, as `array_of` does.
+        number: makes a single number of an array without dimensions.
+    """
+
+    def single(kind: object, data: object) -> Any:
+        return number(array(data, kind, (), "C"))
+
+    unfilled = partial(_reconstruct, array)
+    return Vocabulary(
+        {
+            **{f"numpy.{core}.multiarray _reconstruct": Word("_reconstruct", unfilled) for core in ("core", "_core")},
+            **{f"numpy.{core}.multiarray scalar": Word("scalar", single) for core in ("core", "_core")},
+            **{f"numpy.{core}.numeric _frombuffer": Word("_frombuffer", array) for core in ("core", "_core")},
+            "numpy ndarray": _NDARRAY,
+            "numpy dtype": Word("dtype", _dtype),
+            "_codecs encode": Word("encode", _encode),
+            "__builtin__ bytes": Word("bytes", _no_bytes),
+        },
+        binary=True,
+    )
+
+
 _NDARRAY = Word("ndarray")
-# What the pickles of NumPy (1: numpy.core, 2: numpy._core) and Python 2 name when an array is in them.
-_ARRAYS = Vocabulary(
-    {
-        **{f"numpy.{core}.multiarray _reconstruct": Word("_reconstruct", _reconstruct) for core in ("core", "_core")},
-        **{f"numpy.{core}.multiarray scalar": Word("scalar", _scalar) for core in ("core", "_core")},
-        **{f"numpy.{core}.numeric _frombuffer": Word("_frombuffer", _array) for core in ("core", "_core")},
-        "numpy ndarray": _NDARRAY,
-        "numpy dtype": Word("dtype", _dtype),
-        "_codecs encode": Word("encode", _encode),
-        "__builtin__ bytes": Word("bytes", _no_bytes),
-    },
-    binary=True,
-)
+_ARRAYS = array_vocabulary(_array_of_any_python, lambda value: value[()])
